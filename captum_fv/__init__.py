@@ -1,0 +1,1 @@
+"""Explain face verification with Captum, and measure the explanations."""
