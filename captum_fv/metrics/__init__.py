@@ -1,0 +1,33 @@
+"""What a map is worth, and what a recogniser's scores are worth."""
+
+from captum_fv.metrics.bootstrap import Interval
+from captum_fv.metrics.decision_patch_replacement import (
+    DecisionPatchReplacement,
+    decision_patch_replacement,
+)
+from captum_fv.metrics.dpr_result import DPRResult
+from captum_fv.metrics.error_rates import (
+    DetCurve,
+    ErrorRates,
+    det_curve,
+    eer_threshold,
+    equal_error_rate,
+    error_rates,
+    fmr,
+    fnmr,
+)
+
+__all__ = [
+    "DPRResult",
+    "DecisionPatchReplacement",
+    "DetCurve",
+    "ErrorRates",
+    "Interval",
+    "decision_patch_replacement",
+    "det_curve",
+    "eer_threshold",
+    "equal_error_rate",
+    "error_rates",
+    "fmr",
+    "fnmr",
+]

@@ -1,0 +1,49 @@
+"""Bootstrap intervals over pairs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """A figure and its bootstrap interval.
+
+    >>> print(Interval(2.571, 2.4, 2.719))
+    2.57 [2.40, 2.72]
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def resampled_means(values: Array, resamples: int = 2000, seed: int = 0) -> Array:
+    """Means over resampled pairs, one pair drawn as often for every row.
+
+    Args:
+        values: (..., N), one figure for each pair; rows are methods on the same pairs.
+        resamples: How many times N pairs are drawn with replacement.
+        seed: Of the draws: equal seeds and N draw the same pairs.
+
+    Returns:
+        (resamples, ...).
+    """
+    count = values.shape[-1]
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)
+    return np.moveaxis(values @ (draws / count).T, -1, 0)
+
+
+def percentile_interval(value: float, resampled: Array, confidence: float = 0.95) -> Interval:
+    """The central `confidence` share of the resampled figures (Efron's percentile interval)."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence: got {confidence}; want a share between 0 and 1")
+    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(value, float(low), float(high))

@@ -1,0 +1,246 @@
+"""DPR: put a perturbed image back where the map says, and watch the errors go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from captum_fv.metrics.dpr_result import DPRResult
+from captum_fv.metrics.error_rates import Values, as_labels
+from captum_fv.siamese import PartnerView, SiameseCosine, cosine
+
+ForwardFunc = Callable[[Tensor, Tensor], Tensor]
+
+
+def decision_patch_replacement(
+    forward_func: ForwardFunc,
+    pair: tuple[Tensor, Tensor],
+    original_a: Tensor,
+    attributions: Tensor,
+    threshold: float,
+    genuine: Values,
+    steps: int = 20,
+    *,
+    cells: tuple[int, int] | None = None,
+    batch_size: int = 64,
+    show_progress: bool = False,
+) -> DPRResult:
+    """DPR: how fast do the errors go if the map chooses what to repair?
+
+    The decision on the perturbed pair fixes the order for the whole curve: after a match the
+    positions with the HIGHEST map values go back to the original's first, after a non-match those
+    with the LOWEST. At step t exactly round(H*W * t / steps) positions have gone back; equal values
+    go in row-major order. Image B is never touched. Any score, map and kind of image will do.
+
+    Args:
+        forward_func: (img_a, img_b) -> scores (N,). SiameseCosine embeds B only once.
+        pair: Perturbed images A and images B, each (N, C, H, W).
+        original_a: Images A before the perturbation, (N, C, H, W).
+        attributions: Map of perturbed A given B, (N or 1, C or 1, H, W); channels are averaged.
+        threshold: The clean data's decision threshold; a pair matches iff score >= threshold.
+        genuine: (N,) bool.
+        steps: How many points the curves have.
+        cells: Replace whole cells of a (rows, columns) grid, ranked by their mean (as for xCos).
+        batch_size: Images per forward. It bounds the memory.
+        show_progress: Show a bar over the pairs.
+
+    Returns:
+        Curves, areas and scores; see :class:`DPRResult`.
+
+    Raises:
+        ValueError: Shapes that do not fit, NaN in a map or a score, only one class of pairs.
+
+    Reference:
+        Huber et al., WACV 2024, Sec. 4.3.
+
+    >>> a, b = torch.ones(2, 1, 2, 2), torch.ones(2, 1, 2, 2)
+    >>> run = decision_patch_replacement(
+    ...     lambda a, b: (a * b).mean((1, 2, 3)), (a, b), 0 * a, a, 0.6, [True, False], steps=4)
+    >>> run.scores[:, 0].tolist(), run.fmr.tolist()
+    ([1.0, 0.75, 0.5, 0.25], [1.0, 1.0, 0.0, 0.0])
+    """
+    metric = DecisionPatchReplacement(
+        forward_func, threshold, steps, cells=cells, batch_size=batch_size
+    )
+    metric.update(pair, original_a, attributions, genuine, show_progress=show_progress)
+    return metric.compute()
+
+
+class DecisionPatchReplacement:
+    """DPR over batches: `update` with each, then `compute`. Arguments as in the function.
+
+    Only scores are kept, so memory does not grow with the images.
+    """
+
+    def __init__(
+        self,
+        forward_func: ForwardFunc,
+        threshold: float,
+        steps: int = 20,
+        *,
+        cells: tuple[int, int] | None = None,
+        batch_size: int = 64,
+    ) -> None:
+        for name, value in (("steps", steps), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(f"{name}: got {value}; want 1 or more")
+        if not np.isfinite(threshold):
+            raise ValueError(f"threshold: got {threshold}; want a finite number")
+        self.forward_func = forward_func
+        self.threshold = float(threshold)
+        self.steps = steps
+        self.cells = cells
+        self.batch_size = batch_size
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self._scores: list[Tensor] = []
+        self._genuine: list[np.ndarray[Any, np.dtype[np.bool_]]] = []
+
+    def update(
+        self,
+        pair: tuple[Tensor, Tensor],
+        original_a: Tensor,
+        attributions: Tensor,
+        genuine: Values,
+        *,
+        show_progress: bool = False,
+    ) -> None:
+        """Run DPR for a batch of pairs of any length."""
+        patched_a, img_b = pair
+        _check_images(patched_a, img_b, original_a)
+        values = _position_values(attributions, patched_a)
+        labels = as_labels(genuine, len(patched_a))
+        scores = []
+        with tqdm(total=len(patched_a), unit="pair", disable=not show_progress) as bar:
+            for start in range(0, len(patched_a), self.batch_size):
+                rows = slice(start, start + self.batch_size)
+                scores.append(
+                    replacement_scores(
+                        self.forward_func,
+                        (patched_a[rows], img_b[rows]),
+                        original_a[rows],
+                        values[rows],
+                        self.threshold,
+                        self.steps,
+                        self.cells,
+                        self.batch_size,
+                    )
+                )
+                bar.update(len(patched_a[rows]))
+        self._scores += scores
+        self._genuine.append(labels)
+
+    def compute(self) -> DPRResult:
+        """Curves and areas over all batches so far."""
+        if not self._scores:
+            raise ValueError("no pairs yet; call update before compute")
+        scores = torch.cat(self._scores, 1).numpy()
+        return DPRResult(scores[:-1], scores[-1], np.concatenate(self._genuine), self.threshold)
+
+
+@torch.no_grad()
+def replacement_scores(
+    forward_func: ForwardFunc,
+    pair: tuple[Tensor, Tensor],
+    original_a: Tensor,
+    values: Tensor,
+    threshold: float,
+    steps: int,
+    cells: tuple[int, int] | None,
+    batch_size: int,
+) -> Tensor:
+    """Scores at all steps and after full repair, (steps + 1, N) float64; values are (N, H, W)."""
+    patched_a, img_b = pair
+    partner: Tensor
+    if isinstance(forward_func, SiameseCosine):
+        embed_a, partner = forward_func.embed(patched_a, img_b)
+        first = cosine(embed_a, partner)
+        score: ForwardFunc = PartnerView(forward_func)
+    else:
+        first, partner, score = forward_func(patched_a, img_b), img_b, forward_func
+    step_of = replacement_steps(values, first.double() >= threshold, steps, cells)
+    # A step rescores only the pairs in which it put back a pixel that the perturbation had changed.
+    differs = (patched_a != original_a).any(1)
+    changed = torch.stack([(differs & (step_of == t)).any((1, 2)) for t in range(steps + 1)])
+    scores = first.double().repeat(steps + 1, 1)
+    for jobs in torch.split(changed.nonzero(), batch_size):
+        step, row = jobs.unbind(1)
+        replaced = (step_of[row] <= step[:, None, None])[:, None]
+        images = torch.where(replaced, original_a[row], patched_a[row])
+        scores[step, row] = score(images, partner[row]).double()
+    if not torch.isfinite(scores).all():
+        raise ValueError("forward_func gave scores that are NaN or infinite")
+    for t in range(1, steps + 1):
+        scores[t] = torch.where(changed[t], scores[t], scores[t - 1])
+    return scores.cpu()
+
+
+def replacement_steps(
+    values: Tensor, match: Tensor, steps: int, cells: tuple[int, int] | None = None
+) -> Tensor:
+    """The first step at which each position has gone back, (N, H, W) in [1, steps].
+
+    Args:
+        values: Map value of each position, (N, H, W).
+        match: Decision on the perturbed pairs, (N,) bool.
+        steps, cells: As in :func:`decision_patch_replacement`.
+    """
+    height, width = values.shape[1:]
+    rows, columns = cells or (height, width)
+    if not (0 < rows <= height and 0 < columns <= width):
+        raise ValueError(
+            f"cells: got {cells}; want at least one pixel for each of {height}x{width}"
+        )
+    cell_row = torch.arange(height, device=values.device) * rows // height
+    cell_column = torch.arange(width, device=values.device) * columns // width
+    cell = (cell_row[:, None] * columns + cell_column).flatten()
+    count = rows * columns
+    sums = torch.zeros(len(values), count, dtype=torch.float64, device=values.device)
+    sums.index_add_(1, cell, values.flatten(1).double())
+    means = sums / cell.bincount(minlength=count)
+    # A match wants the highest first: negated, so that ties stay in row-major order.
+    order = torch.where(match[:, None], -means, means).argsort(dim=1, stable=True)
+    rank = torch.empty_like(order).scatter_(
+        1, order, torch.arange(count, device=values.device).expand_as(order)
+    )
+    gone_back = torch.tensor(
+        [round(count * t / steps) for t in range(steps + 1)], device=values.device
+    )
+    return torch.bucketize(rank, gone_back, right=True)[:, cell].view_as(values)
+
+
+def _check_images(patched_a: Tensor, img_b: Tensor, original_a: Tensor) -> None:
+    for name, image in (("patched_a", patched_a), ("img_b", img_b), ("original_a", original_a)):
+        if image.ndim != 4 or 0 in image.shape or image.shape != patched_a.shape:
+            raise ValueError(
+                f"{name}: got shape {tuple(image.shape)}; want (N, C, H, W), equal for the "
+                "perturbed image, its partner and the original"
+            )
+        if not torch.isfinite(image).all():
+            raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")
+
+
+def _position_values(attributions: Tensor, images: Tensor) -> Tensor:
+    """One value for each position, (N, H, W): the mean over channels."""
+    count, channels, height, width = images.shape
+    if (
+        attributions.ndim != 4
+        or attributions.shape[0] not in (1, count)
+        or attributions.shape[1] not in (1, channels)
+        or attributions.shape[2:] != (height, width)
+    ):
+        raise ValueError(
+            f"attributions: got shape {tuple(attributions.shape)}; want the map of image A, "
+            f"({count} or 1, {channels} or 1, {height}, {width})"
+        )
+    if not torch.isfinite(attributions).all():
+        raise ValueError("attributions: hold NaN or infinite values, which have no rank")
+    values = attributions.detach().to(images.device).mean(1, dtype=torch.float64)
+    return values.expand(count, height, width)

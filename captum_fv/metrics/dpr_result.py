@@ -1,0 +1,148 @@
+"""What a DPR run gives: two error curves, the areas under them, and how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.integrate import trapezoid
+
+from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
+
+Array = npt.NDArray[np.float64]
+Rate = Literal["fmr", "fnmr", "mean"]
+
+
+@dataclass(frozen=True)
+class DPRResult:
+    """Scores of all pairs at every step of decision-based patch replacement, and their errors.
+
+    Args:
+        scores: (T, N); row t after the share `fractions[t]` of all positions went back.
+        repaired_scores: (N,), after all positions went back: the scores of the original pairs.
+        genuine: (N,) bool.
+        threshold: A pair matches iff score >= threshold.
+
+    Attributes:
+        fractions: (T,) shares of replaced positions: 0, 0.05, ... 0.95 with 20 steps.
+        fmr, fnmr: (T,) the two DPR curves, in [0, 1].
+        fmr_auc, fnmr_auc: Area under each by trapezoids of unit width, in [0, T - 1]: the scale of
+            the paper's Table 2. Lower is better.
+    """
+
+    scores: Array
+    repaired_scores: Array
+    genuine: npt.NDArray[np.bool_]
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if self.genuine.all() or not self.genuine.any():
+            raise ValueError(
+                f"got {self.genuine.sum()} genuine and {(~self.genuine).sum()} impostor pairs; "
+                "DPR wants both, since it follows FMR and FNMR"
+            )
+
+    @property
+    def fractions(self) -> Array:
+        """Shares of replaced positions, (T,)."""
+        return np.arange(len(self.scores)) / len(self.scores)
+
+    @property
+    def fmr(self) -> Array:
+        """False match rate at every step, (T,)."""
+        return np.asarray(self._errors(self.scores)[:, ~self.genuine].mean(1))
+
+    @property
+    def fnmr(self) -> Array:
+        """False non-match rate at every step, (T,)."""
+        return np.asarray(self._errors(self.scores)[:, self.genuine].mean(1))
+
+    @property
+    def fmr_auc(self) -> float:
+        """Area under the FMR curve on the paper's scale."""
+        return float(self.pair_auc[~self.genuine].mean())
+
+    @property
+    def fnmr_auc(self) -> float:
+        """Area under the FNMR curve on the paper's scale."""
+        return float(self.pair_auc[self.genuine].mean())
+
+    @property
+    def fmr_auc_normalised(self) -> float:
+        """Area under the FMR curve from 0 to 100 % replaced, in [0, 1]."""
+        return float(self._pair_auc_normalised[~self.genuine].mean())
+
+    @property
+    def fnmr_auc_normalised(self) -> float:
+        """Area under the FNMR curve from 0 to 100 % replaced, in [0, 1]."""
+        return float(self._pair_auc_normalised[self.genuine].mean())
+
+    @property
+    def pair_auc(self) -> Array:
+        """What each pair adds to its curve's area, (N,) in [0, T - 1]; their mean is the AUC."""
+        return np.asarray(trapezoid(self._errors(self.scores), axis=0))
+
+    @property
+    def _pair_auc_normalised(self) -> Array:
+        errors = self._errors(np.vstack([self.scores, self.repaired_scores]))
+        return np.asarray(trapezoid(errors, axis=0) / len(self.scores))
+
+    def _errors(self, scores: Array) -> Array:
+        return np.asarray((scores >= self.threshold) != self.genuine, dtype=np.float64)
+
+    def auc_interval(self, rate: Rate = "mean", confidence: float = 0.95) -> Interval:
+        """The AUC of one rate, or the mean of both, with a bootstrap interval over pairs."""
+        return _interval([self], lambda auc: auc[..., 0], rate, confidence)
+
+    def relative_to(
+        self, baseline: DPRResult, rate: Rate = "mean", confidence: float = 0.95
+    ) -> Interval:
+        """The AUC over a baseline's (RND) on the same pairs, with a paired bootstrap interval.
+
+        The ratio is the only figure that compares across models. "mean" is the mean of both ratios.
+
+        Raises:
+            ValueError: The runs differ in pairs or threshold, or the baseline makes no errors.
+        """
+        return _interval([self, baseline], _ratio, rate, confidence)
+
+    def difference_to(
+        self, other: DPRResult, rate: Rate = "mean", confidence: float = 0.95
+    ) -> Interval:
+        """This AUC minus another method's on the same pairs, with a paired bootstrap interval.
+
+        An interval below zero says that this method is better.
+        """
+        return _interval([self, other], lambda auc: auc[..., 0] - auc[..., 1], rate, confidence)
+
+
+def _ratio(auc: Array) -> Array:
+    if not auc[..., 1].min() > 0:
+        raise ValueError(
+            "the baseline makes no errors on these pairs (or on a resample of them), so there is "
+            "nothing to compare with; take more pairs, or harder patches"
+        )
+    return np.asarray(auc[..., 0] / auc[..., 1])
+
+
+def _interval(
+    results: list[DPRResult], figure: Callable[[Array], Array], rate: Rate, confidence: float
+) -> Interval:
+    """A figure computed from the methods' AUCs (..., methods), and its interval over pairs."""
+    first = results[0]
+    for other in results[1:]:
+        if not np.array_equal(first.genuine, other.genuine) or first.threshold != other.threshold:
+            raise ValueError("the two runs are not over the same pairs and threshold")
+    populations = {"fmr": [~first.genuine], "fnmr": [first.genuine]}
+    populations["mean"] = populations["fmr"] + populations["fnmr"]
+    if rate not in populations:
+        raise ValueError(f"rate: got {rate!r}; want one of {list(populations)}")
+    values, resampled = [], []
+    for seed, chosen in enumerate(populations[rate]):
+        auc = np.stack([result.pair_auc[chosen] for result in results])
+        values.append(figure(auc.mean(-1)))
+        resampled.append(figure(resampled_means(auc, seed=seed)))
+    return percentile_interval(float(np.mean(values)), np.mean(resampled, axis=0), confidence)

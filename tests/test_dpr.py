@@ -1,0 +1,222 @@
+"""DPR against a naive loop written from the protocol, its areas, intervals and errors."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+from captum_fv.metrics import DecisionPatchReplacement, DPRResult, decision_patch_replacement
+from tests.nets import random_pair, small_siamese
+
+STEPS, COUNT = 20, 7
+
+
+@pytest.fixture
+def run_input():
+    """Pairs with perturbed pixels, random maps with ties, a threshold between their scores."""
+    siamese = small_siamese()
+    original, img_b = random_pair(COUNT)
+    generator = torch.Generator().manual_seed(3)
+    mask = torch.rand(COUNT, 1, *original.shape[2:], generator=generator) < 0.4
+    mask[2] = False
+    patched = torch.where(mask, torch.rand(original.shape, generator=generator), original)
+    maps = torch.randn(COUNT, 1, *original.shape[2:], generator=generator).round(decimals=1)
+    genuine = torch.arange(COUNT) % 2 == 0
+    threshold = float(siamese(patched, img_b).detach().sort().values[3:5].mean())
+    return siamese, (patched, img_b), original, maps, threshold, genuine
+
+
+def naive_scores(siamese, pair, original, maps, threshold):
+    """The protocol, pair by pair, step by step and pixel by pixel."""
+    scores = np.zeros((STEPS + 1, len(original)))
+    for k in range(len(original)):
+        patched, img_b = pair[0][k], pair[1][k]
+        height, width = patched.shape[1:]
+        match = float(siamese(patched[None], img_b[None]).detach()) >= threshold
+        positions = [(y, x) for y in range(height) for x in range(width)]
+        values = (-1 if match else 1) * maps[k, 0].double().numpy()
+        positions.sort(key=values.__getitem__)
+        for t in range(STEPS + 1):
+            image = patched.clone()
+            for y, x in positions[: round(height * width * t / STEPS)]:
+                image[:, y, x] = original[k, :, y, x]
+            scores[t, k] = float(siamese(image[None], img_b[None]).detach())
+    return scores
+
+
+def test_equals_the_naive_loop(run_input):
+    siamese, pair, original, maps, threshold, genuine = run_input
+    expected = naive_scores(siamese, pair, original, maps, threshold)
+    result = decision_patch_replacement(siamese, pair, original, maps, threshold, genuine)
+    assert result.scores.shape == (STEPS, COUNT)
+    np.testing.assert_allclose(result.scores, expected[:-1], atol=1e-6)
+    np.testing.assert_allclose(result.repaired_scores, expected[-1], atol=1e-6)
+    np.testing.assert_allclose(result.fractions, np.arange(0, 1, 0.05))
+    match = expected[:-1] >= threshold
+    labels = genuine.numpy()
+    np.testing.assert_allclose(result.fmr, match[:, ~labels].mean(1))
+    np.testing.assert_allclose(result.fnmr, 1 - match[:, labels].mean(1))
+    area = sum((a + b) / 2 for a, b in pairwise(result.fmr))
+    assert result.fmr_auc == pytest.approx(area)
+    area = sum((a + b) / 2 for a, b in pairwise(result.fnmr))
+    assert result.fnmr_auc == pytest.approx(area)
+    whole = [*result.fmr, ((expected[-1] >= threshold) & ~labels).sum() / (~labels).sum()]
+    area = sum((a + b) / 2 for a, b in pairwise(whole)) / STEPS
+    assert result.fmr_auc_normalised == pytest.approx(area)
+
+
+def test_any_forward_function_gives_the_same(run_input):
+    siamese, pair, *rest = run_input
+    ours = decision_patch_replacement(siamese, pair, *rest)
+    plain = decision_patch_replacement(lambda a, b: siamese(a, b), pair, *rest)
+    np.testing.assert_allclose(plain.scores, ours.scores, atol=1e-6)
+
+
+def test_batches_and_updates_do_not_matter(run_input):
+    siamese, pair, original, maps, threshold, genuine = run_input
+    whole = decision_patch_replacement(siamese, pair, original, maps, threshold, genuine)
+    metric = DecisionPatchReplacement(siamese, threshold, batch_size=2)
+    for rows in (slice(0, 3), slice(3, 7)):
+        images = (pair[0][rows], pair[1][rows])
+        metric.update(images, original[rows], maps[rows], genuine[rows])
+    parts = metric.compute()
+    np.testing.assert_allclose(parts.scores, whole.scores, atol=1e-6)
+    np.testing.assert_array_equal(parts.genuine, whole.genuine)
+    metric.reset()
+    with pytest.raises(ValueError, match="call update"):
+        metric.compute()
+
+
+def test_only_changed_images_are_scored_again(run_input):
+    siamese, pair, original, maps, threshold, genuine = run_input
+    seen = []
+    siamese.backbone.register_forward_hook(lambda module, args, out: seen.append(len(args[0])))
+    decision_patch_replacement(siamese, pair, original, maps, threshold, genuine, batch_size=8)
+    # Pair 2 was never perturbed, and in the others every twentieth of the pixels holds some.
+    assert seen[0] == 2 * COUNT
+    assert sum(seen[1:]) == (COUNT - 1) * STEPS
+    assert max(seen[1:]) == 8
+
+
+def test_maps_may_have_channels_or_serve_all_pairs(run_input):
+    siamese, pair, original, maps, threshold, genuine = run_input
+    reference = decision_patch_replacement(siamese, pair, original, maps, threshold, genuine)
+    channels = torch.cat([maps - 1, maps, maps + 1], 1)
+    spread = decision_patch_replacement(siamese, pair, original, channels, threshold, genuine)
+    np.testing.assert_allclose(spread.scores, reference.scores, atol=1e-6)
+    repeated = maps[:1].expand_as(maps)
+    one = decision_patch_replacement(siamese, pair, original, maps[:1], threshold, genuine)
+    all_ = decision_patch_replacement(siamese, pair, original, repeated, threshold, genuine)
+    np.testing.assert_array_equal(one.scores, all_.scores)
+
+
+def test_cells_go_back_whole(run_input):
+    _, (patched, img_b), original, maps, _, genuine = run_input
+    images = []
+
+    def score(img_a, img_b):
+        images.append(img_a.clone())
+        return torch.ones(len(img_a))
+
+    decision_patch_replacement(
+        score, (patched, img_b), original, maps, 0.5, genuine, steps=4, cells=(4, 3)
+    )
+    cells = torch.nn.functional.avg_pool2d(maps.double(), (5, 6)).flatten(1)
+    for k in (0, 5):
+        first = set(cells[k].argsort(descending=True, stable=True)[:3].tolist())
+        expected = patched[k].clone()
+        for cell in first:
+            y, x = 5 * (cell // 3), 6 * (cell % 3)
+            expected[:, y : y + 5, x : x + 6] = original[k, :, y : y + 5, x : x + 6]
+        assert any(torch.equal(image, expected) for batch in images[1:] for image in batch)
+
+
+def test_the_better_map_has_the_smaller_area(run_input):
+    siamese, pair, original, _, threshold, genuine = run_input
+    patched = (pair[0] != original).any(1, keepdim=True).float()
+    sign = torch.where(siamese(*pair).detach() >= threshold, 1.0, -1.0)[:, None, None, None]
+    found = decision_patch_replacement(siamese, pair, original, sign * patched, threshold, genuine)
+    missed = decision_patch_replacement(
+        siamese, pair, original, -sign * patched, threshold, genuine
+    )
+    np.testing.assert_allclose(found.scores[10], found.repaired_scores, atol=1e-6)
+    np.testing.assert_allclose(missed.scores[10], missed.scores[0], atol=1e-6)
+
+
+def random_result(seed, genuine, threshold=0.0):
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(size=(STEPS, len(genuine)))
+    return DPRResult(scores, scores[-1], genuine, threshold)
+
+
+def test_intervals_agree_with_scipy():
+    genuine = np.arange(400) % 2 == 0
+    result, baseline = random_result(0, genuine), random_result(1, genuine)
+    data = (result.pair_auc[genuine], baseline.pair_auc[genuine])
+    for ours, statistic in (
+        (result.relative_to(baseline, "fnmr"), lambda x, y, axis: x.mean(axis) / y.mean(axis)),
+        (result.difference_to(baseline, "fnmr"), lambda x, y, axis: x.mean(axis) - y.mean(axis)),
+    ):
+        theirs = scipy.stats.bootstrap(
+            data, statistic, paired=True, n_resamples=4000, method="percentile", rng=0
+        ).confidence_interval
+        width = theirs.high - theirs.low
+        assert ours.low == pytest.approx(theirs.low, abs=0.1 * width)
+        assert ours.high == pytest.approx(theirs.high, abs=0.1 * width)
+        assert ours.value == pytest.approx(statistic(*data, axis=0))
+
+
+def test_a_method_equals_itself_exactly():
+    genuine = np.arange(60) % 2 == 0
+    result = random_result(0, genuine)
+    assert result.relative_to(result) == (1, 1, 1)
+    assert result.difference_to(result, "fmr") == (0, 0, 0)
+    mean = result.auc_interval("mean")
+    assert mean.value == pytest.approx((result.fmr_auc + result.fnmr_auc) / 2)
+    assert mean.low < mean.value < mean.high
+
+
+def test_errors_name_the_fault(run_input):
+    siamese, pair, original, maps, threshold, genuine = run_input
+
+    def run(pair=pair, original=original, maps=maps, genuine=genuine, model=siamese, **options):
+        return decision_patch_replacement(
+            model, pair, original, maps, threshold, genuine, **options
+        )
+
+    broken = maps.clone()
+    broken[1, 0, 2, 2] = torch.nan
+    with pytest.raises(ValueError, match="attributions: hold NaN"):
+        run(maps=broken)
+    with pytest.raises(ValueError, match=r"want the map of image A, \(7 or 1, 3 or 1, 20, 18\)"):
+        run(maps=maps[:, 0])
+    with pytest.raises(ValueError, match="want the map of image A"):
+        run(maps=maps[:3])
+    with pytest.raises(ValueError, match="original_a: got shape"):
+        run(original=original[..., 1:])
+    with pytest.raises(ValueError, match="img_b: holds NaN"):
+        run(pair=(pair[0], pair[1] * torch.nan))
+    with pytest.raises(ValueError, match="7 pairs"):
+        run(genuine=genuine[:5])
+    with pytest.raises(ValueError, match="7 genuine and 0 impostor"):
+        run(genuine=torch.ones(7, dtype=torch.bool))
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        run(model=lambda a, b: a.sum((1, 2, 3)) * torch.nan)
+    with pytest.raises(ValueError, match="steps"):
+        run(steps=0)
+    with pytest.raises(ValueError, match="cells"):
+        run(cells=(30, 30))
+    with pytest.raises(ValueError, match="finite"):
+        DecisionPatchReplacement(siamese, float("nan"))
+    other = random_result(0, np.array([True, False]))
+    with pytest.raises(ValueError, match="same pairs"):
+        run().relative_to(other)
+    perfect = DPRResult(np.array([[1.0, -1.0]] * 20), np.array([1.0, -1.0]), other.genuine, 0.0)
+    with pytest.raises(ValueError, match="makes no errors"):
+        other.relative_to(perfect)
+    with pytest.raises(ValueError, match="rate"):
+        other.auc_interval("eer")
+    with pytest.raises(ValueError, match="confidence"):
+        other.auc_interval(confidence=95)

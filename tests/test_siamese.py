@@ -1,0 +1,187 @@
+"""The Siamese model: numbers, kinds of backbone, Captum on it, and errors."""
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import DeepLift, IntegratedGradients, LayerActivation, LayerGradCam
+from torch import nn
+
+from captum_fv.siamese import PartnerView, SiameseCosine
+from tests.nets import SmallNet, random_pair, small_siamese
+
+
+@pytest.fixture
+def pair():
+    return random_pair()
+
+
+def numpy_cosine(siamese, img_a, img_b):
+    with torch.no_grad():
+        u, v = (siamese.backbone((image - 0.5) / 0.5).double().numpy() for image in (img_a, img_b))
+    return (u * v).sum(1) / np.linalg.norm(u, axis=1) / np.linalg.norm(v, axis=1)
+
+
+def test_the_score_is_the_cosine_of_the_embeddings(pair):
+    siamese = small_siamese()
+    expected = numpy_cosine(siamese, *pair)
+    np.testing.assert_allclose(siamese(*pair).detach(), expected, rtol=1e-5)
+    np.testing.assert_allclose(siamese(pair).detach(), expected, rtol=1e-5)
+
+
+def test_embeddings_have_unit_length_and_one_backbone_call(pair):
+    siamese = small_siamese()
+    calls = []
+    siamese.backbone.register_forward_hook(lambda module, args, out: calls.append(args[0]))
+    u, v = siamese.embed(*pair)
+    torch.testing.assert_close(torch.cat([u, v]).norm(dim=1), torch.ones(8))
+    assert len(calls) == 1
+    interleaved = (calls[0] * 0.5 + 0.5).unflatten(0, (-1, 2))
+    torch.testing.assert_close(interleaved[:, 0], pair[0])
+    torch.testing.assert_close(interleaved[:, 1], pair[1])
+
+
+@pytest.mark.parametrize("output", [0, -2, lambda out: out[0]])
+def test_backbones_that_return_tuples(pair, output):
+    class Curricular(SmallNet):
+        def forward(self, images):
+            return super().forward(images), images
+
+    torch.manual_seed(0)
+    net = Curricular().eval()
+    siamese = SiameseCosine(net, output=output)
+    plain = SiameseCosine(net, output=lambda out: out[0])
+    assert torch.equal(siamese(*pair), plain(*pair))
+    with pytest.raises(TypeError, match=r"tuple of 2; .* output=0"):
+        SiameseCosine(net)(*pair)
+
+
+def test_backbones_that_return_dicts(pair):
+    class Named(SmallNet):
+        def forward(self, images):
+            return {"embedding": super().forward(images)}
+
+    net = Named().eval()
+    assert SiameseCosine(net, output="embedding")(*pair).shape == (4,)
+    with pytest.raises(TypeError, match=r"keys \['embedding'\]"):
+        SiameseCosine(net)(*pair)
+
+
+@pytest.mark.parametrize("kind", ["program", "module of a program", "torchscript"])
+def test_exported_backbones_give_scores_and_gradients(pair, kind):
+    net = small_siamese().backbone
+    example = torch.rand(2, 3, 20, 18)
+    if kind == "torchscript":
+        backbone = torch.jit.trace(net, example)
+    else:
+        batch = torch.export.Dim("batch", min=2, max=1024)
+        backbone = torch.export.export(net, (example,), dynamic_shapes=({0: batch},))
+        backbone = backbone if kind == "program" else backbone.module()
+    exported = SiameseCosine(backbone, mean=0.5, std=0.5).eval()
+    plain = SiameseCosine(net, mean=0.5, std=0.5)
+    gradients = []
+    for siamese in (exported, plain):
+        img_a = pair[0].clone().requires_grad_()
+        scores = siamese(img_a, pair[1])
+        gradients.append(torch.autograd.grad(scores.sum(), img_a)[0])
+    torch.testing.assert_close(scores, exported(*pair))
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_a_backbone_brings_its_own_normalisation(pair):
+    net = small_siamese().backbone
+    net.mean, net.std = 0.5, (0.5, 0.5, 0.5)
+    explicit = SiameseCosine(net, mean=[0.5] * 3, std=torch.full((3,), 0.5))
+    assert torch.equal(SiameseCosine(net)(*pair), explicit(*pair))
+    assert SiameseCosine(net).black == 0
+    overruled = SiameseCosine(net, mean=0, std=1)
+    assert not torch.allclose(overruled(*pair), explicit(*pair))
+
+
+def test_half_precision_keeps_the_cosine_in_single(pair):
+    siamese = small_siamese().to(torch.bfloat16)
+    scores = siamese(*(image.to(torch.bfloat16) for image in pair))
+    assert scores.dtype == torch.float32
+
+
+def test_partner_view_is_the_same_score_and_gradient(pair):
+    siamese = small_siamese()
+    partner = siamese.embed_images(pair[1]).detach()
+    views, pairs = pair[0].clone().requires_grad_(), pair[0].clone().requires_grad_()
+    view = PartnerView(siamese)(views, 3 * partner)
+    torch.testing.assert_close(view, siamese(pairs, pair[1]))
+    (grad_view,) = torch.autograd.grad(view.sum(), views)
+    (grad_pair,) = torch.autograd.grad(siamese(pairs, pair[1]).sum(), pairs)
+    torch.testing.assert_close(grad_view, grad_pair)
+    with pytest.raises(ValueError, match="one row per image"):
+        PartnerView(siamese)(pair[0], partner[:1])
+
+
+class Twin(nn.Module):
+    """The Siamese model without sharing: each image has a copy of the backbone of its own."""
+
+    def __init__(self, siamese):
+        super().__init__()
+        import copy
+
+        self.sides = nn.ModuleList(copy.deepcopy(siamese.backbone) for _ in range(2))
+
+    def forward(self, img_a, img_b):
+        u, v = (net((x - 0.5) / 0.5) for net, x in zip(self.sides, (img_a, img_b), strict=True))
+        return nn.functional.cosine_similarity(u, v)
+
+
+def test_captums_methods_equal_an_unshared_twin(pair):
+    torch.manual_seed(0)
+    siamese = SiameseCosine(SmallNet(nn.ReLU).eval(), mean=0.5, std=0.5)
+    twin = Twin(siamese)
+    base = (torch.zeros_like(pair[0]), torch.full_like(pair[1], 0.3))
+    for method in (IntegratedGradients, DeepLift):
+        ours = method(siamese).attribute(pair, baselines=base)
+        theirs = method(twin).attribute(pair, baselines=base)
+        for mine, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_layer_maps_hold_both_images(pair):
+    siamese = small_siamese()
+    layer = siamese.backbone.layers[3]
+    activation = LayerActivation(siamese, layer).attribute(pair)
+    per_image = activation.unflatten(0, (-1, 2))
+    with torch.no_grad():
+        expected = siamese.backbone.layers[:4]((pair[1] - 0.5) / 0.5)
+    torch.testing.assert_close(per_image[:, 1], expected)
+    assert LayerGradCam(siamese, layer).attribute(pair).shape[0] == 8
+
+
+def test_errors_say_what_to_write(pair):
+    siamese = small_siamese()
+    with pytest.raises(TypeError, match="hand the function itself"):
+        SiameseCosine(lambda images: images)
+    with pytest.raises(ValueError, match="both or neither"):
+        SiameseCosine(siamese.backbone, mean=0.5)
+    with pytest.raises(ValueError, match="above 0"):
+        SiameseCosine(siamese.backbone, mean=0.5, std=0.0)
+    with pytest.raises(ValueError, match=r"siamese\(img_a, img_b\)"):
+        siamese(pair[0])
+    with pytest.raises(ValueError, match="equal shapes"):
+        siamese(pair[0], pair[1][:2])
+    with pytest.raises(ValueError, match="no pair"):
+        siamese((pair[0], pair[1], pair[1]))
+    with pytest.raises(ValueError, match=r"output=lambda out: out.flatten\(1\)"):
+        SiameseCosine(nn.Conv2d(3, 4, 3).eval())(*pair)
+    with pytest.raises(ValueError, match="floating point"):
+        siamese.embed_images((pair[0] * 255).byte())
+
+
+def test_training_mode_is_an_error_even_for_one_layer(pair):
+    siamese = small_siamese()
+    siamese.backbone.layers[1].train()
+    with pytest.raises(ValueError, match=r"siamese.eval\(\)"):
+        siamese(*pair)
+    assert siamese.eval()(*pair).shape == (4,)
+
+
+def test_a_zero_embedding_gives_no_nan(pair):
+    siamese = SiameseCosine(nn.Sequential(nn.Flatten(), nn.Linear(1080, 4, bias=False)).eval())
+    scores = siamese(torch.zeros_like(pair[0]), pair[1])
+    assert torch.equal(scores, torch.zeros(4))
