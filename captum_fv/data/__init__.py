@@ -1,0 +1,39 @@
+"""Where face pairs come from: LFW, Patch-LFW, and faces that belong to nobody."""
+
+from captum_fv.data.alignment import align_detected, align_face, find_face, guess_landmarks
+from captum_fv.data.generated import generated_pairs
+from captum_fv.data.images import read_image
+from captum_fv.data.lfw import lfw_pairs
+from captum_fv.data.pairs import PairSet, to_image, to_tensor
+from captum_fv.data.patch_lfw import (
+    PatchedPairs,
+    PatchPlaces,
+    apply_patches,
+    patch_mask,
+    patch_pairs,
+    patch_places,
+)
+from captum_fv.data.patch_set import read_patch_set, write_patch_set
+from captum_fv.data.published_patch_lfw import read_published_patch_lfw
+
+__all__ = [
+    "PairSet",
+    "PatchPlaces",
+    "PatchedPairs",
+    "align_detected",
+    "align_face",
+    "apply_patches",
+    "find_face",
+    "generated_pairs",
+    "guess_landmarks",
+    "lfw_pairs",
+    "patch_mask",
+    "patch_pairs",
+    "patch_places",
+    "read_image",
+    "read_patch_set",
+    "read_published_patch_lfw",
+    "to_image",
+    "to_tensor",
+    "write_patch_set",
+]

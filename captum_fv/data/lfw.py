@@ -1,0 +1,126 @@
+"""Labelled Faces in the Wild (Huang et al. 2007), and any data set in its layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from captum_fv.data.images import read_image
+from captum_fv.data.pairs import Image, PairSet
+
+
+class _Photo(NamedTuple):
+    person: str
+    number: int
+    line: int  # of the pairs file, for errors
+
+
+def lfw_pairs(
+    images: str | Path,
+    pairs: str | Path,
+    size: tuple[int, int] | None = (112, 112),
+    folds: Sequence[int] | None = None,
+    check_images: bool = False,
+) -> PairSet:
+    """The pairs of an LFW-style list, in file order: each fold's genuine pairs, then its impostors.
+
+    Labels need no image: photos are read only when asked for.
+
+    Args:
+        images: Folder with NAME/NAME_0001.jpg (or .png).
+        pairs: The list. Its header is "folds<TAB>n", or "n" alone for one fold; each fold is n
+            lines "name number number" and n lines "name number name number".
+        size: (H, W) every photo must have; None takes any.
+        folds: Which folds, counted from 1; None takes all.
+        check_images: Look now that every photo exists (none is opened).
+
+    Raises:
+        FileNotFoundError: The list is missing, or (with `check_images`) a photo.
+        ValueError: A line that does not fit the layout or the header, or a fold that is not there.
+    """
+    images, pairs = Path(images), Path(pairs)
+    photos = _read_list(pairs, folds)
+
+    def load(i: int) -> Image:
+        photo = photos[i]
+        try:
+            return read_image(_path(images, photo), size)
+        except (FileNotFoundError, ValueError) as error:
+            raise type(error)(f"{error} (asked for by {pairs}, line {photo.line})") from error
+
+    if check_images:
+        missing = [photo for photo in photos if not _path(images, photo).is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"{_path(images, missing[0])} (or .png): no such image file, asked for by {pairs}, "
+                f"line {missing[0].line}; {len(missing)} of {len(photos)} images are missing"
+            )
+    return PairSet(pairs.stem, [photo.person for photo in photos], load)
+
+
+def _path(images: Path, photo: _Photo) -> Path:
+    jpeg = images / photo.person / f"{photo.person}_{photo.number:04d}.jpg"
+    png = jpeg.with_suffix(".png")
+    return png if not jpeg.is_file() and png.is_file() else jpeg
+
+
+def _read_list(path: Path, folds: Sequence[int] | None) -> list[_Photo]:
+    """The photos of the chosen folds, two for each pair."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such pairs file")
+    lines = path.read_text(encoding="utf-8", errors="replace").rstrip().split("\n")
+    header = lines[0].split()
+    if len(header) not in (1, 2) or not all(_is_count(word) for word in header):
+        raise ValueError(
+            f"{path}, line 1: want a header 'folds<TAB>pairs of each kind per fold' "
+            f"or one count, got {lines[0]!r}"
+        )
+    fold_count, per_fold = (1, int(header[0])) if len(header) == 1 else map(int, header)
+    wanted = fold_count * 2 * per_fold
+    if len(lines) - 1 != wanted:
+        wrong = min(len(lines), wanted + 1) + 1  # the first line that is missing or too many
+        raise ValueError(
+            f"{path}, line {wrong}: the header promises {fold_count} x 2 x {per_fold} = {wanted} "
+            f"pairs, the file has {len(lines) - 1}"
+        )
+    chosen = range(1, fold_count + 1) if folds is None else folds
+    bad = [fold for fold in chosen if not 1 <= fold <= fold_count]
+    if bad:
+        raise ValueError(f"folds: got {bad[0]}; {path} has folds 1 to {fold_count}")
+    parsed = [
+        _parse(path, number, line, genuine=(number - 2) % (2 * per_fold) < per_fold)
+        for number, line in enumerate(lines[1:], start=2)
+    ]
+    return [
+        photo
+        for fold in chosen
+        for pair in parsed[(fold - 1) * 2 * per_fold : fold * 2 * per_fold]
+        for photo in pair
+    ]
+
+
+def _parse(path: Path, number: int, line: str, genuine: bool) -> tuple[_Photo, _Photo]:
+    words = line.split()
+    kind, form = ("a genuine", "name number number")
+    if not genuine:
+        kind, form = ("an impostor", "name number name number")
+    if len(words) != len(form.split()):
+        raise ValueError(
+            f"{path}, line {number}: want {kind} pair here, {form!r}; "
+            f"got {len(words)} columns: {line!r}"
+        )
+    name_a, count_a = words[0], words[1]
+    name_b, count_b = (name_a, words[2]) if genuine else (words[2], words[3])
+    for count in (count_a, count_b):
+        if not _is_count(count):
+            raise ValueError(
+                f"{path}, line {number}: want an image number from 1, got {count!r} in {line!r}"
+            )
+    if not genuine and name_a == name_b:
+        raise ValueError(f"{path}, line {number}: an impostor pair names {name_a} twice")
+    return _Photo(name_a, int(count_a), number), _Photo(name_b, int(count_b), number)
+
+
+def _is_count(word: str) -> bool:
+    return word.isascii() and word.isdigit() and int(word) > 0

@@ -1,0 +1,253 @@
+"""Patch-LFW (Huber et al., xSSAB, Sec. 4.2): pairs whose reference got patches of another face.
+
+The patches push a genuine pair towards non-match and an impostor pair towards match, and where
+they lie is known: a ground truth for explanations. The recipe works on any `PairSet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from captum_fv.data.pairs import Image, PairSet, to_tensor
+
+
+@dataclass(frozen=True)
+class PatchPlaces:
+    """Where the patches of each pair lie and whose they are.
+
+    A patch covers rows [row - patch, row) and columns [column, column + patch): the published
+    recipe draws the bottom edge and the left edge.
+
+    Args:
+        rows: Bottom edges (exclusive), (N, count) integers in [patch, H].
+        columns: Left edges, (N, count) integers in [0, W - patch].
+        donors: Number of the image that gave the patches, (N,); counted in the set the places were
+            drawn for, also after `subset`.
+        size: (H, W) of the images.
+        patch: Side of a patch in pixels.
+        seed: What the places were drawn with; None if they were not drawn here.
+    """
+
+    rows: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    donors: npt.NDArray[np.int64]
+    size: tuple[int, int] = (112, 112)
+    patch: int = 16
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        shape = (len(self.donors), self.rows.shape[-1])
+        if self.rows.shape != shape or self.columns.shape != shape:
+            raise ValueError(
+                f"want rows and columns (N, count) and donors (N,); got rows {self.rows.shape}, "
+                f"columns {self.columns.shape}, donors {self.donors.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.donors)
+
+    def subset(self, indices: Sequence[int]) -> PatchPlaces:
+        """The places of some of the pairs."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        return PatchPlaces(
+            self.rows[chosen],
+            self.columns[chosen],
+            self.donors[chosen],
+            self.size,
+            self.patch,
+            self.seed,
+        )
+
+
+def patch_places(
+    people: Sequence[str],
+    seed: int = 3,
+    size: tuple[int, int] = (112, 112),
+    count: int = 27,
+    patch: int = 16,
+) -> PatchPlaces:
+    """Draws the patches of every pair as the published recipe does, bit for bit with the defaults.
+
+    An impostor pair's donor is its own second image; a genuine pair's is any image of the set
+    that shows somebody else. The two kinds are drawn apart, each from a fresh generator.
+
+    Args:
+        people: Who is in each image, 2N names in pair order.
+        seed: Of a private generator; the global one is left alone.
+        size: (H, W) of the images.
+        count: Patches per pair; they may overlap.
+        patch: Side of a patch in pixels, less than both H and W.
+
+    >>> places = patch_places(["ann", "ann", "ann", "bob"])
+    >>> places.rows.shape, places.donors.tolist()
+    ((2, 27), [3, 3])
+    """
+    height, width = size
+    if not 0 < patch < min(size):
+        raise ValueError(
+            f"patch: got {patch}; want 1 to {min(size) - 1} on {height}x{width} images"
+        )
+    if count < 1:
+        raise ValueError(f"count: got {count} patches; want at least 1")
+    persons = np.unique(np.asarray(people), return_inverse=True)[1].reshape(-1, 2)
+    genuine = persons[:, 0] == persons[:, 1]
+    rows = np.empty((len(persons), count), dtype=np.int64)
+    columns = np.empty_like(rows)
+    donors = 2 * np.arange(len(persons)) + 1
+    for kind in (True, False):
+        rng = np.random.RandomState(seed)
+        for k in np.flatnonzero(genuine == kind).tolist():
+            columns[k] = rng.randint(0, width - patch, count)
+            rows[k] = rng.randint(patch, height, count)
+            if kind:
+                others = np.flatnonzero(persons.ravel() != persons[k, 0])
+                if not len(others):
+                    raise ValueError(
+                        f"pair {k}: no patches for {people[2 * k]!r}, who is the only person in "
+                        "the set; want at least two people"
+                    )
+                donors[k] = rng.choice(others)
+    return PatchPlaces(rows, columns, donors, size, patch, seed)
+
+
+def patch_mask(
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    size: tuple[int, int] = (112, 112),
+    patch: int = 16,
+) -> npt.NDArray[np.bool_]:
+    """Which pixels lie in a patch of one pair, (H, W) bool.
+
+    >>> patch_mask(np.array([2]), np.array([1]), size=(3, 3), patch=2).astype(int).tolist()
+    [[0, 1, 1], [0, 1, 1], [0, 0, 0]]
+    """
+    height, width = size
+    if (
+        np.min(rows) < patch
+        or np.max(rows) > height
+        or np.min(columns) < 0
+        or np.max(columns) > width - patch
+    ):
+        raise ValueError(
+            f"patches of {patch} pixels on {height}x{width}: want bottom edges in "
+            f"[{patch}, {height}] and left edges in [0, {width - patch}], got "
+            f"[{np.min(rows)}, {np.max(rows)}] and [{np.min(columns)}, {np.max(columns)}]"
+        )
+    mask = np.zeros(size, dtype=np.bool_)
+    for row, column in zip(rows, columns, strict=True):
+        mask[row - patch : row, column : column + patch] = True
+    return mask
+
+
+def apply_patches(
+    image: Image,
+    donor: Image,
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    patch: int = 16,
+) -> Image:
+    """The image with patches from the same places of the donor, (H, W, 3) uint8."""
+    if image.shape != donor.shape:
+        raise ValueError(
+            f"want a donor as large as the image, got {donor.shape} for {image.shape}; "
+            "align all faces to one size first"
+        )
+    height, width = image.shape[:2]
+    mask = patch_mask(rows, columns, (height, width), patch)
+    return np.where(mask[..., None], donor, image)
+
+
+@dataclass(frozen=True)
+class PatchedPairs:
+    """Pairs (patched A, B) with the original A and the true patch mask, made when asked for.
+
+    Args:
+        clean: The pairs without patches.
+        places: Where the patches of each pair lie.
+        patched: Pair number -> patched A, (H, W, 3) uint8; drawn, or read from files.
+    """
+
+    clean: PairSet
+    places: PatchPlaces
+    patched: Callable[[int], Image]
+
+    def __post_init__(self) -> None:
+        if len(self.clean) != len(self.places):
+            raise ValueError(
+                f"want patch places for each pair, got {len(self.places)} for {len(self.clean)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    @property
+    def genuine(self) -> npt.NDArray[np.bool_]:
+        """Which pairs show one person twice, (N,) bool."""
+        return self.clean.genuine
+
+    def original(self, k: int) -> Image:
+        """Image A of pair k before it was patched."""
+        return self.clean.load(2 * k)
+
+    def partner(self, k: int) -> Image:
+        """Image B of pair k, which has no patches."""
+        return self.clean.load(2 * k + 1)
+
+    def mask(self, k: int) -> npt.NDArray[np.bool_]:
+        """Which pixels of patched A lie in a patch, (H, W) bool."""
+        places = self.places
+        return patch_mask(places.rows[k], places.columns[k], places.size, places.patch)
+
+    def tensors(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Patched A, original A and B of some pairs, each (n, 3, H, W) float32 in [0, 1]."""
+        return (
+            to_tensor([self.patched(k) for k in indices]),
+            to_tensor([self.original(k) for k in indices]),
+            to_tensor([self.partner(k) for k in indices]),
+        )
+
+    def masks(self, indices: Sequence[int]) -> Tensor:
+        """The patch masks of some pairs, (n, 1, H, W) bool."""
+        return torch.from_numpy(np.stack([self.mask(k) for k in indices])).unsqueeze(1)
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """`tensors` of all pairs in order, at most `size` pairs at a time."""
+        for start in range(0, len(self), size):
+            yield self.tensors(range(start, min(start + size, len(self))))
+
+    def subset(self, indices: Sequence[int]) -> PatchedPairs:
+        """Some of the pairs with the patches they have here, renumbered from 0."""
+        chosen = list(indices)
+        return PatchedPairs(
+            self.clean.subset(chosen),
+            self.places.subset(chosen),
+            lambda k: self.patched(chosen[k]),
+        )
+
+
+def patch_pairs(pairs: PairSet, seed: int = 3, count: int = 27, patch: int = 16) -> PatchedPairs:
+    """Patch-LFW over any pairs of images of one size: `patch_places` applied on the fly.
+
+    A subset of the result keeps its patches; patching a subset draws anew.
+    """
+    if not len(pairs):
+        raise ValueError(f"{pairs.name}: no pairs to patch")
+    height, width = pairs.load(0).shape[:2]
+    places = patch_places(pairs.people, seed, (height, width), count, patch)
+
+    def patched(k: int) -> Image:
+        image, donor = pairs.load(2 * k), pairs.load(int(places.donors[k]))
+        if image.shape[:2] != places.size:
+            raise ValueError(
+                f"{pairs.name}: image {2 * k} is {image.shape[0]}x{image.shape[1]}, image 0 is "
+                f"{height}x{width}; want one size for all"
+            )
+        return apply_patches(image, donor, places.rows[k], places.columns[k], patch)
+
+    return PatchedPairs(pairs, places, patched)
