@@ -1,0 +1,25 @@
+"""Face embedders: their architectures, their authors' checkpoints and the one way in."""
+
+from captum_fv.models.catalogue import ARCHITECTURES, CATALOGUE, Entry, describe_models
+from captum_fv.models.download import download_checkpoint, from_hub
+from captum_fv.models.ir_se import IR_50, IR_101, IRNet, XCosBody
+from captum_fv.models.iresnet import IResNet
+from captum_fv.models.mobilefacenet import MobileFaceNet, MobileFaceNetCASIA
+from captum_fv.models.zoo import load_backbone
+
+__all__ = [
+    "ARCHITECTURES",
+    "CATALOGUE",
+    "IR_50",
+    "IR_101",
+    "Entry",
+    "IRNet",
+    "IResNet",
+    "MobileFaceNet",
+    "MobileFaceNetCASIA",
+    "XCosBody",
+    "describe_models",
+    "download_checkpoint",
+    "from_hub",
+    "load_backbone",
+]

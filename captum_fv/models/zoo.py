@@ -1,0 +1,171 @@
+"""The one way in: a name or a file becomes a frozen embedder that knows its own input."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from captum_fv.models.catalogue import ARCHITECTURES, CATALOGUE, Entry, Scale
+from captum_fv.models.loading import (
+    StateDict,
+    compare,
+    fit,
+    program_kind,
+    read_program,
+    read_weights,
+)
+
+
+def load_backbone(
+    name_or_path: str | Path,
+    checkpoint: str | Path | None = None,
+    *,
+    architecture: str | None = None,
+    mean: Scale | None = None,
+    std: Scale | None = None,
+    channel_order: str | None = None,
+    device: str | torch.device = "cpu",
+) -> nn.Module:
+    """Load a face embedder, in evaluation mode and with frozen weights.
+
+    It takes RGB images and says which: `mean` and `std` of the [0, 1] pixels and `size` (height,
+    width), each None where it is not known, as of a program; `channel_order` is "RGB". All but
+    programs have `features` (images -> last spatial grid) and `head` (grid -> embeddings).
+
+    Args:
+        name_or_path: "demo", a name from CATALOGUE, or a file: a checkpoint (.pt, .pth, .ckpt,
+            .safetensors) or a program (torch.export or TorchScript). A program is code: load only
+            what comes from somebody whom you trust.
+        checkpoint: The authors' checkpoint, for a name.
+        architecture: A key of ARCHITECTURES for a checkpoint without a name; else recognised.
+        mean, std: Instead of the authors'; a program carries none.
+        channel_order: Instead of the authors': "RGB" or "BGR", the order a checkpoint was trained
+            with.
+        device: Where the model goes.
+
+    Returns:
+        (N, 3, H, W) images -> (N, d) embeddings, not normalised.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The name is unknown, or the file is damaged, carries Python code or does not
+            fit the architecture.
+
+    >>> load_backbone("arcface-r100")
+    Traceback (most recent call last):
+    ...
+    ValueError: arcface-r100: its checkpoint is the authors', get it from https://github.com/...
+    """
+    if (mean is None) != (std is None):
+        raise ValueError(f"mean={mean}, std={std}: got one of them; give both or neither")
+    if channel_order not in (None, "RGB", "BGR"):
+        raise ValueError(f'channel_order: got {channel_order!r}; want "RGB" or "BGR"')
+    model: nn.Module
+    contract: dict[str, object] = {"channel_order": "RGB"}
+    if name_or_path == "demo":
+        if checkpoint or architecture or channel_order:
+            raise ValueError("demo: it has its own weights; give mean, std and device at most")
+        from captum_fv.models.demo import load_demo_backbone
+
+        model = load_demo_backbone()
+    else:
+        name, path = _resolve(str(name_or_path), checkpoint)
+        if name is None and program_kind(path):
+            if architecture or channel_order:
+                raise ValueError(f"{path}: a program takes no architecture and no channel_order")
+            model = read_program(path, device)
+            contract |= {"mean": None, "std": None, "size": None}
+        else:
+            model, entry = _load(name, path, architecture, channel_order)
+            contract |= {"mean": entry.mean, "std": entry.std, "size": entry.size}
+    if mean is not None:
+        contract |= {"mean": mean, "std": std}
+    vars(model).update(contract)
+    return model.eval().requires_grad_(False).to(device)
+
+
+def _resolve(given: str, checkpoint: str | Path | None) -> tuple[str | None, Path]:
+    """A name, if one is given, and the file to read."""
+    if given in CATALOGUE:
+        if checkpoint is None:
+            raise ValueError(
+                f"{given}: its checkpoint is the authors', get it from {CATALOGUE[given].source}, "
+                f'then write load_backbone("{given}", checkpoint="the/file")'
+            )
+        name, path = given, Path(checkpoint)
+    else:
+        name, path = None, Path(given)
+        if checkpoint is not None or not (path.exists() or path.suffix or len(path.parts) > 1):
+            near = difflib.get_close_matches(given, [*CATALOGUE, "demo"], 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise ValueError(
+                f"{given}: no such model.{hint} Names: demo, {', '.join(CATALOGUE)}; else a file"
+            )
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; want a checkpoint or a program")
+    return name, path
+
+
+def _load(
+    name: str | None, path: Path, architecture: str | None, channel_order: str | None
+) -> tuple[nn.Module, Entry]:
+    weights = _respelled(read_weights(path))
+    if architecture is None:
+        architecture = CATALOGUE[name].architecture if name else _recognise(weights, path)
+    if architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"architecture: got {architecture!r}; want one of {', '.join(ARCHITECTURES)}"
+        )
+    fitting = [key for key, entry in CATALOGUE.items() if entry.architecture == architecture]
+    entry = CATALOGUE[name or fitting[0]]
+    if entry.architecture != architecture:
+        raise ValueError(
+            f"architecture: got {architecture!r}, but {name} is {entry.architecture}; leave it out"
+        )
+    if name is None and channel_order is None and entry.channel_order == "BGR":
+        raise ValueError(
+            f"{path}: {architecture} is trained on BGR by some and on RGB by others; say whose it "
+            f'is, load_backbone("{fitting[0]}", checkpoint=...) for {entry.source}, or write '
+            'channel_order="RGB" or "BGR"'
+        )
+    with torch.device("meta"):
+        model = ARCHITECTURES[architecture]()
+    fit(model, weights, path, architecture)
+    if (channel_order or entry.channel_order) == "BGR":
+        # Reversed weights on RGB are the same convolution as the authors' weights on BGR.
+        first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+        first.weight.data = first.weight.data.flip(1)
+    return model, entry
+
+
+def _recognise(weights: StateDict, path: Path) -> str:
+    verdicts = {name: compare(_skeleton(name), weights) for name in ARCHITECTURES}
+    beside = {name: len(keys) for name, (problems, keys) in verdicts.items() if not problems}
+    if not beside:
+        first = ", ".join(list(weights)[:3])
+        raise ValueError(
+            f"{path}: weights of no architecture known here (its keys: {first}, ...). For the "
+            "difference from one, write architecture= and one of " + ", ".join(ARCHITECTURES)
+        )
+    return min(beside, key=lambda name: beside[name])
+
+
+@cache
+def _skeleton(architecture: str) -> nn.Module:
+    with torch.device("meta"):
+        return ARCHITECTURES[architecture]()
+
+
+def _respelled(weights: StateDict) -> StateDict:
+    """The checkpoints of MobileFaceNet that have its head's layers at the top, in our names."""
+    if "conv_6_dw.conv.weight" not in weights:
+        return weights
+    head = ("conv_6_dw", "linear", "bn")
+    return {
+        f"output_layer.{key}" if key.partition(".")[0] in head else key: value
+        for key, value in weights.items()
+    }
