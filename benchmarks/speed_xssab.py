@@ -1,0 +1,65 @@
+"""What does xSSAB cost beside the forward and the two backwards that it cannot do without?
+
+    python benchmarks/speed_xssab.py --model demo
+    python benchmarks/speed_xssab.py --model face.pt2 --rounds 50
+
+Bar: at most 1.10 times one backbone call on both images plus two gradients to the images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from captum_fv.attr import SimilarityArgumentGradient
+from captum_fv.data.generated import generated_pairs
+from captum_fv.models import load_backbone
+from captum_fv.siamese import SiameseCosine
+
+
+def main() -> None:
+    """Time both in turn, so that a busy machine disturbs them alike, and print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="demo", help='"demo" or a .pt2 or TorchScript file')
+    parser.add_argument("--rounds", type=int, default=40, help="how often each is timed")
+    parser.add_argument("--pairs", type=int, default=1, help="pairs in a batch")
+    arguments = parser.parse_args()
+
+    backbone = load_backbone(arguments.model)
+    siamese = SiameseCosine(backbone, mean=0.5, std=0.5)
+    img_a, img_b = generated_pairs(max(2, arguments.pairs)).tensors(range(arguments.pairs))
+    method = SimilarityArgumentGradient(siamese, threshold=0.3)
+    images = (torch.cat([img_a, img_b]) - 0.5) / 0.5
+    with torch.no_grad():
+        cotangents = torch.randn(2, *backbone(images).shape)
+
+    def bare() -> None:
+        leaf = images.clone().requires_grad_()
+        embeddings = backbone(leaf)
+        torch.autograd.grad(embeddings, leaf, cotangents[0], retain_graph=True)
+        torch.autograd.grad(embeddings, leaf, cotangents[1])
+
+    times = np.array(
+        [
+            [_seconds(bare), _seconds(lambda: method.attribute(img_a, img_b))]
+            for _ in range(arguments.rounds + 3)
+        ]
+    )[3:]
+    floor, ours = np.median(times, axis=0)
+    ratio = np.median(times[:, 1] / times[:, 0])
+    print(f"bare forward + 2 backwards: {1e3 * floor:.1f} ms; xSSAB: {1e3 * ours:.1f} ms")
+    print(f"ratio: {ratio:.3f} (bar: 1.10)")
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
