@@ -14,6 +14,7 @@ from torch import Tensor
 
 from captum_fv.attr import (
     CentrePrior,
+    OcclusionPairAttribution,
     PatchOracle,
     PixelDifference,
     RandomPairBaseline,
@@ -43,6 +44,9 @@ CASES = {
     "xssab-dissimilarity": Case(
         lambda s: SimilarityArgumentGradient(s, THRESHOLD, "dissimilarity")
     ),
+    "xface1": Case(lambda s: OcclusionPairAttribution(s, 1, (3, 6), 4)),
+    "xface2": Case(lambda s: OcclusionPairAttribution(s, 2, (3, 6), 4)),
+    "xface3": Case(lambda s: OcclusionPairAttribution(s, 3, (3, 6), 4)),
     # Random maps do not follow the images, and the oracle's patches lie in image A alone.
     "rnd": Case(lambda s: RandomPairBaseline(s), symmetric=False, asks_the_model=False),
     "rnd-shared": Case(lambda s: RandomPairBaseline(s, shared_order=True), asks_the_model=False),

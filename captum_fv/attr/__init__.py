@@ -1,6 +1,7 @@
 """Attribution methods for pairs of faces; each returns a map of A and a map of B."""
 
 from captum_fv.attr.centre_prior import CentrePrior
+from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
 from captum_fv.attr.patch_oracle import PatchOracle
 from captum_fv.attr.pixel_difference import PixelDifference
 from captum_fv.attr.random_pair_baseline import RandomPairBaseline
@@ -9,6 +10,7 @@ from captum_fv.attr.similarity_argument_gradient import SimilarityArgumentGradie
 
 __all__ = [
     "CentrePrior",
+    "OcclusionPairAttribution",
     "PatchOracle",
     "PixelDifference",
     "RandomPairBaseline",

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from captum_fv.attr.centre_prior import CentrePrior
+from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
 from captum_fv.attr.patch_oracle import PatchOracle
 from captum_fv.attr.pixel_difference import PixelDifference
 from captum_fv.attr.random_pair_baseline import RandomPairBaseline
@@ -20,6 +21,9 @@ Method = Any
 
 METHODS: dict[str, Callable[[SiameseCosine, float], Method]] = {
     "xssab": SimilarityArgumentGradient,
+    "xface1": lambda siamese, threshold: OcclusionPairAttribution(siamese, variant=1),
+    "xface2": lambda siamese, threshold: OcclusionPairAttribution(siamese, variant=2),
+    "xface3": lambda siamese, threshold: OcclusionPairAttribution(siamese, variant=3),
     "rnd": lambda siamese, threshold: RandomPairBaseline(siamese),
     "oracle": lambda siamese, threshold: PatchOracle(
         siamese, threshold, torch.Generator().manual_seed(0)
