@@ -61,7 +61,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Nuisance:
-    """What changes from one picture to the next; every number lies in [-1, 1], 0 is neutral."""
+    """What changes from one picture to the next; 0 is neutral, and 1 the strongest usual amount."""
 
     light_side: float  # from the left to from the right
     light_height: float
@@ -105,8 +105,8 @@ def sample_identity(seed: int) -> Identity:
     return Identity(**drawn, texture=int(rng.integers(2**31)))
 
 
-def sample_nuisance(rng: np.random.Generator) -> Nuisance:
-    """One way to photograph anybody, drawn uniformly."""
+def sample_nuisance(rng: np.random.Generator, reach: float = 1.0) -> Nuisance:
+    """One way to photograph anybody, every number drawn uniformly from [-reach, reach]."""
     names = [name for name in Nuisance.__dataclass_fields__ if name != "grain"]
-    drawn = dict(zip(names, rng.uniform(-1, 1, len(names)).tolist(), strict=True))
+    drawn = dict(zip(names, rng.uniform(-reach, reach, len(names)).tolist(), strict=True))
     return Nuisance(**drawn, grain=int(rng.integers(2**31)))

@@ -9,6 +9,7 @@ from captum_fv.data.face_parameters import Identity, Nuisance, sample_identity, 
 from captum_fv.data.pairs import Image, PairSet
 
 __all__ = [
+    "PAIR_REACH",
     "UNSEEN_PEOPLE",
     "Identity",
     "Nuisance",
@@ -23,14 +24,27 @@ UNSEEN_PEOPLE = 1_000_000
 """Identities below this seed may be trained on; `generated_pairs` uses only those from here on."""
 
 
-def photograph(person: int, photo: int) -> Image:
-    """One of a person's many photos, (112, 112, 3) uint8 RGB; both numbers fix every pixel."""
+PAIR_REACH = 1.25
+"""Nuisances of the pairs; the training's reach 1. Easier ones leave no errors to explain."""
+
+
+def photograph(person: int, photo: int, reach: float = 1.0) -> Image:
+    """One of a person's many photos, (112, 112, 3) uint8 RGB; the numbers fix every pixel.
+
+    Args:
+        person: Seed of the identity.
+        photo: Seed of the circumstances.
+        reach: How strong light, pose, expression, blur and the others may be; 1 is usual.
+    """
     rng = np.random.default_rng([person, photo])
-    return render_face(sample_identity(person), sample_nuisance(rng))
+    return render_face(sample_identity(person), sample_nuisance(rng, reach))
 
 
 def generated_pairs(count: int = 1000, seed: int = 0) -> PairSet:
     """Pairs of people on whom the demo backbone was not trained: first the genuine, then the rest.
+
+    The photos are harder than those of the training, so that verification errs as it does on real
+    ones.
 
     Args:
         count: Number of pairs; half of them (rounded down) are genuine.
@@ -55,6 +69,6 @@ def generated_pairs(count: int = 1000, seed: int = 0) -> PairSet:
 
     def load(image: int) -> Image:
         # The seed and the image number together are a photo number that no other image has.
-        return photograph(people[image], seed << 32 | image)
+        return photograph(people[image], seed << 32 | image, PAIR_REACH)
 
     return PairSet("generated", [f"person-{person}" for person in people], load)

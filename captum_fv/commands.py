@@ -1,0 +1,179 @@
+"""What each command does; cli.py says what it is called."""
+
+from __future__ import annotations
+
+import csv
+import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+
+from captum_fv import benchmark, viz
+from captum_fv.attr.methods import build_methods, expand_names
+from captum_fv.data.alignment import align_detected
+from captum_fv.data.generated import generated_pairs
+from captum_fv.data.images import read_image
+from captum_fv.data.lfw import lfw_pairs
+from captum_fv.data.pairs import PairSet, to_tensor
+from captum_fv.data.patch_lfw import PatchedPairs, patch_pairs
+from captum_fv.data.patch_set import MANIFEST, read_patch_set, write_patch_set
+from captum_fv.metrics.dpr_result import DPRResult
+from captum_fv.metrics.error_rates import error_rates
+from captum_fv.models import describe_models, load_backbone
+from captum_fv.siamese import SiameseCosine
+
+
+def explain(arguments: Namespace) -> None:
+    """`captum-fv explain`: one pair, its maps, and the verdict."""
+    siamese = _load_siamese(arguments)
+    threshold = arguments.threshold
+    if threshold is None:
+        threshold = getattr(siamese.backbone, "threshold", None)
+    if threshold is None:
+        raise ValueError(
+            f"--threshold is missing: {arguments.model} does not say from which cosine it matches; "
+            "`captum-fv dpr` finds it on your pairs"
+        )
+    size = getattr(siamese.backbone, "size", None)
+    img_a, img_b = (
+        to_tensor([read_image(path, size)]).to(arguments.device)
+        for path in (arguments.img_a, arguments.img_b)
+    )
+    with torch.no_grad():
+        score = siamese(img_a, img_b).item()
+    maps = {}
+    for name, method in build_methods(arguments.method.split(","), siamese, threshold).items():
+        map_a, map_b = method.attribute(img_a, img_b)
+        maps[name] = (map_a[0], map_b[0])
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    viz.plot_pair(img_a[0], img_b[0], maps, score, threshold).savefig(arguments.out, dpi=150)
+    print(viz.verdict(score, threshold))
+    print(f"wrote {arguments.out}")
+
+
+def dpr(arguments: Namespace) -> None:
+    """`captum-fv dpr`: DPR curves and areas of several methods on one set."""
+    names = expand_names(arguments.methods.split(","))
+    measure(
+        _load_siamese(arguments),
+        _load_patched(arguments),
+        names,
+        arguments.out,
+        batch_size=arguments.batch_size,
+        device=arguments.device,
+    )
+
+
+def patch(arguments: Namespace) -> None:
+    """`captum-fv patch`: a lossless Patch set in a folder."""
+    patched = _load_patched(arguments)
+    write_patch_set(patched, arguments.out, show_progress=True)
+    print(f"wrote {len(patched)} pairs and manifest.json to {arguments.out}")
+
+
+def align(arguments: Namespace) -> None:
+    """`captum-fv align`: the one face of a photo on the ArcFace template."""
+    photo = read_image(arguments.photo)
+    try:
+        aligned = align_detected(photo)
+    except ValueError as error:
+        raise ValueError(f"{arguments.photo}: {error}") from error
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(aligned).save(arguments.out)
+    print(f"wrote {arguments.out}, aligned by a detected box: good to look at, not to measure with")
+
+
+def models(arguments: Namespace) -> None:
+    """`captum-fv models`: what loads by name, and where its checkpoint is."""
+    print(describe_models())
+
+
+def _load_siamese(arguments: Namespace) -> SiameseCosine:
+    backbone = load_backbone(arguments.model, arguments.checkpoint, device=arguments.device)
+    mean, std = arguments.mean, arguments.std
+    if getattr(backbone, "mean", None) is None:
+        mean, std = (0.5 if value is None else value for value in (mean, std))
+    return SiameseCosine(backbone, mean, std).to(arguments.device)
+
+
+def _load_patched(arguments: Namespace) -> PatchedPairs:
+    if arguments.data == "generated":
+        return patch_pairs(generated_pairs(arguments.limit or 300), arguments.seed)
+    folder = Path(arguments.data)
+    if arguments.pairs is not None:
+        pairs = lfw_pairs(folder, arguments.pairs, check_images=True)
+        patched = patch_pairs(pairs, arguments.seed)
+    elif (folder / MANIFEST).is_file():
+        patched = read_patch_set(folder)
+    else:
+        raise ValueError(
+            f"{folder} holds no {MANIFEST}; for a folder NAME/NAME_0001.jpg give --pairs pairs.txt"
+        )
+    if arguments.limit is None or arguments.limit >= len(patched):
+        return patched
+    # Evenly over the set, so that every fold and both classes stay; the patches stay as they are.
+    chosen = np.linspace(0, len(patched) - 1, arguments.limit).round().astype(int)
+    return patched.subset(chosen.tolist())
+
+
+def measure(
+    siamese: SiameseCosine,
+    patched: PatchedPairs,
+    names: Sequence[str],
+    out: Path,
+    *,
+    batch_size: int = 32,
+    device: str = "cpu",
+) -> tuple[benchmark.CleanScores, dict[str, DPRResult]]:
+    """Score, explain and measure a set; write curves.png, curves.csv and table.md; print it all."""
+    started = time.monotonic()
+    clean = benchmark.score_clean_pairs(
+        siamese, patched.clean, batch_size=batch_size, device=device, show_progress=True
+    )
+    runs = benchmark.compare_methods(
+        siamese,
+        patched,
+        build_methods(names, siamese, clean.threshold),
+        clean.threshold,
+        batch_size=batch_size,
+        device=device,
+        show_progress=True,
+    )
+    summary = _summary(patched.clean, clean, runs)
+    table = _markdown(benchmark.dpr_table(runs))
+    out.mkdir(parents=True, exist_ok=True)
+    title = f"{patched.clean.name}, {len(patched)} pairs"
+    viz.plot_dpr(runs, title).savefig(out / "curves.png", dpi=150)
+    _write_curves(out / "curves.csv", runs)
+    (out / "table.md").write_text(f"{summary}\n\n{table}\n", encoding="utf-8")
+    print(f"{summary}\n\n{table}\n")
+    print(f"{time.monotonic() - started:.0f} s; wrote curves.png, curves.csv and table.md to {out}")
+    return clean, runs
+
+
+def _summary(pairs: PairSet, clean: benchmark.CleanScores, runs: Mapping[str, DPRResult]) -> str:
+    first = next(iter(runs.values()))
+    patched = error_rates(first.scores[0], first.genuine, clean.threshold)
+    return (
+        f"{pairs.name}: {len(pairs)} pairs, EER {clean.eer:.4f} at threshold "
+        f"{clean.threshold:.4f}; "
+        f"patched: FMR {patched.fmr:.3f}, FNMR {patched.fnmr:.3f}"
+    )
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    rows = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _write_curves(path: Path, runs: Mapping[str, DPRResult]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["method", "replaced", "fmr", "fnmr"])
+        for name, run in runs.items():
+            for point in zip(run.fractions, run.fmr, run.fnmr, strict=True):
+                writer.writerow([name, *(f"{value:.6g}" for value in point)])

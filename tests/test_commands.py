@@ -1,0 +1,191 @@
+"""The commands as a user types them: what they print and write, and how they fail."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from captum_fv.attr.methods import METHODS, build_methods
+from captum_fv.benchmark import compare_methods, dpr_table, score_clean_pairs
+from captum_fv.cli import main
+from captum_fv.data import generated_pairs, patch_pairs, read_patch_set
+from captum_fv.metrics import eer_threshold, equal_error_rate
+from captum_fv.models import load_backbone
+from captum_fv.siamese import SiameseCosine
+from tests.shared import SHARED, needs_shared
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Two photos of one generated person, as files."""
+    folder = tmp_path_factory.mktemp("photos")
+    paths = [folder / "a.png", folder / "b.png"]
+    for path, image in zip(paths, generated_pairs(2).pair(0), strict=True):
+        Image.fromarray(image).save(path)
+    return [str(path) for path in paths]
+
+
+def test_explain_prints_the_verdict_and_writes_a_picture(photos, tmp_path, capsys):
+    out = tmp_path / "new" / "panel.png"
+    command = ["explain", *photos, "--threshold", "0.3", "--method", "xssab,rnd", "--out", str(out)]
+    assert main(command) == 0
+    with torch.no_grad():
+        score = SiameseCosine(load_backbone("demo"))(*generated_pairs(2).tensors([0])).item()
+    printed = capsys.readouterr().out
+    assert f"MATCH: cosine {score:.3f}, threshold 0.300, margin {score - 0.3:+.3f}" in printed
+    pixels = np.asarray(Image.open(out).convert("RGB")).reshape(-1, 3).astype(int)
+    green = (pixels[:, 1] - pixels[:, 0] > 60) & (pixels[:, 1] - pixels[:, 2] > 60)
+    pink = (pixels[:, 0] - pixels[:, 1] > 60) & (pixels[:, 2] - pixels[:, 1] > 30)
+    assert green.sum() > 1000
+    assert pink.sum() > 1000
+
+
+def test_the_demo_model_brings_its_threshold(photos, tmp_path, capsys):
+    assert main(["explain", *photos, "--out", str(tmp_path / "panel.png")]) == 0
+    assert f"threshold {load_backbone('demo').threshold:.3f}" in capsys.readouterr().out
+
+
+def test_patch_then_dpr_from_the_folder(tmp_path, capsys):
+    patched = tmp_path / "set"
+    assert main(["patch", "--limit", "20", "--out", str(patched)]) == 0
+    manifest = json.loads((patched / "manifest.json").read_text())
+    assert manifest["seed"] == 3
+    assert len(read_patch_set(patched)) == 20
+    out = tmp_path / "run"
+    command = ["dpr", "--data", str(patched), "--methods", "rnd,centre", "--out", str(out)]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "| rnd |" in printed
+    assert "20 pairs, EER" in printed
+    assert (out / "table.md").read_text().splitlines()[0] in printed
+    Image.open(out / "curves.png").verify()
+
+    siamese = SiameseCosine(load_backbone("demo"))
+    pairs = read_patch_set(patched)
+    clean = score_clean_pairs(siamese, pairs.clean)
+    methods = build_methods(["rnd", "centre"], siamese, clean.threshold)
+    runs = compare_methods(siamese, pairs, methods, clean.threshold)
+    with (out / "curves.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "centre"]
+    np.testing.assert_allclose([float(row["fnmr"]) for row in rows], runs["centre"].fnmr, rtol=1e-5)
+    np.testing.assert_allclose([float(row["replaced"]) for row in rows], np.arange(20) / 20)
+
+
+def test_lfw_layout_with_a_pairs_file(tmp_path, capsys):
+    pairs = generated_pairs(4)
+    for k, name in enumerate(["ann", "bea", "cat", "dan"]):
+        (tmp_path / "lfw" / name).mkdir(parents=True)
+        for n, image in enumerate(pairs.pair(k), 1):
+            Image.fromarray(image).save(tmp_path / "lfw" / name / f"{name}_{n:04d}.png")
+    text = "2\t1\nann\t1\t2\nann\t1\tbea\t1\ncat\t1\t2\ncat\t2\tdan\t2\n"
+    (tmp_path / "pairs.txt").write_text(text)
+    command = ["dpr", "--data", str(tmp_path / "lfw"), "--pairs", str(tmp_path / "pairs.txt")]
+    assert main([*command, "--methods", "rnd", "--out", str(tmp_path / "run")]) == 0
+    assert "4 pairs, EER" in capsys.readouterr().out
+
+
+def test_benchmark_functions_agree_with_the_metrics():
+    siamese = SiameseCosine(load_backbone("demo"))
+    patched = patch_pairs(generated_pairs(10))
+    clean = score_clean_pairs(siamese, patched.clean, batch_size=3)
+    with torch.no_grad():
+        scores = siamese(*patched.clean.tensors(range(10)))
+    np.testing.assert_allclose(clean.scores, scores, atol=1e-6)
+    assert clean.threshold == eer_threshold(clean.scores, clean.genuine)
+    assert clean.eer == equal_error_rate(clean.scores, clean.genuine)
+    methods = build_methods(["oracle", "rnd"], siamese, clean.threshold)
+    one = compare_methods(siamese, patched, methods, clean.threshold, batch_size=10)
+    methods = build_methods(["oracle", "rnd"], siamese, clean.threshold)
+    many = compare_methods(siamese, patched, methods, clean.threshold, batch_size=3)
+    for name in methods:
+        np.testing.assert_allclose(many[name].scores, one[name].scores, atol=1e-5)
+    # The oracle repairs all patches in the first half; nothing is left to repair after it.
+    np.testing.assert_allclose(one["oracle"].scores[-1], one["oracle"].repaired_scores, atol=1e-6)
+    table = dpr_table(one)
+    assert [row[0] for row in table] == ["method", "oracle", "rnd"]
+    assert {len(row) for row in table} == {6}
+
+
+def test_every_named_method_can_be_built():
+    siamese = SiameseCosine(load_backbone("demo"))
+    assert list(build_methods(METHODS, siamese, 0.3)) == list(METHODS)
+    assert list(build_methods(["controls"], siamese, 0.3))[-1] == "centre"
+
+
+def test_models_are_listed(capsys):
+    assert main(["models"]) == 0
+    assert "elasticface-arc" in capsys.readouterr().out
+
+
+@needs_shared
+def test_align_gives_a_photo_for_explain(tmp_path, capsys):
+    raw = SHARED / "data" / "lfw_raw_sample"
+    photos = []
+    for name in ("Aaron_Sorkin_0001", "Aaron_Sorkin_0002"):
+        photos.append(str(tmp_path / f"{name}.png"))
+        assert main(["align", str(raw / f"{name}.jpg"), photos[-1]]) == 0
+    command = ["explain", *photos, "--model", str(SHARED / "models" / "edgeface_xxs.pt2")]
+    assert main([*command, "--threshold", "0.2259", "--out", str(tmp_path / "panel.png")]) == 0
+    assert "\nMATCH" in capsys.readouterr().out
+
+
+def fails(capsys, *command):
+    """Run a command that fails: exit code 2, and one line that says why."""
+    try:
+        code = main(list(command))
+    except SystemExit as error:  # argparse leaves this way
+        code = error.code
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.err.count("\n") == 1
+    assert "error:" in captured.err
+    return captured.err
+
+
+def test_errors_are_one_line(photos, tmp_path, capsys):
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(b"no picture")
+    large = tmp_path / "large.png"
+    Image.new("RGB", (250, 250)).save(large)
+    assert "no_photo.jpg" in fails(capsys, "explain", "no_photo.jpg", photos[1])
+    assert "damaged.png" in fails(capsys, "explain", photos[0], str(damaged))
+    assert "250x250" in fails(capsys, "explain", photos[0], str(large))
+    assert "'no'" in fails(capsys, "explain", *photos, "--method", "no")
+    assert "no_model" in fails(capsys, "explain", *photos, "--model", "no_model.pt2")
+    assert "finite" in fails(capsys, "explain", *photos, "--threshold", "nan")
+    assert "[-1, 1]" in fails(capsys, "explain", *photos, "--threshold", "31")
+    assert "--pairs" in fails(capsys, "dpr", "--data", str(tmp_path))
+    assert "no_pairs.txt" in fails(
+        capsys, "dpr", "--data", str(tmp_path), "--pairs", "no_pairs.txt"
+    )
+    assert "'no'" in fails(capsys, "dpr", "--methods", "xssab,no")
+    assert "not above 0" in fails(capsys, "dpr", "--limit", "0")
+    assert "--out" in fails(capsys, "patch")
+    assert "empty" in fails(capsys, "patch", "--limit", "4", "--out", str(tmp_path))
+    assert "COMMAND" in fails(capsys)
+    assert "large.png: want one frontal face" in fails(capsys, "align", str(large), "out.png")
+
+
+def test_help_shows_every_command(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    for command in ("explain", "dpr", "patch", "demo", "examples:"):
+        assert command in printed
+
+
+@needs_shared
+def test_explain_on_real_faces(tmp_path, capsys):
+    faces = SHARED / "data" / "lfw_aligned_112"
+    model = SHARED / "models" / "edgeface_xxs.pt2"
+    person = "Abel_Pacheco"
+    photos = [str(faces / person / f"{person}_000{n}.jpg") for n in (1, 4)]
+    out = tmp_path / "panel.png"
+    command = ["explain", *photos, "--model", str(model), "--threshold", "0.2259"]
+    assert main([*command, "--out", str(out)]) == 0
+    assert capsys.readouterr().out.startswith("MATCH")
+    assert "--threshold" in fails(capsys, *command[:-2])

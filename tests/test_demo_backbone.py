@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from captum_fv.data.generated import generated_pairs
+from captum_fv.data.patch_lfw import patch_pairs
+from captum_fv.metrics.error_rates import equal_error_rate, error_rates
+from captum_fv.models.demo import DemoBackbone, load_demo_backbone
+from captum_fv.siamese import SiameseCosine
+
+
+@pytest.fixture(scope="module")
+def backbone() -> DemoBackbone:
+    return load_demo_backbone()
+
+
+def test_it_verifies_people_it_never_saw(backbone: DemoBackbone) -> None:
+    pairs = generated_pairs(200, seed=1)
+    scores = [
+        F.cosine_similarity(*(backbone((images - 0.5) / 0.5) for images in batch))
+        for batch in pairs.batches(50)
+    ]
+    assert equal_error_rate(torch.cat(scores), pairs.genuine) <= 0.02
+
+
+def test_patches_mislead_it(backbone: DemoBackbone) -> None:
+    siamese = SiameseCosine(backbone)
+    patched = patch_pairs(generated_pairs(200, seed=1))
+    scores = [siamese(patched_a, img_b) for patched_a, _, img_b in patched.batches(50)]
+    rates = error_rates(torch.cat(scores), patched.genuine, backbone.threshold)
+    assert rates.fmr >= 0.25
+    assert rates.fnmr >= 0.25
+
+
+def test_it_stays_small() -> None:
+    weights = files("captum_fv.models").joinpath("weights/demo.safetensors")
+    assert len(weights.read_bytes()) <= 2_000_000
+
+
+def test_the_grid_feeds_the_head(backbone: DemoBackbone) -> None:
+    images = torch.rand(2, 3, 112, 112) * 2 - 1
+    grid = backbone.features(images)
+    assert grid.shape[2:] == (7, 7)
+    assert torch.equal(backbone.head(grid), backbone(images))
+
+
+def test_it_comes_frozen_and_in_eval_mode(backbone: DemoBackbone) -> None:
+    assert not any(module.training for module in backbone.modules())
+    assert not any(p.requires_grad for p in backbone.parameters())
+    images = torch.zeros(1, 3, 112, 112, requires_grad=True)
+    assert torch.autograd.grad(backbone(images).sum(), images)[0].abs().sum() > 0
