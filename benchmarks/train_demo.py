@@ -30,7 +30,6 @@ from captum_fv.siamese import SiameseCosine
 
 WEIGHTS = Path(__file__).parents[1] / "captum_fv/models/weights/demo.safetensors"
 BATCH = 128
-MIXED = 0.5  # share of the batches
 
 
 def render_person(task: tuple[int, int]) -> npt.NDArray[np.uint8]:
@@ -68,23 +67,6 @@ def margin_loss(embeddings: Tensor, centres: Tensor, labels: Tensor, margin: flo
     return F.cross_entropy(24 * (cosines - margin * F.one_hot(labels, len(centres))), labels)
 
 
-def mix(images: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, float]:
-    """CutMix (Yun et al. 2019): everybody gets a rectangle of somebody else in the batch.
-
-    So each part of a face speaks for its own person, whatever the other parts say.
-
-    Returns:
-        The mixed images, who gave the rectangle (N,) and the share of the pixels that is kept.
-    """
-    height, width = rng.integers(28, 85, 2)
-    top, left = rng.integers(0, 113 - height), rng.integers(0, 113 - width)
-    place = np.s_[:, :, top : top + height, left : left + width]
-    donors = torch.from_numpy(rng.permutation(len(images)))
-    mixed = images.clone()
-    mixed[place] = images[donors][place]
-    return mixed, donors, 1 - height * width / 112**2
-
-
 def train(faces: npt.NDArray[np.uint8], out: Path, epochs: int, minutes: float) -> DemoBackbone:
     """Trains for some epochs, or until the minutes are over; resumes from the last checkpoint.
 
@@ -108,8 +90,7 @@ def train(faces: npt.NDArray[np.uint8], out: Path, epochs: int, minutes: float) 
             part.load_state_dict(state[name])
         centres.data, first = state["centres"], state["epoch"]
     for epoch in range(first, epochs):
-        rng = np.random.default_rng(epoch)
-        order = rng.permutation(len(flat))
+        order = np.random.default_rng(epoch).permutation(len(flat))
         progress = tqdm(range(steps), f"epoch {epoch + 1}/{epochs}", unit="batch", mininterval=5)
         for step in progress:
             chosen = np.sort(order[step * BATCH : (step + 1) * BATCH])
@@ -117,13 +98,7 @@ def train(faces: npt.NDArray[np.uint8], out: Path, epochs: int, minutes: float) 
             # The margin grows with the epochs: from the start it would stall the training.
             margin = 0.3 * min(1.0, 2 * epoch / epochs)
             labels = torch.from_numpy(chosen // photos)
-            if rng.random() < MIXED:
-                images, donors, kept = mix(images, rng)
-                embeddings = backbone(images)
-                loss = kept * margin_loss(embeddings, centres, labels, margin)
-                loss = loss + (1 - kept) * margin_loss(embeddings, centres, labels[donors], margin)
-            else:
-                loss = margin_loss(backbone(images), centres, labels, margin)
+            loss = margin_loss(backbone(images), centres, labels, margin)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -18,7 +18,7 @@ from captum_fv.data.patch_set import write_patch_set
 from captum_fv.models import load_backbone
 from captum_fv.siamese import SiameseCosine
 
-PAIRS = 120
+PAIRS = 100
 """Enough for DPR to tell the methods apart, few enough for a minute on two cores."""
 
 
