@@ -106,9 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     align.set_defaults(run=commands.align)
     align.add_argument("photo", type=Path, metavar="IN", help="a photo of one person")
-    align.add_argument(
-        "out", type=Path, metavar="OUT.png", help="the 112x112 photo to write"
-    )
+    align.add_argument("out", type=Path, metavar="OUT.png", help="the 112x112 photo to write")
 
     models = subparsers.add_parser("models", help="list the models that load by name")
     models.set_defaults(run=commands.models)
