@@ -97,20 +97,26 @@ def compare_methods(
             patched_a, original_a, img_b = (images.to(device) for images in patched.tensors(chosen))
             for name, method in methods.items():
                 bar.set_postfix_str(name)
-                map_a = _map_of_a(method, patched_a, img_b, patched, chosen)
+                map_a = _map_of_a(method, patched_a, img_b, patched, chosen, show_progress)
                 metrics[name].update((patched_a, img_b), original_a, map_a, patched.genuine[chosen])
                 bar.update(len(chosen))
     return {name: metric.compute() for name, metric in metrics.items()}
 
 
 def _map_of_a(
-    method: Method, patched_a: Tensor, img_b: Tensor, patched: PatchedPairs, chosen: Sequence[int]
+    method: Method,
+    patched_a: Tensor,
+    img_b: Tensor,
+    patched: PatchedPairs,
+    chosen: Sequence[int],
+    show_progress: bool,
 ) -> Tensor:
     extras: dict[str, Any] = {}
     if isinstance(method, PatchOracle):
         extras["patch_mask"] = patched.masks(chosen).to(patched_a.device)
     if isinstance(method, OcclusionPairAttribution):
-        extras["explain"] = "a"  # nobody measures the map of B here, and it costs as much again
+        # Nobody measures the map of B here, and it costs as much again.
+        extras |= {"explain": "a", "show_progress": show_progress}
     map_a: Tensor = method.attribute(patched_a, img_b, **extras)[0]
     return map_a
 

@@ -158,7 +158,3 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,6 +14,8 @@ import torch
 
 from captum_fv import benchmark, viz
 from captum_fv.attr.methods import build_methods, expand_names
+from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
+from captum_fv.attr.patch_oracle import PatchOracle
 from captum_fv.data.alignment import align_detected
 from captum_fv.data.generated import generated_pairs
 from captum_fv.data.images import read_image
@@ -47,7 +49,13 @@ def explain(arguments: Namespace) -> None:
         score = siamese(img_a, img_b).item()
     maps = {}
     for name, method in build_methods(arguments.method.split(","), siamese, threshold).items():
-        map_a, map_b = method.attribute(img_a, img_b)
+        if isinstance(method, PatchOracle):
+            raise ValueError(
+                f"{name}: it knows the patches of a Patch set; `captum-fv dpr` takes it"
+            )
+        waits = isinstance(method, OcclusionPairAttribution)
+        extras = {"show_progress": True} if waits else {}
+        map_a, map_b = method.attribute(img_a, img_b, **extras)
         maps[name] = (map_a[0], map_b[0])
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     viz.plot_pair(img_a[0], img_b[0], maps, score, threshold).savefig(arguments.out, dpi=150)

@@ -155,6 +155,7 @@ def test_errors_are_one_line(photos, tmp_path, capsys):
     assert "250x250" in fails(capsys, "explain", photos[0], str(large))
     assert "'no'" in fails(capsys, "explain", *photos, "--method", "no")
     assert "no_model" in fails(capsys, "explain", *photos, "--model", "no_model.pt2")
+    assert "captum-fv dpr" in fails(capsys, "explain", *photos, "--method", "oracle")
     assert "finite" in fails(capsys, "explain", *photos, "--threshold", "nan")
     assert "[-1, 1]" in fails(capsys, "explain", *photos, "--threshold", "31")
     assert "--pairs" in fails(capsys, "dpr", "--data", str(tmp_path))
