@@ -146,7 +146,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--pairs", type=Path, help="pairs.txt of an LFW-like folder")
     group.add_argument(
-        "--limit", type=_positive, help="use this many pairs, spread evenly over the set"
+        "--limit",
+        type=_positive,
+        help="use this many pairs, spread evenly over the set (generated: 300 if not given)",
     )
     group.add_argument(
         "--seed", type=int, default=3, help="of the patches (default: 3, as published)"

@@ -139,6 +139,7 @@ def measure(
 ) -> tuple[benchmark.CleanScores, dict[str, DPRResult]]:
     """Score, explain and measure a set; write curves.png, curves.csv and table.md; print it all."""
     started = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
     clean = benchmark.score_clean_pairs(
         siamese, patched.clean, batch_size=batch_size, device=device, show_progress=True
     )
@@ -153,7 +154,6 @@ def measure(
     )
     summary = _summary(patched.clean, clean, runs)
     table = _markdown(benchmark.dpr_table(runs))
-    out.mkdir(parents=True, exist_ok=True)
     title = f"{patched.clean.name}, {len(patched)} pairs"
     viz.plot_dpr(runs, title).savefig(out / "curves.png", dpi=150)
     _write_curves(out / "curves.csv", runs)
