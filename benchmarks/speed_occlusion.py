@@ -10,11 +10,10 @@ as many images at the backbone's best batch size.
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
+from timing import compare, seconds
 
 from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
 from captum_fv.data.generated import generated_pairs
@@ -48,21 +47,11 @@ def main() -> None:
         method.attribute_variants(img_a, img_b, **options)
 
     sweep()  # the first one pays for warming up
-    trials = [[_seconds(lambda b=b: bare(b, 512)) for b in BATCHES] for _ in range(3)]
+    trials = [[seconds(lambda b=b: bare(b, 512)) for b in BATCHES] for _ in range(3)]
     best = BATCHES[int(np.median(trials, axis=0).argmin())]
-    times = np.array(
-        [[_seconds(lambda: bare(best)), _seconds(sweep)] for _ in range(arguments.repeat)]
-    )
-    floor, ours = np.median(times, axis=0)
-    ratio = np.median(times[:, 1] / times[:, 0])
+    floor, ours, ratio = compare(lambda: bare(best), sweep, arguments.repeat)
     print(f"{forwards} bare forwards, {best} at a time: {floor:.2f} s; sweep: {ours:.2f} s")
     print(f"ratio: {ratio:.3f} (bar: 1.15)")
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -9,11 +9,9 @@ Bar: at most 1.10 times one backbone call on both images plus two gradients to t
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 
-import numpy as np
 import torch
+from timing import compare
 
 from captum_fv.attr import SimilarityArgumentGradient
 from captum_fv.data.generated import generated_pairs
@@ -43,22 +41,13 @@ def main() -> None:
         torch.autograd.grad(embeddings, leaf, cotangents[0], retain_graph=True)
         torch.autograd.grad(embeddings, leaf, cotangents[1])
 
-    times = np.array(
-        [
-            [_seconds(bare), _seconds(lambda: method.attribute(img_a, img_b))]
-            for _ in range(arguments.rounds + 3)
-        ]
-    )[3:]
-    floor, ours = np.median(times, axis=0)
-    ratio = np.median(times[:, 1] / times[:, 0])
+    def explain() -> None:
+        method.attribute(img_a, img_b)
+
+    compare(bare, explain, rounds=3)  # the first ones pay for warming up
+    floor, ours, ratio = compare(bare, explain, arguments.rounds)
     print(f"bare forward + 2 backwards: {1e3 * floor:.1f} ms; xSSAB: {1e3 * ours:.1f} ms")
     print(f"ratio: {ratio:.3f} (bar: 1.10)")
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -84,21 +84,19 @@ def compare_methods(
         Name -> DPR of that method's maps of image A.
     """
     metrics = {
-        name: DecisionPatchReplacement(
-            siamese, threshold, cells=getattr(method, "cells", None), batch_size=2 * batch_size
-        )
-        for name, method in methods.items()
+        name: DecisionPatchReplacement(siamese, threshold, batch_size=2 * batch_size)
+        for name in methods
     }
-    indices = np.arange(len(patched))
+    genuine = patched.genuine
     total = len(patched) * len(methods)
     with tqdm(total=total, unit="map", desc="DPR", disable=not show_progress) as bar:
         for start in range(0, len(patched), batch_size):
-            chosen = indices[start : start + batch_size].tolist()
+            chosen = range(start, min(start + batch_size, len(patched)))
             patched_a, original_a, img_b = (images.to(device) for images in patched.tensors(chosen))
             for name, method in methods.items():
                 bar.set_postfix_str(name)
                 map_a = _map_of_a(method, patched_a, img_b, patched, chosen, show_progress)
-                metrics[name].update((patched_a, img_b), original_a, map_a, patched.genuine[chosen])
+                metrics[name].update((patched_a, img_b), original_a, map_a, genuine[chosen])
                 bar.update(len(chosen))
     return {name: metric.compute() for name, metric in metrics.items()}
 

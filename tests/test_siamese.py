@@ -1,5 +1,7 @@
 """The Siamese model: numbers, kinds of backbone, Captum on it, and errors."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -121,8 +123,6 @@ class Twin(nn.Module):
 
     def __init__(self, siamese):
         super().__init__()
-        import copy
-
         self.sides = nn.ModuleList(copy.deepcopy(siamese.backbone) for _ in range(2))
 
     def forward(self, img_a, img_b):
