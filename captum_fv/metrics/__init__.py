@@ -16,6 +16,8 @@ from captum_fv.metrics.error_rates import (
     fmr,
     fnmr,
 )
+from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation
+from captum_fv.metrics.replacement_order import equal_strata, face_rings
 
 __all__ = [
     "DPRResult",
@@ -23,11 +25,15 @@ __all__ = [
     "DetCurve",
     "ErrorRates",
     "Interval",
+    "PatchLocalisation",
     "decision_patch_replacement",
     "det_curve",
     "eer_threshold",
     "equal_error_rate",
+    "equal_strata",
     "error_rates",
+    "face_rings",
     "fmr",
     "fnmr",
+    "patch_localisation",
 ]

@@ -12,6 +12,8 @@ from tqdm.auto import tqdm
 
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.error_rates import Values, as_labels
+from captum_fv.metrics.positions import position_values
+from captum_fv.metrics.replacement_order import replacement_steps
 from captum_fv.siamese import PartnerView, SiameseCosine, cosine
 
 ForwardFunc = Callable[[Tensor, Tensor], Tensor]
@@ -27,6 +29,7 @@ def decision_patch_replacement(
     steps: int = 20,
     *,
     cells: tuple[int, int] | None = None,
+    strata: Tensor | None = None,
     batch_size: int = 64,
     show_progress: bool = False,
 ) -> DPRResult:
@@ -46,6 +49,10 @@ def decision_patch_replacement(
         genuine: (N,) bool.
         steps: How many points the curves have.
         cells: Replace whole cells of a (rows, columns) grid, ranked by their mean (as for xCos).
+        strata: Stratified DPR: each position's stratum, (H, W) integers, as `face_rings` gives. The
+            map ranks positions within their stratum alone, and each step replaces the same share of
+            every one, so a map gains nothing by knowing which stratum matters. Equal values go in
+            one fixed random order.
         batch_size: Images per forward. It bounds the memory.
         show_progress: Show a bar over the pairs.
 
@@ -65,7 +72,7 @@ def decision_patch_replacement(
     ([1.0, 0.75, 0.5, 0.25], [1.0, 1.0, 0.0, 0.0])
     """
     metric = DecisionPatchReplacement(
-        forward_func, threshold, steps, cells=cells, batch_size=batch_size
+        forward_func, threshold, steps, cells=cells, strata=strata, batch_size=batch_size
     )
     metric.update(pair, original_a, attributions, genuine, show_progress=show_progress)
     return metric.compute()
@@ -84,6 +91,7 @@ class DecisionPatchReplacement:
         steps: int = 20,
         *,
         cells: tuple[int, int] | None = None,
+        strata: Tensor | None = None,
         batch_size: int = 64,
     ) -> None:
         for name, value in (("steps", steps), ("batch_size", batch_size)):
@@ -95,6 +103,7 @@ class DecisionPatchReplacement:
         self.threshold = float(threshold)
         self.steps = steps
         self.cells = cells
+        self.strata = strata
         self.batch_size = batch_size
         self.reset()
 
@@ -115,7 +124,7 @@ class DecisionPatchReplacement:
         """Run DPR for a batch of pairs of any length."""
         patched_a, img_b = pair
         _check_images(patched_a, img_b, original_a)
-        values = _position_values(attributions, patched_a)
+        values = position_values(attributions, patched_a)
         labels = as_labels(genuine, len(patched_a))
         scores = []
         with tqdm(total=len(patched_a), unit="pair", disable=not show_progress) as bar:
@@ -131,6 +140,7 @@ class DecisionPatchReplacement:
                         self.steps,
                         self.cells,
                         self.batch_size,
+                        self.strata,
                     )
                 )
                 bar.update(len(patched_a[rows]))
@@ -155,6 +165,7 @@ def replacement_scores(
     steps: int,
     cells: tuple[int, int] | None,
     batch_size: int,
+    strata: Tensor | None = None,
 ) -> Tensor:
     """Scores at all steps and after full repair, (steps + 1, N) float64; values are (N, H, W)."""
     patched_a, img_b = pair
@@ -165,7 +176,7 @@ def replacement_scores(
         score: ForwardFunc = PartnerView(forward_func)
     else:
         first, partner, score = forward_func(patched_a, img_b), img_b, forward_func
-    step_of = replacement_steps(values, first.double() >= threshold, steps, cells)
+    step_of = replacement_steps(values, first.double() >= threshold, steps, cells, strata)
     # A step rescores only the pairs in which it put back a pixel that the perturbation had changed.
     differs = (patched_a != original_a).any(1)
     changed = torch.stack([(differs & (step_of == t)).any((1, 2)) for t in range(steps + 1)])
@@ -182,40 +193,6 @@ def replacement_scores(
     return scores.cpu()
 
 
-def replacement_steps(
-    values: Tensor, match: Tensor, steps: int, cells: tuple[int, int] | None = None
-) -> Tensor:
-    """The first step at which each position has gone back, (N, H, W) in [1, steps].
-
-    Args:
-        values: Map value of each position, (N, H, W).
-        match: Decision on the perturbed pairs, (N,) bool.
-        steps, cells: As in :func:`decision_patch_replacement`.
-    """
-    height, width = values.shape[1:]
-    rows, columns = cells or (height, width)
-    if not (0 < rows <= height and 0 < columns <= width):
-        raise ValueError(
-            f"cells: got {cells}; want at least one pixel for each of {height}x{width}"
-        )
-    cell_row = torch.arange(height, device=values.device) * rows // height
-    cell_column = torch.arange(width, device=values.device) * columns // width
-    cell = (cell_row[:, None] * columns + cell_column).flatten()
-    count = rows * columns
-    sums = torch.zeros(len(values), count, dtype=torch.float64, device=values.device)
-    sums.index_add_(1, cell, values.flatten(1).double())
-    means = sums / cell.bincount(minlength=count)
-    # A match wants the highest first: negated, so that ties stay in row-major order.
-    order = torch.where(match[:, None], -means, means).argsort(dim=1, stable=True)
-    rank = torch.empty_like(order).scatter_(
-        1, order, torch.arange(count, device=values.device).expand_as(order)
-    )
-    gone_back = torch.tensor(
-        [round(count * t / steps) for t in range(steps + 1)], device=values.device
-    )
-    return torch.bucketize(rank, gone_back, right=True)[:, cell].view_as(values)
-
-
 def _check_images(patched_a: Tensor, img_b: Tensor, original_a: Tensor) -> None:
     for name, image in (("patched_a", patched_a), ("img_b", img_b), ("original_a", original_a)):
         if image.ndim != 4 or 0 in image.shape or image.shape != patched_a.shape:
@@ -225,22 +202,3 @@ def _check_images(patched_a: Tensor, img_b: Tensor, original_a: Tensor) -> None:
             )
         if not torch.isfinite(image).all():
             raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")
-
-
-def _position_values(attributions: Tensor, images: Tensor) -> Tensor:
-    """One value for each position, (N, H, W): the mean over channels."""
-    count, channels, height, width = images.shape
-    if (
-        attributions.ndim != 4
-        or attributions.shape[0] not in (1, count)
-        or attributions.shape[1] not in (1, channels)
-        or attributions.shape[2:] != (height, width)
-    ):
-        raise ValueError(
-            f"attributions: got shape {tuple(attributions.shape)}; want the map of image A, "
-            f"({count} or 1, {channels} or 1, {height}, {width})"
-        )
-    if not torch.isfinite(attributions).all():
-        raise ValueError("attributions: hold NaN or infinite values, which have no rank")
-    values = attributions.detach().to(images.device).mean(1, dtype=torch.float64)
-    return values.expand(count, height, width)

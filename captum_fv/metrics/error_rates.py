@@ -82,12 +82,12 @@ def equal_error_rate(scores: Values, genuine: Values) -> float:
     return float(np.mean(error_rates(scores, genuine, eer_threshold(scores, genuine))))
 
 
-def as_labels(genuine: Values, count: int) -> npt.NDArray[np.bool_]:
-    """Labels as (N,) bool, checked against the number of pairs."""
+def as_labels(genuine: Values, count: int, name: str = "genuine") -> npt.NDArray[np.bool_]:
+    """Labels as (N,) bool, checked against the number of pairs; errors call them `name`."""
     labels = np.asarray(genuine.detach().cpu() if isinstance(genuine, Tensor) else genuine)
     if labels.shape != (count,) or not np.isin(labels, (0, 1)).all():
         raise ValueError(
-            f"genuine: got {labels.dtype} {labels.shape} for {count} pairs; want (N,) of True and "
+            f"{name}: got {labels.dtype} {labels.shape} for {count} pairs; want (N,) of True and "
             "False"
         )
     return labels.astype(bool)
