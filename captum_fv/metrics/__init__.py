@@ -1,6 +1,7 @@
 """What a map is worth, and what a recogniser's scores are worth."""
 
 from captum_fv.metrics.bootstrap import Interval
+from captum_fv.metrics.controls import CONTROLS, unbeaten_controls
 from captum_fv.metrics.decision_patch_replacement import (
     DecisionPatchReplacement,
     decision_patch_replacement,
@@ -20,6 +21,7 @@ from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation
 from captum_fv.metrics.replacement_order import equal_strata, face_rings
 
 __all__ = [
+    "CONTROLS",
     "DPRResult",
     "DecisionPatchReplacement",
     "DetCurve",
@@ -36,4 +38,5 @@ __all__ = [
     "fmr",
     "fnmr",
     "patch_localisation",
+    "unbeaten_controls",
 ]
