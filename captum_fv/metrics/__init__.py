@@ -6,6 +6,7 @@ from captum_fv.metrics.decision_patch_replacement import (
     DecisionPatchReplacement,
     decision_patch_replacement,
 )
+from captum_fv.metrics.deletion_insertion import DeletionInsertionResult, deletion_insertion
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.error_rates import (
     DetCurve,
@@ -24,11 +25,13 @@ __all__ = [
     "CONTROLS",
     "DPRResult",
     "DecisionPatchReplacement",
+    "DeletionInsertionResult",
     "DetCurve",
     "ErrorRates",
     "Interval",
     "PatchLocalisation",
     "decision_patch_replacement",
+    "deletion_insertion",
     "det_curve",
     "eer_threshold",
     "equal_error_rate",

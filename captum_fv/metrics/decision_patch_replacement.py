@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,13 @@ from tqdm.auto import tqdm
 
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.error_rates import Values, as_labels
-from captum_fv.metrics.positions import position_values
+from captum_fv.metrics.positions import check_images, position_values
+from captum_fv.metrics.replaced_scores import (
+    ForwardFunc,
+    replaced_scores,
+    score_and_hold_partners,
+)
 from captum_fv.metrics.replacement_order import replacement_steps
-from captum_fv.siamese import PartnerView, SiameseCosine, cosine
-
-ForwardFunc = Callable[[Tensor, Tensor], Tensor]
 
 
 def decision_patch_replacement(
@@ -123,7 +124,7 @@ class DecisionPatchReplacement:
     ) -> None:
         """Run DPR for a batch of pairs of any length."""
         patched_a, img_b = pair
-        _check_images(patched_a, img_b, original_a)
+        check_images(patched_a=patched_a, img_b=img_b, original_a=original_a)
         values = position_values(attributions, patched_a)
         labels = as_labels(genuine, len(patched_a))
         scores = []
@@ -131,21 +132,21 @@ class DecisionPatchReplacement:
             for start in range(0, len(patched_a), self.batch_size):
                 rows = slice(start, start + self.batch_size)
                 scores.append(
-                    replacement_scores(
-                        self.forward_func,
-                        (patched_a[rows], img_b[rows]),
-                        original_a[rows],
-                        values[rows],
-                        self.threshold,
-                        self.steps,
-                        self.cells,
-                        self.batch_size,
-                        self.strata,
-                    )
+                    self._replace((patched_a[rows], img_b[rows]), original_a[rows], values[rows])
                 )
                 bar.update(len(patched_a[rows]))
         self._scores += scores
         self._genuine.append(labels)
+
+    @torch.no_grad()
+    def _replace(self, pair: tuple[Tensor, Tensor], original_a: Tensor, values: Tensor) -> Tensor:
+        first, score = score_and_hold_partners(self.forward_func, pair)
+        step_of = replacement_steps(
+            values, first >= self.threshold, self.steps, self.cells, self.strata
+        )
+        return replaced_scores(
+            score, first, pair[0], original_a, step_of, self.steps, self.batch_size
+        )
 
     def compute(self) -> DPRResult:
         """Curves and areas over all batches so far."""
@@ -153,52 +154,3 @@ class DecisionPatchReplacement:
             raise ValueError("no pairs yet; call update before compute")
         scores = torch.cat(self._scores, 1).numpy()
         return DPRResult(scores[:-1], scores[-1], np.concatenate(self._genuine), self.threshold)
-
-
-@torch.no_grad()
-def replacement_scores(
-    forward_func: ForwardFunc,
-    pair: tuple[Tensor, Tensor],
-    original_a: Tensor,
-    values: Tensor,
-    threshold: float,
-    steps: int,
-    cells: tuple[int, int] | None,
-    batch_size: int,
-    strata: Tensor | None = None,
-) -> Tensor:
-    """Scores at all steps and after full repair, (steps + 1, N) float64; values are (N, H, W)."""
-    patched_a, img_b = pair
-    partner: Tensor
-    if isinstance(forward_func, SiameseCosine):
-        embed_a, partner = forward_func.embed(patched_a, img_b)
-        first = cosine(embed_a, partner)
-        score: ForwardFunc = PartnerView(forward_func)
-    else:
-        first, partner, score = forward_func(patched_a, img_b), img_b, forward_func
-    step_of = replacement_steps(values, first.double() >= threshold, steps, cells, strata)
-    # A step rescores only the pairs in which it put back a pixel that the perturbation had changed.
-    differs = (patched_a != original_a).any(1)
-    changed = torch.stack([(differs & (step_of == t)).any((1, 2)) for t in range(steps + 1)])
-    scores = first.double().repeat(steps + 1, 1)
-    for jobs in torch.split(changed.nonzero(), batch_size):
-        step, row = jobs.unbind(1)
-        replaced = (step_of[row] <= step[:, None, None])[:, None]
-        images = torch.where(replaced, original_a[row], patched_a[row])
-        scores[step, row] = score(images, partner[row]).double()
-    if not torch.isfinite(scores).all():
-        raise ValueError("forward_func gave scores that are NaN or infinite")
-    for t in range(1, steps + 1):
-        scores[t] = torch.where(changed[t], scores[t], scores[t - 1])
-    return scores.cpu()
-
-
-def _check_images(patched_a: Tensor, img_b: Tensor, original_a: Tensor) -> None:
-    for name, image in (("patched_a", patched_a), ("img_b", img_b), ("original_a", original_a)):
-        if image.ndim != 4 or 0 in image.shape or image.shape != patched_a.shape:
-            raise ValueError(
-                f"{name}: got shape {tuple(image.shape)}; want (N, C, H, W), equal for the "
-                "perturbed image, its partner and the original"
-            )
-        if not torch.isfinite(image).all():
-            raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")

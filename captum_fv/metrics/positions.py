@@ -1,4 +1,4 @@
-"""One value for each position of an image: what every metric of a map ranks."""
+"""The images and maps that metrics take: one value for each position, and one shape for all."""
 
 from __future__ import annotations
 
@@ -34,3 +34,16 @@ def position_values(attributions: Tensor, images: Tensor) -> Tensor:
         raise ValueError("attributions: hold NaN or infinite values, which have no rank")
     values = attributions.detach().to(images.device).mean(1, dtype=torch.float64)
     return values.expand(count, height, width)
+
+
+def check_images(**images: Tensor) -> None:
+    """Raise a ValueError for images, by name, that are not finite (N, C, H, W) of one shape."""
+    shape = next(iter(images.values())).shape
+    for name, image in images.items():
+        if image.ndim != 4 or 0 in image.shape or image.shape != shape:
+            raise ValueError(
+                f"{name}: got shape {tuple(image.shape)}; want (N, C, H, W), equal for "
+                f"{', '.join(images)}"
+            )
+        if not torch.isfinite(image).all():
+            raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")

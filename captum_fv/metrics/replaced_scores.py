@@ -1,0 +1,67 @@
+"""Scores of pairs while image A turns into another image, position by position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from captum_fv.siamese import PartnerView, SiameseCosine, cosine
+
+ForwardFunc = Callable[[Tensor, Tensor], Tensor]
+ScoreInPlace = Callable[[Tensor, Tensor], Tensor]
+"""Images (n, C, H, W) and the numbers (n,) of the pairs whose A they replace -> scores (n,)."""
+
+
+def score_and_hold_partners(
+    forward_func: ForwardFunc, pair: tuple[Tensor, Tensor]
+) -> tuple[Tensor, ScoreInPlace]:
+    """Scores (N,) of the pairs, and a function that scores other images in the place of A.
+
+    A SiameseCosine embeds B only here.
+    """
+    if isinstance(forward_func, SiameseCosine):
+        embed_a, partner = forward_func.embed(*pair)
+        first = cosine(embed_a, partner)
+        score: ForwardFunc = PartnerView(forward_func)
+    else:
+        first, partner, score = forward_func(*pair), pair[1], forward_func
+    return first.double(), lambda images, rows: score(images, partner[rows]).double()
+
+
+def replaced_scores(
+    score: ScoreInPlace,
+    first: Tensor,
+    start: Tensor,
+    end: Tensor,
+    step_of: Tensor,
+    steps: int,
+    batch_size: int,
+) -> Tensor:
+    """Scores after each step, (steps + 1, N) float64 on the CPU.
+
+    Only images that a step has changed are scored again, at most `batch_size` at a time.
+
+    Args:
+        score: Of images in the place of A.
+        first: Scores (N,) of the start.
+        start, end: Images A before the first step and after the last, (N, C, H, W).
+        step_of: The step at which each position turns, (N, H, W) in [1, steps].
+        steps, batch_size: As in `decision_patch_replacement`.
+
+    Raises:
+        ValueError: A score that is not finite.
+    """
+    differs = (start != end).any(1)
+    changed = torch.stack([(differs & (step_of == t)).any((1, 2)) for t in range(steps + 1)])
+    scores = first.repeat(steps + 1, 1)
+    for jobs in torch.split(changed.nonzero(), batch_size):
+        step, row = jobs.unbind(1)
+        turned = (step_of[row] <= step[:, None, None])[:, None]
+        scores[step, row] = score(torch.where(turned, end[row], start[row]), row)
+    if not torch.isfinite(scores).all():
+        raise ValueError("forward_func gave scores that are NaN or infinite")
+    for t in range(1, steps + 1):
+        scores[t] = torch.where(changed[t], scores[t], scores[t - 1])
+    return scores.cpu()
