@@ -19,7 +19,13 @@ from captum_fv.metrics.error_rates import (
     fnmr,
 )
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation
+from captum_fv.metrics.randomisation import (
+    RandomisationResult,
+    model_randomisation,
+    randomised_copy,
+)
 from captum_fv.metrics.replacement_order import equal_strata, face_rings
+from captum_fv.metrics.sanity import SanityResult, sanity_suite, swap_error
 
 __all__ = [
     "CONTROLS",
@@ -30,6 +36,8 @@ __all__ = [
     "ErrorRates",
     "Interval",
     "PatchLocalisation",
+    "RandomisationResult",
+    "SanityResult",
     "decision_patch_replacement",
     "deletion_insertion",
     "det_curve",
@@ -40,6 +48,10 @@ __all__ = [
     "face_rings",
     "fmr",
     "fnmr",
+    "model_randomisation",
     "patch_localisation",
+    "randomised_copy",
+    "sanity_suite",
+    "swap_error",
     "unbeaten_controls",
 ]

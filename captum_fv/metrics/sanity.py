@@ -1,0 +1,150 @@
+"""What any map must pass before its figures mean something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
+from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation
+from captum_fv.metrics.positions import check_images
+from captum_fv.metrics.randomisation import Build, model_randomisation
+from captum_fv.siamese import SiameseCosine
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SanityResult:
+    """What `sanity_suite` found for each pair, all (N,).
+
+    Args:
+        randomised_signed, randomised_absolute: Rank correlation of the map of A, and of its
+            absolute values, with that of a model whose weights are all random; want it below 0.3.
+        swap_error: How far explaining (B, A) is from swapping the maps of (A, B), as a share of the
+            largest value; want 0.
+        identity_error: How far the two maps of (A, A) are apart, likewise; want 0.
+        identity_similar: Share of the map of (A, A) that says "similar", in [0, 1].
+        patched: Localisation of the patches by the map of patched A.
+        patch_free: The same masks and the map of A without patches, which cannot know them: what
+            the method owes to looking where patches count. `patched` must be above it.
+    """
+
+    randomised_signed: Array
+    randomised_absolute: Array
+    swap_error: Array
+    identity_error: Array
+    identity_similar: Array
+    patched: PatchLocalisation
+    patch_free: PatchLocalisation
+
+    @property
+    def localisation_gain(self) -> Interval:
+        """Mean AUROC of the patched images above that of the patch-free ones, over pairs."""
+        gain = self.patched.auroc - self.patch_free.auroc
+        return percentile_interval(float(gain.mean()), resampled_means(gain))
+
+    def failures(self, correlation: float = 0.3, error: float = 1e-3) -> list[str]:
+        """What this method does not pass, in words; empty if it passes all.
+
+        Args:
+            correlation: The mean absolute rank correlation that randomised weights may leave.
+            error: The largest share by which maps that should be equal may differ.
+        """
+        found = []
+        for name in ("signed", "absolute"):
+            left = float(np.abs(getattr(self, f"randomised_{name}")).mean())
+            if left >= correlation:
+                found.append(f"{name} map survives random weights (rank correlation {left:.2f})")
+        for name in ("swap", "identity"):
+            worst = float(getattr(self, f"{name}_error").max())
+            if worst > error:
+                found.append(f"{name} changes the maps (by {worst:.2g} of their largest value)")
+        if not self.localisation_gain.low > 0:
+            found.append(f"not shown to find the patches (AUROC gain {self.localisation_gain})")
+        return found
+
+
+def sanity_suite(
+    build: Build,
+    siamese: SiameseCosine,
+    pair: tuple[Tensor, Tensor],
+    original_a: Tensor,
+    mask: Tensor,
+    threshold: float,
+    seed: int = 0,
+) -> SanityResult:
+    """Model randomisation, swap, identity pair and patch-free pairs for one method.
+
+    Five explanations of every pair: some ten pairs are enough.
+
+    Args:
+        build: A model -> the attribution method to test: lambda model: Method(model, threshold).
+        siamese: The model that it explains.
+        pair: Patched A and B, each (N, C, H, W).
+        original_a: Images A without patches.
+        mask: Where A was patched, (N, 1, H, W) bool.
+        threshold: The decision threshold: it says which sign the patches should have.
+        seed: Of the randomised weights.
+
+    Raises:
+        ValueError: Shapes that do not fit, maps with NaN, a model without parameters.
+    """
+    patched_a, img_b = pair
+    check_images(patched_a=patched_a, img_b=img_b, original_a=original_a)
+    method = build(siamese)
+    randomised = model_randomisation(build, siamese, pair, seed=seed)
+    same_a, same_b = method.attribute(original_a, original_a)
+    return SanityResult(
+        randomised.signed[0],
+        randomised.absolute[0],
+        swap_error(method, pair),
+        _distance((same_a,), (same_b,)),
+        _similar_share(same_a),
+        *(
+            _localise(method, siamese, images, img_b, mask, threshold)
+            for images in (patched_a, original_a)
+        ),
+    )
+
+
+def swap_error(method: Any, pair: tuple[Tensor, Tensor]) -> Array:
+    """How far the maps of (B, A) are from those of (A, B) swapped, (N,) shares of the largest."""
+    img_a, img_b = pair
+    map_a, map_b = method.attribute(img_a, img_b)
+    swapped_b, swapped_a = method.attribute(img_b, img_a)
+    return _distance((map_a, map_b), (swapped_a, swapped_b))
+
+
+def _localise(
+    method: Any,
+    siamese: SiameseCosine,
+    img_a: Tensor,
+    img_b: Tensor,
+    mask: Tensor,
+    threshold: float,
+) -> PatchLocalisation:
+    with torch.no_grad():
+        match = siamese(img_a, img_b) >= threshold
+    return patch_localisation(method.attribute(img_a, img_b)[0], mask, match)
+
+
+def _distance(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> Array:
+    """Largest difference of each pair's maps over their largest value; 0 if all of them are 0."""
+    one, other = (torch.cat([m.flatten(1) for m in maps], 1).double() for maps in (first, second))
+    scale = torch.maximum(one.abs().amax(1), other.abs().amax(1))
+    error = (one - other).abs().amax(1) / torch.where(scale > 0, scale, 1)
+    return error.cpu().numpy()
+
+
+def _similar_share(maps: Tensor) -> Array:
+    """Share of the positive values in a map's sum of absolute values, (N,); 0.5 if that is 0."""
+    values = maps.flatten(1).double()
+    total = values.abs().sum(1)
+    share = values.clamp(min=0).sum(1) / torch.where(total > 0, total, 1)
+    return torch.where(total > 0, share, 0.5).cpu().numpy()
