@@ -12,6 +12,7 @@ torch.Size([1, 3, 112, 112])
 from captum_fv.attr import (
     CentrePrior,
     OcclusionPairAttribution,
+    PatchedCosineAttribution,
     PatchOracle,
     PixelDifference,
     RandomPairBaseline,
@@ -28,6 +29,7 @@ __all__ = [
     "OcclusionPairAttribution",
     "PartnerView",
     "PatchOracle",
+    "PatchedCosineAttribution",
     "PixelDifference",
     "RandomPairBaseline",
     "SensitivityControl",

@@ -84,8 +84,13 @@ def compare_methods(
         Name -> DPR of that method's maps of image A.
     """
     metrics = {
-        name: DecisionPatchReplacement(siamese, threshold, batch_size=2 * batch_size)
-        for name in methods
+        name: DecisionPatchReplacement(
+            siamese,
+            threshold,
+            cells=getattr(method, "cells", None),
+            batch_size=2 * batch_size,
+        )
+        for name, method in methods.items()
     }
     genuine = patched.genuine
     total = len(patched) * len(methods)

@@ -108,6 +108,46 @@ class SiameseCosine(nn.Module):
 
     def embed_images(self, images: Tensor) -> Tensor:
         """Embeddings (N, d) with unit length of images (N, C, H, W) that need no partner yet."""
+        embeddings = self._select(self.backbone(self._normalised(images)))
+        if embeddings.ndim != 2 or len(embeddings) != len(images):
+            raise ValueError(
+                f"the backbone gave {tuple(embeddings.shape)} for {len(images)} images; want "
+                "embeddings (N, d): "
+                "pick or flatten them with output=, as in output=lambda out: out.flatten(1)"
+            )
+        # Half precision loses the third decimal of a cosine, where thresholds live.
+        return F.normalize(embeddings.float() if embeddings.itemsize < 4 else embeddings, dim=1)
+
+    def grids(self, images: Tensor) -> Tensor:
+        """The backbone's last spatial grids (N, c, h, w) of images (N, C, H, W).
+
+        Raises:
+            TypeError: The backbone has no method `features`.
+        """
+        features = getattr(self.backbone, "features", None)
+        if not callable(features):
+            raise TypeError(
+                f"{type(self.backbone).__name__} shows no spatial grid; give the backbone a method "
+                "features(images) that returns its last one, (N, c, h, w), or take one of "
+                "`captum-fv models`"
+            )
+        grid: Tensor = features(self._normalised(images))
+        if grid.ndim != 4 or len(grid) != len(images):
+            raise ValueError(
+                f"the backbone's features gave {tuple(grid.shape)} for {len(images)} images; want "
+                "a grid (N, c, h, w)"
+            )
+        return grid
+
+    def train(self, mode: bool = True) -> SiameseCosine:
+        """Set training mode, except in exported programs, which have none."""
+        self.training = mode
+        if not _is_exported(self.backbone):
+            self.backbone.train(mode)
+        return self
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Images as the backbone takes them, once it is clear that it can."""
         if images.ndim != 4 or not images.is_floating_point():
             raise ValueError(
                 f"got {images.dtype} images of shape {tuple(images.shape)}; want floating point "
@@ -118,24 +158,9 @@ class SiameseCosine(nn.Module):
                 "the backbone is in training mode, where one pair changes another's score; write "
                 "siamese.eval()"
             )
-        if self.mean is not None and self.std is not None:
-            images = (images - self.mean.to(images)) / self.std.to(images)
-        embeddings = self._select(self.backbone(images))
-        if embeddings.ndim != 2 or len(embeddings) != len(images):
-            raise ValueError(
-                f"the backbone gave {tuple(embeddings.shape)} for {len(images)} images; want "
-                "embeddings (N, d): "
-                "pick or flatten them with output=, as in output=lambda out: out.flatten(1)"
-            )
-        # Half precision loses the third decimal of a cosine, where thresholds live.
-        return F.normalize(embeddings.float() if embeddings.itemsize < 4 else embeddings, dim=1)
-
-    def train(self, mode: bool = True) -> SiameseCosine:
-        """Set training mode, except in exported programs, which have none."""
-        self.training = mode
-        if not _is_exported(self.backbone):
-            self.backbone.train(mode)
-        return self
+        if self.mean is None or self.std is None:
+            return images
+        return (images - self.mean.to(images)) / self.std.to(images)
 
     def _select(self, out: Any) -> Tensor:
         if callable(self.output):

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from captum_fv.models.patched_cosine import PatchedCosineHead
 from captum_fv.siamese import SiameseCosine
 
 SIZE = (20, 18)
@@ -24,6 +25,9 @@ class SmallNet(nn.Module):
             nn.Linear(8 * 5 * 5, embedding),
         )
 
+    def features(self, images: Tensor) -> Tensor:
+        return self.layers[:5](images)
+
     def forward(self, images: Tensor) -> Tensor:
         return self.layers(images)
 
@@ -35,6 +39,13 @@ def small_siamese(seed: int = 0, **options: object) -> SiameseCosine:
         net.layers[1].running_mean.uniform_(-0.1, 0.1)
         net.layers[1].running_var.uniform_(0.5, 1.5)
     return SiameseCosine(net.eval(), mean=0.5, std=0.5)
+
+
+def small_head() -> PatchedCosineHead:
+    """An xCos head over the grid of `SmallNet`."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        return PatchedCosineHead(8, (5, 5), reduced=6).eval()
 
 
 def random_pair(

@@ -15,6 +15,7 @@ from torch import Tensor
 from captum_fv.attr import (
     CentrePrior,
     OcclusionPairAttribution,
+    PatchedCosineAttribution,
     PatchOracle,
     PixelDifference,
     RandomPairBaseline,
@@ -22,7 +23,7 @@ from captum_fv.attr import (
     SimilarityArgumentGradient,
 )
 from captum_fv.siamese import SiameseCosine
-from tests.nets import SIZE, THRESHOLD, random_pair, small_siamese
+from tests.nets import SIZE, THRESHOLD, random_pair, small_head, small_siamese
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ CASES = {
     "xface1": Case(lambda s: OcclusionPairAttribution(s, 1, (3, 6), 4)),
     "xface2": Case(lambda s: OcclusionPairAttribution(s, 2, (3, 6), 4)),
     "xface3": Case(lambda s: OcclusionPairAttribution(s, 3, (3, 6), 4)),
+    "xcos-similarity": Case(lambda s: PatchedCosineAttribution(s, small_head())),
+    "xcos-contribution": Case(
+        lambda s: PatchedCosineAttribution(s, small_head(), "contribution", symmetrise=True)
+    ),
+    "xcos-weight": Case(
+        lambda s: PatchedCosineAttribution(s, small_head(), "weight", threshold=THRESHOLD)
+    ),
     # Random maps do not follow the images, and the oracle's patches lie in image A alone.
     "rnd": Case(lambda s: RandomPairBaseline(s), symmetric=False, asks_the_model=False),
     "rnd-shared": Case(lambda s: RandomPairBaseline(s, shared_order=True), asks_the_model=False),

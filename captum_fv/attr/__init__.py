@@ -3,6 +3,7 @@
 from captum_fv.attr.centre_prior import CentrePrior
 from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
 from captum_fv.attr.patch_oracle import PatchOracle
+from captum_fv.attr.patched_cosine_attribution import PatchedCosineAttribution
 from captum_fv.attr.pixel_difference import PixelDifference
 from captum_fv.attr.random_pair_baseline import RandomPairBaseline
 from captum_fv.attr.sensitivity_control import SensitivityControl
@@ -12,6 +13,7 @@ __all__ = [
     "CentrePrior",
     "OcclusionPairAttribution",
     "PatchOracle",
+    "PatchedCosineAttribution",
     "PixelDifference",
     "RandomPairBaseline",
     "SensitivityControl",

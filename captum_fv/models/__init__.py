@@ -5,6 +5,11 @@ from captum_fv.models.download import download_checkpoint, from_hub
 from captum_fv.models.ir_se import IR_50, IR_101, IRNet, XCosBody
 from captum_fv.models.iresnet import IResNet
 from captum_fv.models.mobilefacenet import MobileFaceNet, MobileFaceNetCASIA
+from captum_fv.models.patched_cosine import (
+    PatchedCosineHead,
+    load_patched_cosine_head,
+    save_patched_cosine_head,
+)
 from captum_fv.models.zoo import load_backbone
 
 __all__ = [
@@ -17,9 +22,12 @@ __all__ = [
     "IResNet",
     "MobileFaceNet",
     "MobileFaceNetCASIA",
+    "PatchedCosineHead",
     "XCosBody",
     "describe_models",
     "download_checkpoint",
     "from_hub",
     "load_backbone",
+    "load_patched_cosine_head",
+    "save_patched_cosine_head",
 ]

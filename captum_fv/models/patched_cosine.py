@@ -1,0 +1,143 @@
+"""xCos: a cosine that a face model can be asked about cell by cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PatchedCosine(NamedTuple):
+    """What xCos says of pairs: a cosine and a weight for each cell, each (N, h, w)."""
+
+    similarity: Tensor
+    """S: the cosine of the two faces in this cell, in [-1, 1]."""
+    weight: Tensor
+    """W: how much the cell counts, above 0; the weights of a pair add up to 1."""
+
+    @property
+    def score(self) -> Tensor:
+        """xCos, the weighted mean of the cells' cosines, (N,) in [-1, 1]."""
+        return (self.similarity * self.weight).sum((1, 2))
+
+
+class PatchedCosineHead(nn.Module):
+    r"""xCos: reduces a backbone's spatial grid, compares it cell by cell and weighs the cells.
+
+    .. math:: G = PReLU(BN(Conv_{1 \times 1}(grid))), \quad
+        S_{ij} = \cos(G^A_{:,ij}, G^B_{:,ij}), \quad xCos = \sum_{ij} S_{ij} W_{ij}
+
+    where W is a softmax over the cells of an attention that reads both grids: each described by
+    the same 3x3 convolution, the two put side by side, and two more convolutions. W(A, B) is not
+    W(B, A).
+
+    Parameters are named as the authors' modules are: `conv1x1` is that of :class:`XCosBody`, and
+    `attention.embedding_net` and `attention.attention` are the parts of their attention module.
+
+    Args:
+        channels: Of the backbone's grid, (channels, *size).
+        size: Rows and columns of the grid.
+        reduced: Channels of G; published with 32.
+
+    Reference:
+        Lin et al., "xCos: An Explainable Cosine Metric for Face Verification Task", ACM TOMM 2021.
+
+    >>> head = PatchedCosineHead(channels=80, size=(7, 7)).eval()
+    >>> result = head(*torch.rand(2, 5, 80, 7, 7))
+    >>> result.similarity.shape, result.score.shape
+    (torch.Size([5, 7, 7]), torch.Size([5]))
+    """
+
+    def __init__(self, channels: int, size: tuple[int, int], reduced: int = 32) -> None:
+        super().__init__()
+        for name, value in (("channels", channels), ("size", min(size)), ("reduced", reduced)):
+            if value < 1:
+                raise ValueError(f"{name}: got {value}; want 1 or more")
+        self.channels = channels
+        self.size = size
+        self.reduced = reduced
+        self.conv1x1 = nn.Sequential(
+            nn.Conv2d(channels, reduced, 1), nn.BatchNorm2d(reduced), nn.PReLU(reduced)
+        )
+        self.attention = _Attention(reduced)
+
+    def project(self, grid: Tensor) -> Tensor:
+        """The backbone's grid (N, channels, h, w) -> G (N, reduced, h, w).
+
+        Raises:
+            ValueError: A grid of another shape than the head was made for.
+        """
+        wanted = (self.channels, *self.size)
+        if grid.ndim != 4 or grid.shape[1:] != wanted:
+            raise ValueError(
+                f"the backbone's grid is {tuple(grid.shape)}; this xCos head wants (N, "
+                f"{', '.join(map(str, wanted))}). A head fits the backbone it was trained over: "
+                "train one for yours with `captum-fv xcos-train`"
+            )
+        # A head may live on another device, or in another precision, than its backbone.
+        projected: Tensor = self.conv1x1(grid.to(next(self.parameters())))
+        return projected
+
+    def compare(self, projected_a: Tensor, projected_b: Tensor) -> PatchedCosine:
+        """S and W of grids that :meth:`project` gave."""
+        similarity = F.cosine_similarity(projected_a, projected_b, dim=1)
+        weight = self.attention(projected_a, projected_b).flatten(1).softmax(1)
+        return PatchedCosine(similarity, weight.view_as(similarity))
+
+    def forward(self, grid_a: Tensor, grid_b: Tensor) -> PatchedCosine:
+        """S and W of pairs of the backbone's grids, each (N, channels, h, w)."""
+        return self.compare(self.project(grid_a), self.project(grid_b))
+
+
+class _Attention(nn.Module):
+    def __init__(self, reduced: int) -> None:
+        super().__init__()
+        self.embedding_net = _described(reduced, 16)
+        self.attention = nn.Sequential(*_described(2 * 16, 16), *_described(16, 1))
+
+    def forward(self, projected_a: Tensor, projected_b: Tensor) -> Tensor:
+        described = [self.embedding_net(grid) for grid in (projected_a, projected_b)]
+        logits: Tensor = self.attention(torch.cat(described, 1))
+        return logits
+
+
+def _described(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.PReLU()
+    )
+
+
+def save_patched_cosine_head(head: PatchedCosineHead, path: str | Path) -> None:
+    """Write a head's weights and shape to a .safetensors file."""
+    weights = {name: value.contiguous() for name, value in head.state_dict().items()}
+    save_file(weights, path, {"size": "x".join(map(str, head.size))})
+
+
+def load_patched_cosine_head(path: str | Path) -> PatchedCosineHead:
+    """Read a head that `captum-fv xcos-train` wrote, in evaluation mode and frozen.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file holds something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; want an xCos head (.safetensors)")
+    try:
+        with safe_open(path, "pt") as file:
+            rows, columns = map(int, file.metadata()["size"].split("x"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        reduced, channels = weights["conv1x1.0.weight"].shape[:2]
+        head = PatchedCosineHead(channels, (rows, columns), reduced)
+        head.load_state_dict(weights)
+    except Exception as error:  # a foreign file fails anywhere on the way
+        raise ValueError(
+            f"{path}: no xCos head ({type(error).__name__}); want the .safetensors file that "
+            "`captum-fv xcos-train` wrote"
+        ) from error
+    return head.eval().requires_grad_(False)
