@@ -19,6 +19,7 @@ from captum_fv.metrics.error_rates import (
     fnmr,
 )
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation
+from captum_fv.metrics.prior import deal_to_others, sensitivity_strata
 from captum_fv.metrics.randomisation import (
     RandomisationResult,
     model_randomisation,
@@ -38,6 +39,7 @@ __all__ = [
     "PatchLocalisation",
     "RandomisationResult",
     "SanityResult",
+    "deal_to_others",
     "decision_patch_replacement",
     "deletion_insertion",
     "det_curve",
@@ -52,6 +54,7 @@ __all__ = [
     "patch_localisation",
     "randomised_copy",
     "sanity_suite",
+    "sensitivity_strata",
     "swap_error",
     "unbeaten_controls",
 ]
