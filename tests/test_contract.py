@@ -14,6 +14,7 @@ from torch import Tensor
 
 from captum_fv.attr import (
     CentrePrior,
+    IntegratedArgumentGradient,
     OcclusionPairAttribution,
     PatchedCosineAttribution,
     PatchOracle,
@@ -55,6 +56,9 @@ CASES = {
     "xcos-weight": Case(
         lambda s: PatchedCosineAttribution(s, small_head(), "weight", threshold=THRESHOLD)
     ),
+    "iag-decision": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD)),
+    "iag-polarity": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD, "polarity")),
+    "iag-relevance": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD, "relevance")),
     # Random maps do not follow the images, and the oracle's patches lie in image A alone.
     "rnd": Case(lambda s: RandomPairBaseline(s), symmetric=False, asks_the_model=False),
     "rnd-shared": Case(lambda s: RandomPairBaseline(s, shared_order=True), asks_the_model=False),

@@ -1,6 +1,7 @@
 """Attribution methods for pairs of faces; each returns a map of A and a map of B."""
 
 from captum_fv.attr.centre_prior import CentrePrior
+from captum_fv.attr.integrated_argument_gradient import IntegratedArgumentGradient
 from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
 from captum_fv.attr.patch_oracle import PatchOracle
 from captum_fv.attr.patched_cosine_attribution import PatchedCosineAttribution
@@ -11,6 +12,7 @@ from captum_fv.attr.similarity_argument_gradient import SimilarityArgumentGradie
 
 __all__ = [
     "CentrePrior",
+    "IntegratedArgumentGradient",
     "OcclusionPairAttribution",
     "PatchOracle",
     "PatchedCosineAttribution",

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from captum_fv.attr.centre_prior import CentrePrior
+from captum_fv.attr.integrated_argument_gradient import IntegratedArgumentGradient
 from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
 from captum_fv.attr.patch_oracle import PatchOracle
 from captum_fv.attr.pixel_difference import PixelDifference
@@ -24,6 +25,13 @@ METHODS: dict[str, Callable[[SiameseCosine, float], Method]] = {
     "xface1": lambda siamese, threshold: OcclusionPairAttribution(siamese, variant=1),
     "xface2": lambda siamese, threshold: OcclusionPairAttribution(siamese, variant=2),
     "xface3": lambda siamese, threshold: OcclusionPairAttribution(siamese, variant=3),
+    "iag_decision": IntegratedArgumentGradient,
+    "iag_polarity": lambda siamese, threshold: IntegratedArgumentGradient(
+        siamese, threshold, "polarity"
+    ),
+    "iag_relevance": lambda siamese, threshold: IntegratedArgumentGradient(
+        siamese, threshold, "relevance"
+    ),
     "rnd": lambda siamese, threshold: RandomPairBaseline(siamese),
     "oracle": lambda siamese, threshold: PatchOracle(
         siamese, threshold, torch.Generator().manual_seed(0)
