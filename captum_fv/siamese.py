@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from captum_fv.captum_calls import check_captum_call
+
 Normalisation = float | Sequence[float] | Tensor | None
 Output = int | str | Callable[[Any], Tensor] | None
 
@@ -85,6 +87,7 @@ class SiameseCosine(nn.Module):
             img_a: Images A, (N, C, H, W), or the tuple (images A, images B).
             img_b: Images B, (N, C, H, W), if not in the tuple.
         """
+        check_captum_call(self.backbone, pair=True)
         return cosine(*self.embed(img_a, img_b))
 
     def embed(
@@ -96,7 +99,10 @@ class SiameseCosine(nn.Module):
                 raise ValueError("got a tuple that is no pair; write siamese((img_a, img_b))")
             img_a, img_b = img_a
         if img_b is None:
-            raise ValueError("got one image; write siamese(img_a, img_b)")
+            raise ValueError(
+                "got one image; write siamese(img_a, img_b). Captum's methods take a pair as one "
+                "tuple: .attribute((img_a, img_b))"
+            )
         if img_a.shape != img_b.shape:
             raise ValueError(
                 f"img_a is {tuple(img_a.shape)} and img_b is {tuple(img_b.shape)}; want equal "
@@ -196,6 +202,7 @@ class PartnerView(nn.Module):
 
     def forward(self, img: Tensor, partner_embedding: Tensor) -> Tensor:
         """Cosine (N,) of images (N, C, H, W) with their partners' embeddings (N, d)."""
+        check_captum_call(self.siamese.backbone, pair=False)
         embedding = self.siamese.embed_images(img)
         if partner_embedding.shape != embedding.shape:
             raise ValueError(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from captum_fv.captum_calls import called_by_noise_tunnel
 from captum_fv.siamese import SiameseCosine
 
 Pair = tuple[Tensor, Tensor]
@@ -41,10 +42,14 @@ def as_pair(inputs: Tensor | Pair, img_b: Tensor | None = None) -> Pair:
     for name, image in (("img_a", img_a), ("img_b", img_b)):
         _check_image(name, image)
     if img_a.shape != img_b.shape:
+        hint = (
+            "NoiseTunnel repeats only its first argument: write .attribute((img_a, img_b))"
+            if called_by_noise_tunnel()
+            else "To compare one photo with many, repeat it: img_a.expand_as(img_b)"
+        )
         raise ValueError(
             f"img_a is {tuple(img_a.shape)} and img_b is {tuple(img_b.shape)}; want equal shapes. "
-            "To compare one "
-            "photo with many, repeat it: img_a.expand_as(img_b)"
+            + hint
         )
     if img_a.device != img_b.device or img_a.dtype != img_b.dtype:
         raise ValueError(

@@ -1,0 +1,188 @@
+"""Calls of Captum that would give a wrong map: told when wrong, silence when right."""
+
+import warnings
+
+import captum.attr as captum
+import pytest
+import torch
+import torch.nn.functional as F
+from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
+from torch import nn
+
+from captum_fv.attr import SimilarityArgumentGradient
+from captum_fv.captum_calls import DEEP_LIFT_RULES
+from captum_fv.pair_tools import one_sided_baselines, pair_feature_masks
+from captum_fv.prelu import unfold_prelu
+from captum_fv.siamese import PartnerView, SiameseCosine
+from tests.nets import THRESHOLD, random_pair, small_siamese
+
+HALVES = torch.arange(20).reshape(1, 1, 20, 1) // 10
+MASKS = pair_feature_masks(HALVES)
+
+
+@pytest.fixture
+def pair():
+    return random_pair(2)
+
+
+def told(call):
+    """What this package warned of while Captum ran; Captum's own warnings are its own affair."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    return {str(warning.message) for warning in caught if warning.filename == __file__}
+
+
+class Functional(nn.Module):
+    """A backbone whose activations are functions."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, stride=4)
+        self.head = nn.Linear(4 * 5 * 4, 8)
+
+    def forward(self, images):
+        return self.head(F.relu(self.conv(images)).flatten(1))
+
+
+def backbone(kind):
+    torch.manual_seed(0)
+    if kind == "linear":
+        return nn.Sequential(nn.Flatten(), nn.Linear(1080, 8))
+    if kind == "functional":
+        return Functional().eval()
+    if kind == "graph":  # what torch.export gives is one, too
+        return torch.fx.symbolic_trace(Functional().eval())
+    if kind == "scripted":
+        return torch.jit.trace(Functional().eval(), torch.rand(4, 3, 20, 18))
+    net = small_siamese(activation=nn.ReLU if "ReLU, gate" in kind else getattr(nn, kind)).backbone
+    if kind == "ReLU, gate":
+        net.layers.append(nn.Sigmoid())
+    return net
+
+
+RULES = {  # method, backbone -> what the warning names; None: right, so silence
+    ("GuidedBackprop", "PReLU"): "PReLU",
+    ("Deconvolution", "PReLU"): "PReLU",
+    ("DeepLift", "PReLU"): "PReLU",
+    ("GuidedBackprop", "LeakyReLU"): "LeakyReLU",
+    ("DeepLift", "LeakyReLU"): None,
+    ("DeepLift", "GELU"): "GELU",
+    ("GuidedBackprop", "ReLU, gate"): None,
+    ("GuidedBackprop", "ReLU"): None,
+    ("Deconvolution", "ReLU"): None,
+    ("DeepLift", "ReLU"): None,
+    ("GuidedBackprop", "functional"): "no activation that it can see",
+    ("DeepLift", "functional"): "no activation that it can see",
+    ("GuidedBackprop", "scripted"): "no activation that it can see",
+    ("GuidedBackprop", "graph"): "no activation that it can see",
+    ("GuidedBackprop", "linear"): None,
+    ("DeepLift", "linear"): None,
+    ("Saliency", "PReLU"): None,
+}
+
+
+@pytest.mark.parametrize("viewed", [False, True], ids=["pair", "view"])
+@pytest.mark.parametrize(("name", "kind"), RULES)
+def test_activations_without_a_rule_are_named(pair, name, kind, viewed):
+    siamese = SiameseCosine(backbone(kind)).eval()
+    options = {"baselines": (pair[0] * 0, pair[1])} if name == "DeepLift" else {}
+    if viewed:
+        options["additional_forward_args"] = siamese.embed_images(pair[1])
+        options |= {"baselines": pair[0] * 0} if name == "DeepLift" else {}
+        model, inputs = PartnerView(siamese), pair[0]
+    else:
+        model, inputs = siamese, pair
+    caught = told(lambda: getattr(captum, name)(model).attribute(inputs, **options))
+    names = RULES[name, kind]
+    assert len(caught) == (names is not None)
+    if names:
+        (message,) = caught
+        assert names in message
+        assert name in message
+
+
+@pytest.mark.parametrize("name", ["GuidedBackprop", "Deconvolution", "DeepLift"])
+def test_prelu_gets_the_plain_gradient_and_unfolded_does_not(pair, name):
+    siamese = small_siamese()
+    base = (torch.zeros_like(pair[0]), pair[1])
+    options = {"baselines": base} if name == "DeepLift" else {}
+    method = getattr(captum, name)
+    folded = method(siamese).attribute(pair, **options)
+    plain = captum.Saliency(siamese).attribute(pair, abs=False)
+    if name == "DeepLift":
+        plain = tuple(g * (x - b) for g, x, b in zip(plain, pair, base, strict=True))
+    torch.testing.assert_close(folded[0], plain[0])
+    unfolded = unfold_prelu(siamese)
+    assert not told(lambda: method(unfolded).attribute(pair, **options))
+    right = method(unfolded).attribute(pair, **options)
+    assert (right[0] - plain[0]).abs().max() > 0.1 * plain[0].abs().max()
+
+
+def test_deep_lift_knows_what_we_say_it_knows():
+    assert set(DEEP_LIFT_RULES) == set(SUPPORTED_NON_LINEAR)
+
+
+FROM_BASELINES = ["IntegratedGradients", "DeepLift", "GradientShap", "ShapleyValueSampling"]
+FROM_BASELINES += ["ShapleyValues", "DeepLiftShap", "LayerIntegratedGradients", "LayerDeepLift"]
+
+
+@pytest.mark.parametrize("name", FROM_BASELINES)
+def test_the_same_baseline_on_both_sides_is_named(pair, name):
+    siamese = small_siamese(activation=nn.ReLU)
+    layer = [siamese.backbone.layers[3]] if name.startswith("Layer") else []
+    method = getattr(captum, name)(siamese, *layer)
+    options = {"feature_mask": MASKS} if name.startswith("Shapley") else {}
+    grey = torch.full_like(pair[0], 0.5)
+    base_a, base_b = one_sided_baselines(*pair)
+    same = [(grey, grey), (0.5, 0.5), (grey, 0.5), None]
+    if name.endswith("Shap"):
+        same = [(grey, grey)]
+    for baselines in same:
+        (message,) = told(lambda b=baselines: method.attribute(pair, baselines=b, **options))
+        assert "score - 1" in message
+        assert name in message
+    for baselines in (base_a, base_b, (grey, grey * 0.9)):
+        assert not told(lambda b=baselines: method.attribute(pair, baselines=b, **options))
+
+
+def test_baselines_of_no_pair_are_nobodys_business(pair):
+    siamese = small_siamese(activation=nn.ReLU)
+    ig = captum.IntegratedGradients
+    assert not told(lambda: ig(siamese).attribute(pair[0], additional_forward_args=pair[1]))
+    partner = siamese.embed_images(pair[1])
+    view = PartnerView(siamese)
+    assert not told(lambda: ig(view).attribute(pair[0], additional_forward_args=partner))
+    assert not told(lambda: captum.FeatureAblation(siamese).attribute(pair, feature_mask=MASKS))
+    neuron = captum.NeuronIntegratedGradients(siamese, siamese.backbone.layers[3])
+    assert not told(lambda: neuron.attribute(pair, (0, 1, 1)))
+
+
+@pytest.mark.parametrize("name", ["FeatureAblation", "FeaturePermutation", "ShapleyValues"])
+def test_one_mask_for_two_images_is_an_error(pair, name):
+    method = getattr(captum, name)(small_siamese())
+    for mask in (HALVES, (HALVES,)):
+        with pytest.raises(ValueError, match="pair_feature_masks"):
+            method.attribute(pair, feature_mask=mask)
+    assert method.attribute(pair, feature_mask=MASKS)[1].abs().sum() > 0
+
+
+def test_wrong_calls_show_the_right_one(pair):
+    siamese = small_siamese()
+    for name in ("Saliency", "IntegratedGradients", "DeepLift", "FeatureAblation"):
+        method = getattr(captum, name)(siamese)
+        for wrong in (lambda m=method: m.attribute(*pair), lambda m=method: m.attribute(pair[0])):
+            with pytest.raises(ValueError, match=r"\.attribute\(\(img_a, img_b\)\)"):
+                wrong()
+    xssab = SimilarityArgumentGradient(siamese, THRESHOLD)
+    with pytest.raises(ValueError, match="NoiseTunnel repeats only its first argument"):
+        captum.NoiseTunnel(xssab).attribute(pair[0], img_b=pair[1])
+    with pytest.raises(TypeError, match=r"\.attribute\(\(img_a, img_b\)\)"):
+        captum.NoiseTunnel(xssab).attribute(pair[0])
+
+
+def test_the_warning_points_at_the_users_line(pair):
+    siamese = small_siamese()
+    with pytest.warns(UserWarning, match="same baseline") as caught:
+        captum.NoiseTunnel(captum.IntegratedGradients(siamese)).attribute(pair, n_steps=2)
+    assert {w.filename for w in caught if "same baseline" in str(w.message)} == {__file__}
