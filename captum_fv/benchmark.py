@@ -18,7 +18,7 @@ from captum_fv.attr.patch_oracle import PatchOracle
 from captum_fv.data.pairs import PairSet
 from captum_fv.data.patch_lfw import PatchedPairs
 from captum_fv.metrics.decision_patch_replacement import DecisionPatchReplacement
-from captum_fv.metrics.dpr_result import DPRResult, Rate
+from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.error_rates import eer_threshold, equal_error_rate
 from captum_fv.siamese import SiameseCosine
 
@@ -122,24 +122,3 @@ def _map_of_a(
         extras |= {"explain": "a", "show_progress": show_progress}
     map_a: Tensor = method.attribute(patched_a, img_b, **extras)[0]
     return map_a
-
-
-def dpr_table(runs: Mapping[str, DPRResult], baseline: str = "rnd") -> list[list[str]]:
-    """Table 2 with intervals: AUC on the paper's scale, and relative to RND; header first."""
-    header = ["method", "FMR AUC", "FNMR AUC"]
-    if baseline in runs:
-        header += [f"{rate} / {baseline.upper()}" for rate in ("FMR", "FNMR", "mean")]
-    rows = [header]
-    for name, run in runs.items():
-        row = [name, str(run.auc_interval("fmr")), str(run.auc_interval("fnmr"))]
-        if baseline in runs:
-            row += [_ratio_text(run, runs[baseline], rate) for rate in ("fmr", "fnmr", "mean")]
-        rows.append(row)
-    return rows
-
-
-def _ratio_text(run: DPRResult, baseline: DPRResult, rate: Rate) -> str:
-    try:
-        return str(run.relative_to(baseline, rate))
-    except ValueError:  # too few pairs for a ratio; the areas beside it still stand
-        return "-"

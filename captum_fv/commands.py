@@ -27,6 +27,7 @@ from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.error_rates import error_rates
 from captum_fv.models import describe_models, load_backbone
 from captum_fv.siamese import SiameseCosine
+from captum_fv.tables import dpr_table
 
 
 def explain(arguments: Namespace) -> None:
@@ -153,12 +154,13 @@ def measure(
         show_progress=True,
     )
     summary = _summary(patched.clean, clean, runs)
-    table = _markdown(benchmark.dpr_table(runs))
+    table = dpr_table(runs)
+    text = "\n".join([summary, "", table.markdown(), *table.notes])
     title = f"{patched.clean.name}, {len(patched)} pairs"
     viz.plot_dpr(runs, title).savefig(out / "curves.png", dpi=150)
     _write_curves(out / "curves.csv", runs)
-    (out / "table.md").write_text(f"{summary}\n\n{table}\n", encoding="utf-8")
-    print(f"{summary}\n\n{table}\n")
+    (out / "table.md").write_text(f"{text}\n", encoding="utf-8")
+    print(f"{text}\n")
     print(f"{time.monotonic() - started:.0f} s; wrote curves.png, curves.csv and table.md to {out}")
     return clean, runs
 
@@ -171,11 +173,6 @@ def _summary(pairs: PairSet, clean: benchmark.CleanScores, runs: Mapping[str, DP
         f"{clean.threshold:.4f}; "
         f"patched: FMR {patched.fmr:.3f}, FNMR {patched.fnmr:.3f}"
     )
-
-
-def _markdown(rows: list[list[str]]) -> str:
-    rows = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _write_curves(path: Path, runs: Mapping[str, DPRResult]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -36,9 +37,13 @@ def resampled_means(values: Array, resamples: int = 2000, seed: int = 0) -> Arra
     Returns:
         (resamples, ...).
     """
-    count = values.shape[-1]
+    return np.moveaxis(values @ _weights(values.shape[-1], resamples, seed).T, -1, 0)
+
+
+@lru_cache(maxsize=4)  # a table of methods asks for the same few draws again and again
+def _weights(count: int, resamples: int, seed: int) -> Array:
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)
-    return np.moveaxis(values @ (draws / count).T, -1, 0)
+    return np.asarray(draws / count)
 
 
 def percentile_interval(value: float, resampled: Array, confidence: float = 0.95) -> Interval:

@@ -1,0 +1,113 @@
+"""One table of results, written as Markdown, CSV and LaTeX with the same figures in each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from captum_fv.metrics.bootstrap import Interval
+
+Cell = str | Interval
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of text and intervals.
+
+    Args:
+        name: Of its files.
+        caption: What it shows, one sentence.
+        header: A title for each column.
+        rows: A cell for each column; text, or a figure with its interval.
+        notes: How to read it, a sentence or two each.
+
+    >>> table = TextTable("t", "Areas.", ["method", "AUC"], [["a_b", Interval(1.5, 1.25, 1.75)]])
+    >>> print(table.csv(), end="")
+    method,AUC,AUC low,AUC high
+    a_b,1.50,1.25,1.75
+    """
+
+    name: str
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.header):
+                raise ValueError(
+                    f"{self.name}: got a row of {len(row)} cells; want {len(self.header)}"
+                )
+
+    def markdown(self) -> str:
+        """Only the rows, as a GitHub table."""
+        lines = [self.header, ["---"] * len(self.header), *self.rows]
+        return "\n".join("| " + " | ".join(map(_markdown, line)) + " |" for line in lines) + "\n"
+
+    def csv(self) -> str:
+        """A figure with an interval fills three columns: itself, `low` and `high`."""
+        wide = [
+            any(isinstance(row[column], Interval) for row in self.rows)
+            for column in range(len(self.header))
+        ]
+        lines: list[list[str]] = [[]]
+        for title, split in zip(self.header, wide, strict=True):
+            lines[0] += [title, f"{title} low", f"{title} high"] if split else [title]
+        for row in self.rows:
+            line: list[str] = []
+            for cell, split in zip(row, wide, strict=True):
+                if isinstance(cell, Interval):
+                    line += [f"{figure:.2f}" for figure in cell]
+                else:
+                    line += [cell, "", ""] if split else [cell]
+            lines.append(line)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(lines)
+        return text.getvalue()
+
+    def latex(self) -> str:
+        """A floating table over both columns, for booktabs."""
+        columns = "l" * len(self.header)
+        lines = [" & ".join(map(_latex, line)) + r" \\" for line in [self.header, *self.rows]]
+        caption = " ".join([self.caption, *self.notes])
+        return "\n".join(
+            [
+                r"% \usepackage{booktabs}",
+                r"\begin{table*}",
+                r"  \centering\scriptsize\setlength{\tabcolsep}{3pt}",
+                rf"  \caption{{{_latex(caption)}}}",
+                rf"  \label{{tab:{self.name}}}",
+                rf"  \begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+                r"    \toprule",
+                f"    {lines[0]}",
+                r"    \midrule",
+                *(f"    {line}" for line in lines[1:]),
+                r"    \bottomrule",
+                r"  \end{tabular}",
+                r"\end{table*}",
+                "",
+            ]
+        )
+
+
+def _markdown(cell: Cell) -> str:
+    return (
+        " ".join(str(cell).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    )
+
+
+def _latex(cell: Cell) -> str:
+    text = re.sub(r"[\\~^&%$#_{}]", lambda found: _LATEX[found[0]], " ".join(str(cell).split()))
+    # A row that began with a bracket would be read as an option of the `\\` before it.
+    return f"{{[}}{text[1:]}" if text.startswith("[") else text
