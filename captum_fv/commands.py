@@ -16,6 +16,7 @@ from captum_fv import benchmark, viz
 from captum_fv.attr.methods import build_methods, expand_names
 from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
 from captum_fv.attr.patch_oracle import PatchOracle
+from captum_fv.attr.smoothing import wants_blur
 from captum_fv.data.alignment import align_detected
 from captum_fv.data.generated import generated_pairs
 from captum_fv.data.images import read_image
@@ -49,7 +50,8 @@ def explain(arguments: Namespace) -> None:
     with torch.no_grad():
         score = siamese(img_a, img_b).item()
     maps = {}
-    for name, method in build_methods(arguments.method.split(","), siamese, threshold).items():
+    methods = build_methods(arguments.method.split(","), siamese, threshold)
+    for name, method in methods.items():
         if isinstance(method, PatchOracle):
             raise ValueError(
                 f"{name}: it knows the patches of a Patch set; `captum-fv dpr` takes it"
@@ -59,7 +61,9 @@ def explain(arguments: Namespace) -> None:
         map_a, map_b = method.attribute(img_a, img_b, **extras)
         maps[name] = (map_a[0], map_b[0])
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    viz.plot_pair(img_a[0], img_b[0], maps, score, threshold).savefig(arguments.out, dpi=150)
+    blur = [name for name, method in methods.items() if wants_blur(method)]
+    figure = viz.plot_pair(img_a[0], img_b[0], maps, score, threshold, blur)
+    figure.savefig(arguments.out, dpi=150)
     print(viz.verdict(score, threshold))
     print(f"wrote {arguments.out}")
 

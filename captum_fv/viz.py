@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
+import numpy.typing as npt
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from captum_fv.attr.smoothing import gaussian_blur
-from captum_fv.data.pairs import to_image
+from captum_fv.data.pairs import Image, to_image
 from captum_fv.metrics.dpr_result import DPRResult
 
 SIMILARITY_COLOURS = LinearSegmentedColormap.from_list(
     "similarity", ["#c2006e", "#f78fc4", "#ffffff", "#7fd07a", "#00691c"]
 )
 """The paper's colours: pink is dissimilar, white says nothing, green is similar."""
+
+_LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+_LINE_STYLES = ("-", "--", "-.", ":")
+# Okabe and Ito's colours, which the colour-blind tell apart. Seven of them and four styles: 28
+# curves before a combination comes again, and neighbours differ in both.
 
 
 def plot_pair(
@@ -27,7 +33,7 @@ def plot_pair(
     maps: Mapping[str, tuple[Tensor, Tensor]],
     score: float,
     threshold: float,
-    blur: bool = True,
+    blur: bool | Container[str] = True,
 ) -> Figure:
     """One pair: both photos, below them both maps of each method, and the verdict.
 
@@ -37,7 +43,8 @@ def plot_pair(
             has one colour scale for both of its maps, symmetric about zero.
         score: The cosine of the pair.
         threshold: The decision threshold.
-        blur: Smooth the maps 5x5 with sigma 5, as the paper's pictures are.
+        blur: Smooth the maps 5x5 with sigma 5, as the paper's pictures are; or the names of those
+            to smooth, since xFace's come smoothed.
 
     Returns:
         A figure of two columns; save it with `figure.savefig(path)`.
@@ -49,11 +56,10 @@ def plot_pair(
         axis.imshow(to_image(image))
         axis.set_title(title)
     for row, (name, pair_maps) in zip(axes[1:], maps.items(), strict=True):
-        values = [_display_values(mapped, blur) for mapped in pair_maps]
-        # A handful of extreme pixels would leave all others white.
-        limit = float(np.quantile(np.abs(values), 0.995)) or 1.0
-        for axis, image, value in zip(row, (img_a, img_b), values, strict=True):
-            _overlay(axis, image, value, limit)
+        smoothed = blur if isinstance(blur, bool) else name in blur
+        painted = paint_maps([img_a, img_b], pair_maps, smoothed)
+        for axis, picture in zip(row, painted, strict=True):
+            axis.imshow(picture)
         row[0].set_ylabel(name)
         bar = figure.colorbar(
             ScalarMappable(Normalize(-1, 1), SIMILARITY_COLOURS), ax=list(row), shrink=0.9
@@ -78,40 +84,67 @@ def verdict(score: float, threshold: float) -> str:
 
 
 def plot_dpr(runs: Mapping[str, DPRResult], title: str = "") -> Figure:
-    """DPR curves of several methods on the same pairs: FMR left, FNMR right. Lower is better."""
-    figure = Figure(figsize=(9.6, 3.9), layout="constrained")
+    """DPR curves of several methods: FMR left, FNMR right. Lower is better."""
+    figure = Figure(figsize=(9.6, 4.2 + 0.2 * (len(runs) // 5)), layout="constrained")
     axes = figure.subplots(1, 2)
-    for axis, rate in zip(axes, ("fmr", "fnmr"), strict=True):
-        for name, run in runs.items():
-            area = getattr(run, f"{rate}_auc")
-            axis.plot(100 * run.fractions, getattr(run, rate), label=f"{name} ({area:.2f})")
+    for i, (name, run) in enumerate(runs.items()):
+        style: dict[str, Any] = {
+            "label": f"{name} ({run.fmr_auc:.2f}, {run.fnmr_auc:.2f})",
+            "color": _LINE_COLOURS[i % len(_LINE_COLOURS)],
+            "linestyle": _LINE_STYLES[i % len(_LINE_STYLES)],
+        }
+        for axis, curve in zip(axes, (run.fmr, run.fnmr), strict=True):
+            axis.plot(100 * run.fractions, curve, linewidth=1.8, **style)
+    for axis, rate in zip(axes, ("FMR", "FNMR"), strict=True):
         axis.set_xlabel("replaced pixels [%]")
-        axis.set_ylabel(rate.upper())
+        axis.set_ylabel(rate)
+        axis.set_xlim(0, None)
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
-        axis.legend(title="method (AUC)", fontsize=8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        title="method (area under the FMR curve, FNMR curve)",
+        loc="outside lower center",
+        ncols=min(4, len(labels)),
+        fontsize=9,
+        handlelength=3,
+    )
     figure.suptitle(title)
     return figure
 
 
-def _display_values(
-    mapped: Tensor, blur: bool
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def paint_maps(images: Sequence[Tensor], maps: Sequence[Tensor], blur: bool = True) -> list[Image]:
+    """Maps in colour over their grey photos: the stronger the evidence, the less photo shows.
+
+    Args:
+        images: Photos, (3, H, W) in [0, 1].
+        maps: A map for each, (C, H, W). All have one colour scale, symmetric about zero.
+        blur: Smooth the maps 5x5 with sigma 5.
+
+    Returns:
+        (H, W, 3) uint8 for each.
+    """
+    values = [_display_values(mapped, blur) for mapped in maps]
+    # A handful of extreme pixels would leave all others white.
+    limit = float(np.quantile(np.abs(values), 0.995)) or 1.0
+    return [
+        _overlay(to_image(image), np.clip(value / limit, -1, 1))
+        for image, value in zip(images, values, strict=True)
+    ]
+
+
+def _display_values(mapped: Tensor, blur: bool) -> npt.NDArray[np.float64]:
     values = mapped.detach().cpu().double().mean(0, keepdim=True)[None]
     if blur:
         values = gaussian_blur(values)
     return values[0, 0].numpy()
 
 
-def _overlay(
-    axis: Axes,
-    image: Tensor,
-    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    limit: float,
-) -> None:
-    """Colour over the grey photo: the stronger the evidence, the less of the photo shows."""
-    grey = to_image(image).mean(2) / 255
-    scaled = np.clip(values / limit, -1, 1)
-    colours = SIMILARITY_COLOURS((scaled + 1) / 2)[..., :3]
-    weight = (0.15 + 0.75 * np.abs(scaled) ** 0.7)[..., None]
-    axis.imshow(np.clip((1 - weight) * (0.4 + 0.6 * grey[..., None]) + weight * colours, 0, 1))
+def _overlay(photo: Image, values: npt.NDArray[np.float64]) -> Image:
+    grey = photo.mean(2)[..., None] / 255
+    colours = SIMILARITY_COLOURS((values + 1) / 2)[..., :3]
+    weight = (0.15 + 0.75 * np.abs(values) ** 0.7)[..., None]
+    mixed = np.clip((1 - weight) * (0.4 + 0.6 * grey) + weight * colours, 0, 1)
+    return np.asarray((255 * mixed).round(), dtype=np.uint8)

@@ -79,6 +79,9 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
     torch.Size([1, 3, 10, 10])
     """
 
+    blurred = True
+    """The maps are smooth already, so pictures show them as they are."""
+
     def __init__(
         self,
         forward_func: Any,

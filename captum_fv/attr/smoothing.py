@@ -45,6 +45,14 @@ def gaussian_blur(maps: Tensor, kernel: int = 5, sigma: float = 5.0) -> Tensor:
     return F.conv2d(rows, window.transpose(2, 3)).reshape(maps.shape)
 
 
+def wants_blur(method: object) -> bool:
+    """Whether publications blur this method's maps for pictures: not xFace's, which come blurred.
+
+    Nor maps of cells, whose edges say what was compared. A method says so by `blurred` or `cells`.
+    """
+    return not getattr(method, "blurred", False) and getattr(method, "cells", None) is None
+
+
 def smooth(maps: Tensor, sigma: float) -> Tensor:
     """Gaussian smoothing that moves values about and keeps the sum of each channel.
 
