@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from captum_fv.attr.methods import Method
-from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
-from captum_fv.attr.patch_oracle import PatchOracle
 from captum_fv.data.pairs import PairSet
 from captum_fv.data.patch_lfw import PatchedPairs
-from captum_fv.metrics.decision_patch_replacement import DecisionPatchReplacement
+from captum_fv.measure import Protocol, measure_batch
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.error_rates import eer_threshold, equal_error_rate
+from captum_fv.results import replaced_result
 from captum_fv.siamese import SiameseCosine
 
 
@@ -83,42 +80,29 @@ def compare_methods(
     Returns:
         Name -> DPR of that method's maps of image A.
     """
-    metrics = {
-        name: DecisionPatchReplacement(
-            siamese,
-            threshold,
-            cells=getattr(method, "cells", None),
-            batch_size=2 * batch_size,
-        )
-        for name, method in methods.items()
-    }
-    genuine = patched.genuine
+    protocol = Protocol(batch_size=2 * batch_size, localise=False)
+    scores: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in methods}
     total = len(patched) * len(methods)
     with tqdm(total=total, unit="map", desc="DPR", disable=not show_progress) as bar:
+
+        def on_map(name: str, count: int) -> None:
+            bar.set_postfix_str(name)
+            bar.update(count)
+
         for start in range(0, len(patched), batch_size):
-            chosen = range(start, min(start + batch_size, len(patched)))
-            patched_a, original_a, img_b = (images.to(device) for images in patched.tensors(chosen))
-            for name, method in methods.items():
-                bar.set_postfix_str(name)
-                map_a = _map_of_a(method, patched_a, img_b, patched, chosen, show_progress)
-                metrics[name].update((patched_a, img_b), original_a, map_a, genuine[chosen])
-                bar.update(len(chosen))
-    return {name: metric.compute() for name, metric in metrics.items()}
-
-
-def _map_of_a(
-    method: Method,
-    patched_a: Tensor,
-    img_b: Tensor,
-    patched: PatchedPairs,
-    chosen: Sequence[int],
-    show_progress: bool,
-) -> Tensor:
-    extras: dict[str, Any] = {}
-    if isinstance(method, PatchOracle):
-        extras["patch_mask"] = patched.masks(chosen).to(patched_a.device)
-    if isinstance(method, OcclusionPairAttribution):
-        # Nobody measures the map of B here, and it costs as much again.
-        extras |= {"explain": "a", "show_progress": show_progress}
-    map_a: Tensor = method.attribute(patched_a, img_b, **extras)[0]
-    return map_a
+            batch = patched.batch(range(start, min(start + batch_size, len(patched)))).to(device)
+            _, tables = measure_batch(
+                siamese,
+                methods,
+                batch,
+                threshold,
+                protocol,
+                on_map=on_map,
+                show_progress=show_progress,
+            )
+            for name, table in tables.items():
+                scores[name].append(table["replaced"])
+    return {
+        name: replaced_result(np.concatenate(parts), patched.genuine, threshold)
+        for name, parts in scores.items()
+    }

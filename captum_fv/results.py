@@ -187,8 +187,10 @@ class BenchmarkResults:
                 stratified = rows["stratified"]
                 methods[method] = MethodResults(
                     rows["pair"],
-                    _dpr(rows["replaced"], labels, threshold),
-                    None if np.isnan(stratified).all() else _dpr(stratified, labels, threshold),
+                    replaced_result(rows["replaced"], labels, threshold),
+                    None
+                    if np.isnan(stratified).all()
+                    else replaced_result(stratified, labels, threshold),
                     rows["auroc"],
                     rows["average_precision"],
                     None if latency is None else _latency(latency, model, method),
@@ -197,6 +199,12 @@ class BenchmarkResults:
                 clean["clean_score"], clean["patched_score"], genuine, methods
             )
         return cls(config, models)
+
+
+def replaced_result(replaced: Array, genuine: npt.NDArray[np.bool_], threshold: float) -> DPRResult:
+    """DPR from the scores of all steps and of the whole image, one row for each pair."""
+    steps = np.ascontiguousarray(replaced.T)
+    return DPRResult(steps[:-1], steps[-1], genuine, threshold)
 
 
 def _names(column: npt.NDArray[Any]) -> list[str]:
@@ -209,11 +217,6 @@ def _select(table: Table, **wanted: str) -> Table:
     """The rows in which columns have the wanted values."""
     chosen = np.logical_and.reduce([table[name] == value for name, value in wanted.items()])
     return {name: values[chosen] for name, values in table.items()}
-
-
-def _dpr(scores: Array, genuine: npt.NDArray[np.bool_], threshold: float) -> DPRResult:
-    steps = np.ascontiguousarray(scores.T)
-    return DPRResult(steps[:-1], steps[-1], genuine, threshold)
 
 
 def _rows(run: DPRResult, rows: Sequence[int] | npt.NDArray[np.int64]) -> DPRResult:

@@ -101,6 +101,18 @@ def test_tensors_masks_batches_and_subset():
     torch.testing.assert_close(subset.masks([1]), masks[:1], rtol=0, atol=0)
 
 
+def test_each_image_is_loaded_once_for_a_pair():
+    loaded = []
+    noise = noise_pairs()
+    pairs = PairSet("counted", noise.people, lambda i: loaded.append(i) or noise.load(i))
+    patched = patch_pairs(pairs)
+    loaded.clear()
+    patched.tensors([2, 3])  # a genuine pair, and an impostor pair whose donor is B
+    assert loaded == [4, int(patched.places.donors[2]), 5, 6, 7]
+    patched.original(3)[:] = 0
+    assert patched.original(3).any()
+
+
 def test_bad_recipes_are_named():
     with pytest.raises(ValueError, match=r"pair 0: no patches for 'Ann', who is the only person"):
         patch_places(["Ann", "Ann"])

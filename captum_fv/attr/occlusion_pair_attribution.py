@@ -194,6 +194,11 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         sides = _covered_sides(variants, _SIDES[explain])
         return len(img_a) * (len(sides) * patches + (2 if self._embeds else 1))
 
+    def shares_sweep(self, other: OcclusionPairAttribution) -> bool:
+        """Whether both differ in the variant alone, so that one sweep serves both."""
+        mine, theirs = ({**vars(method), "variant": None} for method in (self, other))
+        return mine == theirs
+
     @property
     def _embeds(self) -> bool:
         return callable(getattr(self.forward_func, "embed_images", None))

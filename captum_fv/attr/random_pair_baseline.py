@@ -43,6 +43,7 @@ class RandomPairBaseline(PerturbationAttribution):  # type: ignore[misc]
         super().__init__(forward_func)
         self.generator = torch.Generator().manual_seed(0) if generator is None else generator
         self.shared_order = shared_order
+        self._order_seed = self.generator.initial_seed()
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(
@@ -58,7 +59,7 @@ class RandomPairBaseline(PerturbationAttribution):  # type: ignore[misc]
         refuse_extras(target)
         if self.shared_order:
             generator = torch.Generator(self.generator.device)
-            generator.manual_seed(self.generator.initial_seed())
+            generator.manual_seed(self._order_seed)
             order = _draw(img_a[:1], generator)
             return order.expand_as(img_a).clone(), order.expand_as(img_b).clone()
         draws = [

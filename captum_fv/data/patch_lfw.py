@@ -7,13 +7,15 @@ they lie is known: a ground truth for explanations. The recipe works on any `Pai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from captum_fv.data.pair_batch import PairBatch
 from captum_fv.data.pairs import Image, PairSet, to_tensor
 
 
@@ -206,15 +208,20 @@ class PatchedPairs:
 
     def tensors(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Patched A, original A and B of some pairs, each (n, 3, H, W) float32 in [0, 1]."""
-        return (
-            to_tensor([self.patched(k) for k in indices]),
-            to_tensor([self.original(k) for k in indices]),
-            to_tensor([self.partner(k) for k in indices]),
-        )
+        images = [(self.patched(k), self.original(k), self.partner(k)) for k in indices]
+        patched_a, original_a, img_b = (to_tensor(side) for side in zip(*images, strict=True))
+        return patched_a, original_a, img_b
 
     def masks(self, indices: Sequence[int]) -> Tensor:
         """The patch masks of some pairs, (n, 1, H, W) bool."""
         return torch.from_numpy(np.stack([self.mask(k) for k in indices])).unsqueeze(1)
+
+    def batch(self, indices: Sequence[int]) -> PairBatch:
+        """`tensors` and `masks` of some pairs, with their numbers and labels."""
+        people = self.clean.people
+        genuine = np.array([people[2 * k] == people[2 * k + 1] for k in indices])
+        numbers = np.asarray(indices, dtype=np.int64)
+        return PairBatch(numbers, genuine, *self.tensors(indices), self.masks(indices))
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """`tensors` of all pairs in order, at most `size` pairs at a time."""
@@ -238,6 +245,9 @@ def patch_pairs(pairs: PairSet, seed: int = 3, count: int = 27, patch: int = 16)
     """
     if not len(pairs):
         raise ValueError(f"{pairs.name}: no pairs to patch")
+    # A and its donor are asked for twice: as they are, and for patched A.
+    recent = lru_cache(maxsize=4)(pairs.load)
+    pairs = replace(pairs, load=lambda i: recent(i).copy())
     height, width = pairs.load(0).shape[:2]
     places = patch_places(pairs.people, seed, (height, width), count, patch)
 

@@ -38,6 +38,7 @@ def replaced_scores(
     step_of: Tensor,
     steps: int,
     batch_size: int,
+    last: Tensor | None = None,
 ) -> Tensor:
     """Scores after each step, (steps + 1, N) float64 on the CPU.
 
@@ -49,6 +50,7 @@ def replaced_scores(
         start, end: Images A before the first step and after the last, (N, C, H, W).
         step_of: The step at which each position turns, (N, H, W) in [1, steps].
         steps, batch_size: As in `decision_patch_replacement`.
+        last: Scores (N,) of the end where they are known, so that it is not scored once more.
 
     Raises:
         ValueError: A score that is not finite.
@@ -56,7 +58,13 @@ def replaced_scores(
     differs = (start != end).any(1)
     changed = torch.stack([(differs & (step_of == t)).any((1, 2)) for t in range(steps + 1)])
     scores = first.repeat(steps + 1, 1)
-    for jobs in torch.split(changed.nonzero(), batch_size):
+    known = torch.zeros_like(changed)
+    if last is not None:
+        # From the step at which the last position that differs has turned, the image is the end.
+        final = torch.where(differs, step_of, 0).amax((1, 2))
+        known = changed & (torch.arange(steps + 1, device=final.device)[:, None] == final)
+        scores = torch.where(known, last, scores)
+    for jobs in torch.split((changed & ~known).nonzero(), batch_size):
         step, row = jobs.unbind(1)
         turned = (step_of[row] <= step[:, None, None])[:, None]
         scores[step, row] = score(torch.where(turned, end[row], start[row]), row)
