@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from captum_fv.metrics import patch_localisation
+from captum_fv.metrics import patch_localisation, patch_polarity
 
 COUNT, SIZE = 6, (5, 4)
 
@@ -68,6 +68,30 @@ def test_chance_is_the_patched_share():
     result = patch_localisation(maps, mask, np.ones(200))
     assert result.auroc.mean() == pytest.approx(0.5, abs=0.01)
     assert result.average_precision.mean() == pytest.approx(0.41, abs=0.02)
+
+
+def test_polarity_compares_the_two_kinds_of_patches_alone(run_input):
+    maps, similar, _ = run_input
+    generator = torch.Generator().manual_seed(2)
+    dissimilar = ~similar & (torch.rand(similar.shape, generator=generator) < 0.5)
+    found = patch_polarity(maps, similar, dissimilar)
+    for k in range(COUNT):
+        inside, outside = maps[k][similar[k]].numpy(), maps[k][dissimilar[k]].numpy()
+        wins = [(a > b) + 0.5 * (a == b) for a in inside for b in outside]
+        assert found[k] == pytest.approx(np.mean(wins))
+    elsewhere = torch.where(similar | dissimilar, maps, 99.0)
+    np.testing.assert_array_equal(patch_polarity(elsewhere, similar, dissimilar), found)
+    np.testing.assert_allclose(patch_polarity(-maps, similar, dissimilar), 1 - found)
+
+
+def test_errors_of_polarity_name_the_fault(run_input):
+    maps, similar, _ = run_input
+    with pytest.raises(ValueError, match="no position in both"):
+        patch_polarity(maps, similar, similar)
+    with pytest.raises(ValueError, match="want both in every pair"):
+        patch_polarity(maps, similar, torch.zeros_like(similar))
+    with pytest.raises(ValueError, match="dissimilar: got"):
+        patch_polarity(maps, similar, ~similar[:2])
 
 
 def test_errors_name_the_fault(run_input):

@@ -18,7 +18,11 @@ from captum_fv.metrics.error_rates import (
     fmr,
     fnmr,
 )
-from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation
+from captum_fv.metrics.localisation import (
+    PatchLocalisation,
+    patch_localisation,
+    patch_polarity,
+)
 from captum_fv.metrics.prior import deal_to_others, sensitivity_strata
 from captum_fv.metrics.randomisation import (
     RandomisationResult,
@@ -52,6 +56,7 @@ __all__ = [
     "fnmr",
     "model_randomisation",
     "patch_localisation",
+    "patch_polarity",
     "randomised_copy",
     "sanity_suite",
     "sensitivity_strata",

@@ -1,4 +1,4 @@
-"""Patch localisation: does the map of A point at the patches, whose places are known?"""
+"""Does the map of A point at the patches, whose places are known, and with the right sign?"""
 
 from __future__ import annotations
 
@@ -48,14 +48,64 @@ def patch_localisation(attributions: Tensor, mask: Tensor, match: Values) -> Pat
     >>> patch_localisation(torch.tensor([[[[0.5, 0.9, 0.1, 0.0]]]]), mask, [True])
     PatchLocalisation(auroc=array([0.66666667]), average_precision=array([0.5]))
     """
-    if mask.dtype != torch.bool or mask.ndim != 4 or mask.shape[1] != 1 or 0 in mask.shape:
-        raise ValueError(
-            f"mask: got {mask.dtype} {tuple(mask.shape)}; want torch.bool (N, 1, H, W)"
-        )
-    channels = attributions.shape[1] if attributions.ndim == 4 else 1
-    values = position_values(attributions, mask.expand(-1, channels, -1, -1)).flatten(1)
+    values = _values_in(attributions, mask=mask)
     sign = np.where(as_labels(match, len(mask), "match"), 1.0, -1.0)[:, None]
-    return _localise(sign * values.cpu().numpy(), mask.flatten(1).cpu().numpy())
+    return _localise(sign * values, mask.flatten(1).cpu().numpy())
+
+
+def patch_polarity(attributions: Tensor, similar: Tensor, dissimilar: Tensor) -> Array:
+    r"""Ranks patches that speak for "same person" against patches that speak against it.
+
+    Both kinds lie in the same image, so neither their borders nor the middle of the face nor the
+    decision tells them apart: only the sign of what they say does.
+
+    .. math:: AUROC = P(map_i > map_j) + P(map_i = map_j) / 2, \quad
+              i \in similar, \; j \in dissimilar
+
+    Args:
+        attributions: Map of patched A, (N or 1, C, H, W); channels are averaged.
+        similar: Where A shows another photo of B's person, (N, 1, H, W) bool.
+        dissimilar: Where A shows somebody else, (N, 1, H, W) bool.
+
+    Returns:
+        (N,) in [0, 1]; 0.5 is chance.
+
+    Raises:
+        ValueError: Shapes that do not fit, NaN in a map, masks that overlap or are empty.
+
+    >>> similar = torch.tensor([[[[True, False, False, False]]]])
+    >>> dissimilar = torch.tensor([[[[False, True, True, False]]]])
+    >>> patch_polarity(torch.tensor([[[[0.5, 0.9, 0.1, 7.0]]]]), similar, dissimilar)
+    array([0.5])
+    """
+    values = _values_in(attributions, similar=similar, dissimilar=dissimilar)
+    higher, lower = (mask.flatten(1).cpu().numpy() for mask in (similar, dissimilar))
+    if (higher & lower).any() or not (higher.any(1) & lower.any(1)).all():
+        raise ValueError("similar and dissimilar: want both in every pair, and no position in both")
+    ranks = rankdata(np.where(higher | lower, values, np.nan), axis=1, nan_policy="omit")
+    count = higher.sum(1)
+    return np.asarray(
+        (np.where(higher, ranks, 0).sum(1) - count * (count + 1) / 2) / count / lower.sum(1)
+    )
+
+
+def _values_in(attributions: Tensor, **masks: Tensor) -> Array:
+    """Map values (N, H*W) of the images that masks (N, 1, H, W) belong to."""
+    first = next(iter(masks.values()))
+    for name, mask in masks.items():
+        if (
+            mask.dtype != torch.bool
+            or mask.ndim != 4
+            or mask.shape[1] != 1
+            or 0 in mask.shape
+            or mask.shape != first.shape
+        ):
+            raise ValueError(
+                f"{name}: got {mask.dtype} {tuple(mask.shape)}; want torch.bool (N, 1, H, W)"
+            )
+    channels = attributions.shape[1] if attributions.ndim == 4 else 1
+    values = position_values(attributions, first.expand(-1, channels, -1, -1))
+    return np.asarray(values.flatten(1).cpu())
 
 
 def _localise(values: Array, patched: npt.NDArray[np.bool_]) -> PatchLocalisation:

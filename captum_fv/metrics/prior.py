@@ -29,7 +29,8 @@ def sensitivity_strata(
 
     Args:
         forward_func: (img_a, img_b) -> scores (N,), differentiable.
-        pair: Images A and B of some hundred pairs without patches, each (N, C, H, W).
+        pair: Images A and B of some hundred pairs as they are explained, each (N, C, H, W): with
+            their patches, which lie in some places more often than in others.
         count: How many strata, each with as many positions.
         batch_size: Pairs per backward. It bounds the memory.
 
