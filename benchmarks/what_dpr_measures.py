@@ -1,0 +1,116 @@
+"""What does decision-based patch replacement (DPR) measure, and what else do maps have to show?
+
+    python benchmarks/what_dpr_measures.py
+    python benchmarks/what_dpr_measures.py --data lfw_aligned --pairs pairs.txt --model face.pt2 \
+        --methods xssab,rnd,controls --limit 400 --out RUN
+
+Writes a table for each part and a picture to the folder; README.md beside this file says what they
+mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from map_study import BUILD, MapStudy
+from map_tables import PARTS
+from matplotlib.figure import Figure
+from two_faced import generated_with_three_photos
+
+from captum_fv import SiameseCosine, load_backbone
+from captum_fv.attr.methods import METHODS, expand_names
+from captum_fv.benchmark import score_clean_pairs
+from captum_fv.data import PairSet, generated_pairs, lfw_pairs, patch_pairs
+from captum_fv.data.patch_lfw import PatchedPairs
+from captum_fv.metrics import Interval
+from captum_fv.table_formats import TextTable
+
+
+def main() -> None:
+    """Measure the parts asked for."""
+    arguments = parse_arguments()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    siamese = SiameseCosine(load_backbone(arguments.model), arguments.mean, arguments.std)
+    patched, faces = load_pairs(arguments)
+    clean = score_clean_pairs(siamese, patched.clean, show_progress=True)
+    print(f"{len(patched)} pairs, EER {clean.eer:.4f} at threshold {clean.threshold:.4f}")
+    study = MapStudy(siamese, patched, clean.threshold, arguments.methods, faces)
+    for part in arguments.parts:
+        table = PARTS[part](study)
+        print(f"\n{table.caption}\n\n{table.markdown()}", flush=True)
+        (arguments.out / f"{part}.md").write_text(table.markdown(), encoding="utf-8")
+        (arguments.out / f"{part}.csv").write_text(table.csv(), encoding="utf-8")
+        if part == "dpr":
+            plot_readings(table).savefig(arguments.out / "readings.png", dpi=120)
+
+
+def plot_readings(table: TextTable) -> Figure:
+    """The four readings of DPR for every method, with intervals; 1 is chance."""
+    columns = [4, 5, 6, 7]
+    figure = Figure(figsize=(9, 0.9 + 0.55 * len(table.rows)), layout="constrained")
+    axis = figure.subplots()
+    for j, column in enumerate(columns):
+        found = [
+            (i + 0.17 * (j - 1.5), *row[column])
+            for i, row in enumerate(table.rows)
+            if isinstance(row[column], Interval)
+        ]
+        height, value, low, high = np.array(found).reshape(-1, 4).T
+        axis.errorbar(
+            value,
+            height,
+            xerr=(value - low, high - value),
+            fmt="o",
+            markersize=4,
+            label=table.header[column],
+        )
+    axis.axvline(1, color="black", linewidth=0.8)
+    axis.set_yticks(range(len(table.rows)), [str(row[0]) for row in table.rows])
+    axis.invert_yaxis()
+    axis.set_xlabel("DPR AUC, mean of both errors, as a ratio; 1 is chance")
+    axis.grid(axis="x", alpha=0.3)
+    axis.legend(fontsize=8)
+    return figure
+
+
+def load_pairs(arguments: argparse.Namespace) -> tuple[PatchedPairs, PairSet]:
+    """The pairs asked for, spread evenly over the set with its patches; and all faces."""
+    if arguments.data == "generated":
+        return (
+            patch_pairs(generated_pairs(arguments.limit)),
+            generated_with_three_photos(arguments.limit),
+        )
+    patched = patch_pairs(lfw_pairs(arguments.data, arguments.pairs, check_images=True))
+    count = min(arguments.limit, len(patched))
+    chosen = np.linspace(0, len(patched) - 1, count).round().astype(int).tolist()
+    return patched.subset(chosen), patched.clean
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="generated", help='"generated" or NAME/NAME_0001.jpg')
+    parser.add_argument("--pairs", type=Path, help="pairs.txt of such a folder")
+    parser.add_argument("--model", default="demo", help='"demo" or a .pt2 or TorchScript file')
+    parser.add_argument("--mean", type=float, default=0.5)
+    parser.add_argument("--std", type=float, default=0.5)
+    parser.add_argument("--methods", default="xssab,rnd,controls", help=", ".join(BUILD))
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
+    parser.add_argument("--limit", type=int, default=300, help="use this many pairs")
+    parser.add_argument("--out", type=Path, default=Path("captum-fv-out/what-dpr-measures"))
+    arguments = parser.parse_args()
+    named = arguments.methods.split(",")
+    extra = [name for name in named if name in BUILD and name not in METHODS]
+    arguments.methods = expand_names([name for name in named if name not in extra]) + extra
+    if missing := {"rnd", "centre", "sensitivity"} - set(arguments.methods):
+        parser.error(f"--methods: want {', '.join(sorted(missing))}, too, to compare with")
+    arguments.parts = arguments.parts.split(",")
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"--parts: got {', '.join(unknown)}; want some of {', '.join(PARTS)}")
+    return arguments
+
+
+if __name__ == "__main__":
+    main()
