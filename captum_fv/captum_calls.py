@@ -15,6 +15,8 @@ import captum.attr as captum
 import torch
 from torch import Tensor, nn
 
+from captum_fv.prelu import TwoReLU
+
 # An activation in the backbone has a row for each image, 2N for N pairs; these expect N of them.
 MIX_UP_IMAGES = (
     captum.GuidedGradCam,
@@ -77,6 +79,7 @@ def check_captum_call(backbone: nn.Module, *, pair: bool) -> None:
     if pair:
         _refuse_mixed_up_images(methods)
         _refuse_half_a_mask(calls)
+    _refuse_relevance_of_halves(methods, backbone)
     for told in (
         _same_baseline_twice(calls) if pair else None,
         _activations_without_a_rule(methods, backbone),
@@ -116,7 +119,7 @@ def _refuse_mixed_up_images(methods: list[Any]) -> None:
         raise ValueError(
             f"{name} mixes up the two images of a pair, whose activations it takes for one's; "
             f"explain one image at a time: {name}(PartnerView(siamese), layer).attribute(img_a, "
-            "..., additional_forward_args=siamese.embed_images(img_b))"
+            "..., additional_forward_args=(siamese.embed_images(img_b),))"
         )
 
 
@@ -132,13 +135,25 @@ def _refuse_half_a_mask(calls: list[dict[str, Any]]) -> None:
             )
 
 
+def _refuse_relevance_of_halves(methods: list[Any], backbone: nn.Module) -> None:
+    relevance = any(isinstance(method, captum.LRP) for method in methods)
+    if relevance and any(isinstance(module, TwoReLU) for module in backbone.modules()):
+        raise ValueError(
+            "LRP gives both halves of an unfolded PReLU all of its relevance; take the model as it "
+            "was, and give each nn.PReLU module.rule = IdentityRule() of "
+            "captum.attr._utils.lrp_rules before the call"
+        )
+
+
 def _same_baseline_twice(calls: list[dict[str, Any]]) -> str | None:
     if any(isinstance(call["self"], captum.NeuronAttribution) for call in calls):
         return None  # one image's neuron, which has no partner
     for call in calls:
-        method, baselines = call["self"], call.get("baselines")
-        if not (isinstance(method, FROM_BASELINES) and _is_pair(call.get("inputs"))):
+        method = call["self"]
+        takes_baselines = isinstance(method, FROM_BASELINES) and "baselines" in call
+        if not (takes_baselines and _is_pair(call["inputs"])):
             continue
+        baselines = call["baselines"]
         if baselines is None or (_is_pair(baselines) and _equal(*baselines)):
             name = type(method).__name__
             return (

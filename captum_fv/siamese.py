@@ -185,8 +185,8 @@ class PartnerView(nn.Module):
     """The Siamese model seen from one image: its cosine with a partner's embedding.
 
     For Captum methods that take a model of one image (GuidedGradCam, layer methods). The partner
-    comes as an embedding in `additional_forward_args`, because Captum repeats those with the image;
-    a stored one it would not.
+    comes as an embedding, `additional_forward_args=(siamese.embed_images(img_b),)`, because Captum
+    repeats those with the image; a stored one it would not.
 
     >>> siamese = SiameseCosine(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).eval())
     >>> img_a, img_b = torch.rand(2, 5, 3, 2, 2)
@@ -207,8 +207,8 @@ class PartnerView(nn.Module):
         if partner_embedding.shape != embedding.shape:
             raise ValueError(
                 f"partner_embedding is {tuple(partner_embedding.shape)}; want "
-                f"{tuple(embedding.shape)}, one row "
-                "per image: siamese.embed_images(img_b)"
+                f"{tuple(embedding.shape)}, one row per image. Captum takes it in a tuple: "
+                "additional_forward_args=(siamese.embed_images(img_b),)"
             )
         return cosine(embedding, F.normalize(partner_embedding.to(embedding), dim=1))
 
