@@ -1,9 +1,18 @@
-"""A benchmark run made of random scores: two models, fast methods and a slow one."""
+"""Benchmark runs to test with: one of random scores, one of a small network on noise."""
 
 import numpy as np
+import torch
 
+from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
+from captum_fv.attr.patch_oracle import PatchOracle
+from captum_fv.attr.random_pair_baseline import RandomPairBaseline
+from captum_fv.attr.similarity_argument_gradient import SimilarityArgumentGradient
 from captum_fv.columns import concatenate
+from captum_fv.data.pair_batch import PairBatch
+from captum_fv.measure import Protocol, measure_batch
+from captum_fv.metrics.error_rates import eer_threshold
 from captum_fv.results import BenchmarkResults
+from tests.nets import SIZE, random_pair, small_siamese
 
 COUNT, STEPS = 60, 20
 PAIRS = np.arange(COUNT)
@@ -50,3 +59,33 @@ def synthetic_run(models=MODELS, methods=METHODS, timed=True, stratified=True):
         concatenate(maps),
         concatenate(latency) if timed else None,
     )
+
+
+def measured_run(names=("fast", "rnd", "oracle", "xface2", "xface3")):
+    """A small network's real run on noise: results, {model: {name: method}}, and its pairs."""
+    siamese = small_siamese()
+    patched_a, img_b = random_pair(COUNT)
+    mask = torch.zeros(COUNT, 1, *SIZE, dtype=torch.bool)
+    mask[:, :, 2:12, 3:14] = True
+    original_a = torch.where(mask, 0.9 * img_b + 0.1 * patched_a, patched_a)
+    whole = PairBatch(PAIRS, GENUINE, patched_a, original_a, img_b, mask)
+    with torch.no_grad():
+        clean = siamese(original_a, img_b).double().numpy()
+    threshold = eer_threshold(clean, GENUINE)
+    available = {
+        "fast": SimilarityArgumentGradient(siamese, threshold),
+        "rnd": RandomPairBaseline(siamese),
+        "oracle": PatchOracle(siamese, threshold, torch.Generator()),
+        "xface2": OcclusionPairAttribution(siamese, 2, patch_sizes=(3, 5)),
+        "xface3": OcclusionPairAttribution(siamese, 3, patch_sizes=(3, 5)),
+    }
+    methods = {name: available[name] for name in names}
+    patched, tables = measure_batch(siamese, methods, whole, threshold, Protocol(seed=7))
+    columns = {"pair": PAIRS, "genuine": GENUINE, "clean_score": clean}
+    scores = {"model": np.full(COUNT, "net")} | columns | {"patched_score": patched.numpy()}
+    maps = [
+        {"model": np.full(COUNT, "net"), "method": np.full(COUNT, name)} | table
+        for name, table in tables.items()
+    ]
+    results = BenchmarkResults.from_tables({"seed": 7}, scores, concatenate(maps))
+    return results, {"net": methods}, whole.rows, siamese
