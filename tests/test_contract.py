@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from captum.attr import NoiseTunnel
+from captum.attr import NoiseTunnel, visualization
 from captum.metrics import infidelity, sensitivity_max
 from torch import Tensor
 
@@ -176,13 +176,14 @@ def test_the_callers_gradient_mode_does_not_matter(case, siamese, pair, mode):
 @pytest.mark.parametrize("kind", ["smoothgrad", "smoothgrad_sq", "vargrad"])
 def test_noise_tunnel(case, siamese, pair, kind):
     tunnel = NoiseTunnel(case.build(siamese))
-    options = {"nt_type": kind, "nt_samples": 3, "stdevs": 0.0}
-    map_a, map_b = tunnel.attribute(pair, **options, **case.extras)
-    assert map_a.shape == pair[0].shape
-    assert map_b.shape == pair[1].shape
-    if kind == "smoothgrad" and case.asks_the_model:
+    options = {"nt_type": kind, "nt_samples": 3, "nt_samples_batch_size": 2, "stdevs": 0.0}
+    maps = tunnel.attribute(pair, **options, **case.extras)
+    assert [mapped.shape for mapped in maps] == [image.shape for image in pair]
+    if case.asks_the_model:
         plain = case.build(siamese).attribute(pair, **case.extras)
-        torch.testing.assert_close(map_a, plain[0])
+        for mapped, single in zip(maps, plain, strict=True):
+            power = {"smoothgrad": single, "smoothgrad_sq": single**2, "vargrad": 0 * single}
+            torch.testing.assert_close(mapped, power[kind], atol=1e-5, rtol=1e-4)
 
 
 @every_method
@@ -203,6 +204,20 @@ def test_sensitivity_max(case, siamese, pair):
     value = sensitivity_max(method.attribute, pair, n_perturb_samples=2, **case.extras)
     assert value.shape == (4,)
     assert torch.isfinite(value).all()
+
+
+@every_method
+@pytest.mark.parametrize("kind", ["blended_heat_map", "masked_image"])
+def test_captums_pictures(case, siamese, pair, kind):
+    maps = case.build(siamese).attribute(pair, **case.extras)
+    assert maps[0][0].any()
+    for mapped, image in zip(maps, pair, strict=True):
+        if not mapped[0].any():
+            continue  # the oracle's map of B; Captum cannot draw zeros
+        shown, photo = (tensor[0].permute(1, 2, 0).numpy() for tensor in (mapped, image))
+        sign = "all" if kind == "blended_heat_map" else "absolute_value"
+        figure, _ = visualization.visualize_image_attr(shown, photo, kind, sign, use_pyplot=False)
+        assert figure.axes[0].images
 
 
 @every_method

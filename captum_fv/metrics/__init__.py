@@ -18,6 +18,7 @@ from captum_fv.metrics.error_rates import (
     fmr,
     fnmr,
 )
+from captum_fv.metrics.least_replacement import LeastReplacement, least_replacement
 from captum_fv.metrics.localisation import (
     PatchLocalisation,
     patch_localisation,
@@ -40,6 +41,7 @@ __all__ = [
     "DetCurve",
     "ErrorRates",
     "Interval",
+    "LeastReplacement",
     "PatchLocalisation",
     "RandomisationResult",
     "SanityResult",
@@ -54,6 +56,7 @@ __all__ = [
     "face_rings",
     "fmr",
     "fnmr",
+    "least_replacement",
     "model_randomisation",
     "patch_localisation",
     "patch_polarity",
