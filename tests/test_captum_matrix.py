@@ -88,12 +88,15 @@ def test_every_method_of_captum_is_in_the_table_or_left_out_by_name():
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning:captum")
-def test_the_code_in_the_docs_runs():
+def test_the_code_in_the_docs_runs(capsys):
     blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 8
     names = {}
     for block in blocks:
         exec(block, names)
+    img_a, img_b = names["img_a"], names["img_b"]
     for one in ("map_a", "map_b", "cam_a", "cam_b"):
         assert names[one].abs().sum() > 0
-    assert names["cam_b"].shape[-2:] == names["img_b"].shape[-2:]
+    assert (names["siamese"](names["changed_a"], img_b) < names["siamese"](img_a, img_b)).all()
+    assert capsys.readouterr().out.startswith("another decision after")
+    assert names["cam_b"].shape[-2:] == img_b.shape[-2:]
