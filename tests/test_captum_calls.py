@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import nn
 
+import captum_fv.attr
 from captum_fv.attr import SimilarityArgumentGradient
 from captum_fv.captum_calls import DEEP_LIFT_RULES
 from captum_fv.pair_tools import one_sided_baselines, pair_feature_masks
@@ -186,3 +187,9 @@ def test_the_warning_points_at_the_users_line(pair):
     with pytest.warns(UserWarning, match="same baseline") as caught:
         captum.NoiseTunnel(captum.IntegratedGradients(siamese)).attribute(pair, n_steps=2)
     assert {w.filename for w in caught if "same baseline" in str(w.message)} == {__file__}
+
+
+def test_attr_re_exports_nothing_of_captum():
+    assert not set(dir(captum_fv.attr)) & set(captum.__all__)
+    for name in captum_fv.attr.__all__:
+        assert getattr(captum_fv.attr, name).__module__.startswith("captum_fv.")
