@@ -51,10 +51,11 @@ class Explained:
     def outcome(self) -> str:
         """How much of the image went back before the decision was right, in words."""
         if not self.wrong[0]:
-            return "no error to repair"
-        steps = len(self.wrong) - 1
-        repaired = np.flatnonzero(~self.wrong)
-        return f"repaired at {100 * repaired[0] // steps} %" if len(repaired) else "not repaired"
+            return "no error"
+        right = np.flatnonzero(~self.wrong)
+        return (
+            f"right at {100 * right[0] // (len(self.wrong) - 1)} %" if len(right) else "never right"
+        )
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ def show_pairs(
         The pairs, in the order of their numbers.
     """
     numbers = sorted({number for some in chosen.values() for number in some})
+    if not numbers:
+        return []
     batch = pairs(numbers)
     match = torch.from_numpy(model.patched_scores[numbers] >= model.threshold)
     explained: dict[str, list[Explained]] = {}

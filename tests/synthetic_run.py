@@ -56,7 +56,7 @@ def synthetic_run(models=MODELS, methods=METHODS, timed=True, stratified=True):
     return BenchmarkResults.from_tables(
         {"command": "captum-fv benchmark --out <b>", "versions": {"torch": "2"}, "seed": 3},
         concatenate(scores),
-        concatenate(maps),
+        concatenate(maps) if maps else {"model": np.array([]), "method": np.array([])},
         concatenate(latency) if timed else None,
     )
 

@@ -1,0 +1,156 @@
+"""A run's report: tables, figures and one page, from its results and, for faces, its pairs."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from captum_fv.attr.methods import Method
+from captum_fv.figures import plot_maps, plot_replacement, plot_sample_pairs
+from captum_fv.files import write_atomically
+from captum_fv.gallery import Pairs, ShownPair, choose_pairs, show_pairs
+from captum_fv.page import Pictures, render_page
+from captum_fv.results import BenchmarkResults, ModelResults
+from captum_fv.tables import benchmark_tables
+from captum_fv.viz import plot_dpr
+
+GALLERY = 24
+"""Pairs in the gallery, of all models and kinds together, or a few less."""
+
+Methods = Mapping[str, Mapping[str, Method]]
+"""Model's name -> method's name -> the method for this model and its threshold."""
+
+
+def write_report(
+    results: BenchmarkResults,
+    out: str | Path,
+    pairs: Pairs | None = None,
+    methods: Methods | None = None,
+) -> Path:
+    """Write report.html, and all tables and figures as files.
+
+    Equal results give equal bytes. Each file is whole or not there.
+
+    Args:
+        results: The run.
+        out: Folder to write: report.html, tables/*.md, *.csv, *.tex, figures/*.png, *.svg.
+        pairs: Pair numbers -> the pairs, on the models' device; PatchedPairs.batch is such a
+            function. None: a report without faces.
+        methods: To explain the pairs of the gallery again. None: a report without faces.
+
+    Returns:
+        The page's path.
+    """
+    out = Path(out)
+    for name, content in report_files(results, pairs, methods):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / name, content)
+    return out / "report.html"
+
+
+def report_files(
+    results: BenchmarkResults, pairs: Pairs | None = None, methods: Methods | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Name and content of every file of the report, the page last."""
+    tables = benchmark_tables(results)
+    for table in tables:
+        text = "\n".join([table.caption, "", table.markdown(), *table.notes])
+        yield f"tables/{table.name}.md", f"{text.rstrip()}\n".encode()
+        yield f"tables/{table.name}.csv", table.csv().encode()
+        yield f"tables/{table.name}.tex", table.latex().encode()
+    pictures = {}
+    for model, figures, shown in _pictures(results, pairs, methods):
+        pages: dict[str, dict[str, bytes]] = {"svg": {}, "png": {}}
+        for name, (caption, figure) in figures.items():
+            stem = f"figures/{name}_{file_name(model, results.models)}"
+            kind = "svg" if name.startswith("figure5") else "png"
+            for suffix in ("png", "svg"):
+                content = figure_bytes(figure, suffix)
+                yield f"{stem}.{suffix}", content
+                if suffix == kind:
+                    pages[kind][caption] = content
+        pictures[model] = Pictures(pages["svg"], pages["png"], shown)
+    yield "report.html", render_page(results, tables, pictures).encode()
+
+
+def figure_bytes(figure: Figure, suffix: str, dpi: int = 120) -> bytes:
+    """A figure as a PNG or SVG file, equal bytes for equal figures."""
+    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[suffix]
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "captum_fv"}):
+        figure.savefig(buffer, format=suffix, dpi=dpi, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _pictures(
+    results: BenchmarkResults, pairs: Pairs | None, methods: Methods | None
+) -> Iterator[tuple[str, dict[str, tuple[str, Figure]], list[ShownPair]]]:
+    """Every model's figures, file name -> (caption, figure), and the pairs of its gallery."""
+    for name, model in results.models.items():
+        figures = _curves(name, model)
+        shown: list[ShownPair] = []
+        if pairs is not None and methods is not None:
+            chosen = choose_pairs(model, max(1, GALLERY // 3 // len(results.models)))
+            shown = show_pairs(model, methods[name], pairs, chosen, results.config.get("seed", 0))
+            figures |= _faces(shown)
+        yield name, figures, shown
+
+
+def _curves(name: str, model: ModelResults) -> dict[str, tuple[str, Figure]]:
+    figures = {}
+    whole = {method: result.dpr for method, result in model.methods.items()}
+    rings = {
+        method: result.stratified
+        for method, result in model.methods.items()
+        if result.stratified is not None
+    }
+    caption = "DPR: errors left as pixels go back; lower is better (Figure 5)"
+    if whole:
+        figures["figure5"] = (caption, plot_dpr(whole, name))
+    if rings:
+        caption = (
+            "Stratified DPR: the same with maps that rank within rings round the face's centre"
+        )
+        figures["figure5_stratified"] = (caption, plot_dpr(rings, f"{name}, stratified"))
+    return figures
+
+
+def _faces(shown: Sequence[ShownPair]) -> dict[str, tuple[str, Figure]]:
+    """Figures over the first errors of each kind; none where nothing went wrong."""
+    false_non_matches = [pair for pair in shown if "false-non-matches" in pair.kinds]
+    false_matches = [pair for pair in shown if "false-matches" in pair.kinds]
+
+    def first(count: int) -> list[ShownPair]:
+        return false_non_matches[:count] + false_matches[:count]
+
+    if not first(1):
+        return {}
+    figures = {
+        "figure3": (
+            "Sample pairs, and how patches change their cosine (Figure 3)",
+            plot_sample_pairs(first(3)),
+        )
+    }
+    if shown[0].methods:
+        figures["figure4_6"] = (
+            "Maps of patched A by every method (Figures 4 and 6)",
+            plot_maps(first(2)),
+        )
+        figures["figure7"] = (
+            "Patched A as 0, 10, 25 and 50 % of its pixels go back, and its cosine (Figure 7)",
+            plot_replacement(first(1)),
+        )
+    return figures
+
+
+def file_name(model: str, models: Mapping[str, ModelResults]) -> str:
+    """The model's name with only harmless characters, numbered if that makes two names equal."""
+    names = [re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") for name in models]
+    place = list(models).index(model)
+    unique = names[place] and names.count(names[place]) == 1
+    return names[place] if unique else f"{names[place]}{place}"
