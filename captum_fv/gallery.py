@@ -138,6 +138,7 @@ def show_pairs(
     pairs: Pairs,
     chosen: Mapping[str, Sequence[int]],
     seed: int = 0,
+    show_progress: bool = False,
 ) -> list[ShownPair]:
     """Explain the chosen pairs again, as they were explained when they were measured.
 
@@ -158,7 +159,7 @@ def show_pairs(
     match = torch.from_numpy(model.patched_scores[numbers] >= model.threshold)
     explained: dict[str, list[Explained]] = {}
     measured = {name: method for name, method in methods.items() if name in model.methods}
-    for name, maps in maps_of_a(measured, batch, seed):
+    for name, maps in maps_of_a(measured, batch, seed, show_progress):
         run = model.methods[name].on(np.array(numbers)).dpr
         scores = np.vstack([run.scores, run.repaired_scores]).T
         wrong = (scores >= run.threshold) != run.genuine[:, None]

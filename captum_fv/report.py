@@ -31,6 +31,8 @@ def write_report(
     out: str | Path,
     pairs: Pairs | None = None,
     methods: Methods | None = None,
+    *,
+    show_progress: bool = False,
 ) -> Path:
     """Write report.html, and all tables and figures as files.
 
@@ -42,19 +44,23 @@ def write_report(
         pairs: Pair numbers -> the pairs, on the models' device; PatchedPairs.batch is such a
             function. None: a report without faces.
         methods: To explain the pairs of the gallery again. None: a report without faces.
+        show_progress: For methods that have a bar.
 
     Returns:
         The page's path.
     """
     out = Path(out)
-    for name, content in report_files(results, pairs, methods):
+    for name, content in report_files(results, pairs, methods, show_progress):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out / name, content)
     return out / "report.html"
 
 
 def report_files(
-    results: BenchmarkResults, pairs: Pairs | None = None, methods: Methods | None = None
+    results: BenchmarkResults,
+    pairs: Pairs | None = None,
+    methods: Methods | None = None,
+    show_progress: bool = False,
 ) -> Iterator[tuple[str, bytes]]:
     """Name and content of every file of the report, the page last."""
     tables = benchmark_tables(results)
@@ -64,7 +70,7 @@ def report_files(
         yield f"tables/{table.name}.csv", table.csv().encode()
         yield f"tables/{table.name}.tex", table.latex().encode()
     pictures = {}
-    for model, figures, shown in _pictures(results, pairs, methods):
+    for model, figures, shown in _pictures(results, pairs, methods, show_progress):
         pages: dict[str, dict[str, bytes]] = {"svg": {}, "png": {}}
         for name, (caption, figure) in figures.items():
             stem = f"figures/{name}_{file_name(model, results.models)}"
@@ -88,7 +94,7 @@ def figure_bytes(figure: Figure, suffix: str, dpi: int = 120) -> bytes:
 
 
 def _pictures(
-    results: BenchmarkResults, pairs: Pairs | None, methods: Methods | None
+    results: BenchmarkResults, pairs: Pairs | None, methods: Methods | None, show_progress: bool
 ) -> Iterator[tuple[str, dict[str, tuple[str, Figure]], list[ShownPair]]]:
     """Every model's figures, file name -> (caption, figure), and the pairs of its gallery."""
     for name, model in results.models.items():
@@ -96,27 +102,31 @@ def _pictures(
         shown: list[ShownPair] = []
         if pairs is not None and methods is not None:
             chosen = choose_pairs(model, max(1, GALLERY // 3 // len(results.models)))
-            shown = show_pairs(model, methods[name], pairs, chosen, results.config.get("seed", 0))
+            seed = results.config.get("seed", 0)
+            shown = show_pairs(model, methods[name], pairs, chosen, seed, show_progress)
             figures |= _faces(shown)
         yield name, figures, shown
 
 
-def _curves(name: str, model: ModelResults) -> dict[str, tuple[str, Figure]]:
-    figures = {}
-    whole = {method: result.dpr for method, result in model.methods.items()}
-    rings = {
-        method: result.stratified
-        for method, result in model.methods.items()
-        if result.stratified is not None
-    }
-    caption = "DPR: errors left as pixels go back; lower is better (Figure 5)"
-    if whole:
-        figures["figure5"] = (caption, plot_dpr(whole, name))
-    if rings:
-        caption = (
-            "Stratified DPR: the same with maps that rank within rings round the face's centre"
+def _curves(model: str, results: ModelResults) -> dict[str, tuple[str, Figure]]:
+    """Curves of all methods that were measured on the same pairs, for each such set of pairs."""
+    first_on = {tuple(result.pairs): name for name, result in reversed(results.methods.items())}
+    by_size = sorted(first_on.items(), key=lambda item: -len(item[0]))
+    figures: dict[str, tuple[str, Figure]] = {}
+    for number, (pairs, first) in enumerate(by_size, 1):
+        methods = results.on_pairs_of(first)
+        on = f"{len(pairs)} pairs"
+        suffix = f"_{number}" if number > 1 else ""
+        figures[f"figure5{suffix}"] = (
+            f"DPR, {on}: errors left as pixels go back; lower is better (Figure 5)",
+            plot_dpr({name: some.dpr for name, some in methods.items()}, f"{model}, {on}"),
         )
-        figures["figure5_stratified"] = (caption, plot_dpr(rings, f"{name}, stratified"))
+        rings = {name: some.stratified for name, some in methods.items() if some.stratified}
+        if rings:
+            figures[f"figure5_stratified{suffix}"] = (
+                f"Stratified DPR, {on}: maps rank only within rings round the face's centre",
+                plot_dpr(rings, f"{model}, {on}, stratified"),
+            )
     return figures
 
 

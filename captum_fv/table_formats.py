@@ -79,13 +79,15 @@ class TextTable:
     def latex(self) -> str:
         """A floating table over both columns, for booktabs."""
         columns = "l" * len(self.header)
-        lines = [" & ".join(map(_latex, line)) + r" \\" for line in [self.header, *self.rows]]
+        titles = [_stack([_latex(part) for part in title.split(" ", 1)]) for title in self.header]
+        rows = [[_latex(cell) for cell in row] for row in self.rows]
+        lines = [" & ".join(line) + r" \\" for line in [titles, *rows]]
         caption = " ".join([self.caption, *self.notes])
         return "\n".join(
             [
                 r"% \usepackage{booktabs}",
                 r"\begin{table*}",
-                r"  \centering\scriptsize\setlength{\tabcolsep}{3pt}",
+                r"  \centering\scriptsize\setlength{\tabcolsep}{2pt}",
                 rf"  \caption{{{_latex(caption)}}}",
                 rf"  \label{{tab:{self.name}}}",
                 rf"  \begin{{tabular}}{{@{{}}{columns}@{{}}}}",
@@ -107,7 +109,16 @@ def _markdown(cell: Cell) -> str:
     )
 
 
+def _stack(lines: Sequence[str]) -> str:
+    """Short lines one above the other, since a page is narrow."""
+    stacked = r"\\".join(lines)
+    return stacked if len(lines) == 1 else rf"\shortstack[l]{{{stacked}}}"
+
+
 def _latex(cell: Cell) -> str:
+    if isinstance(cell, Interval):
+        figure, _, interval = str(cell).partition(" ")
+        return _stack([figure, rf"{{\tiny {interval}}}"])
     text = re.sub(r"[\\~^&%$#_{}]", lambda found: _LATEX[found[0]], " ".join(str(cell).split()))
     # A row that began with a bracket would be read as an option of the `\\` before it.
     return f"{{[}}{text[1:]}" if text.startswith("[") else text

@@ -159,7 +159,7 @@ def _dpr_table(table: str, caption: str, lines: Sequence[_Line]) -> TextTable:
     ]
     notes = [f"Areas run from 0 to {len(next(iter(runs.values())).scores) - 1}."]
     if baselines:
-        notes.append("\"mean\" is the mean of the FMR's and the FNMR's ratio.")
+        notes.append("Under mean stands the mean of the ratios of FMR and FNMR.")
     if controlled:
         notes.append(CONTROLS_NOTE)
     if len({len(compared[name].genuine) for _, name, compared in lines}) > 1:

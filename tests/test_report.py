@@ -153,6 +153,12 @@ def test_files_of_models_whose_names_look_alike_are_kept_apart():
     assert [file_name(name, models) for name in names] == ["a-b0", "a-b1", "c", "3"]
 
 
+def test_curves_compare_methods_on_the_same_pairs_only():
+    names = {name for name, _ in report_files(synthetic_run(models=["net"], stratified=False))}
+    curves = {"figures/figure5_net.svg", "figures/figure5_2_net.svg"}
+    assert {name for name in names if name.endswith(".svg")} == curves
+
+
 def test_a_run_without_errors_has_a_report():
     results, methods, pairs, _ = measured_run(names=("fast",))
     net = results.models["net"]
