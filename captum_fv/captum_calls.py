@@ -175,20 +175,18 @@ def _activations_without_a_rule(methods: list[Any], backbone: nn.Module) -> str 
             continue
         missed = sorted({type(m).__name__ for m in _activations(backbone) if type(m) not in fine})
         if missed:
-            what = f"{', '.join(missed)}, to which it applies the plain gradient"
+            what = ", ".join(missed)
         elif not any(isinstance(m, rules) for m in backbone.modules()) and _has_own_code(backbone):
-            what = "no activation that it can see; functions, and exported or scripted programs, "
-            what += "hide theirs, and it applies the plain gradient"
+            what = "activations, in functions or a program where it cannot see them,"
         else:
             continue
-        cure = (
-            "write SiameseCosine(unfold_prelu(backbone))"
-            if missed == ["PReLU"]
-            else "IntegratedGradients has no such needs"
-        )
+        known = ", ".join(rule.__name__ for rule in rules)
+        cure = "IntegratedGradients needs no rules"
+        if missed == ["PReLU"]:
+            cure = "Write unfold_prelu(siamese) for siamese"
         return (
-            f"{type(method).__name__} knows {', '.join(rule.__name__ for rule in rules)} as "
-            f"modules; this backbone has {what}: {cure}"
+            f"{type(method).__name__} has rules for modules {known}; to this backbone's {what} it "
+            f"applies the plain gradient. {cure}"
         )
     return None
 
