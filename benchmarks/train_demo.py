@@ -17,15 +17,16 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from captum_fv.benchmark import score_clean_pairs
 from captum_fv.data.generated import generated_pairs, photograph
 from captum_fv.data.pairs import PairSet, to_tensor
 from captum_fv.data.patch_lfw import patch_pairs
+from captum_fv.files import save_atomically
 from captum_fv.metrics.error_rates import error_rates
 from captum_fv.models.demo import DemoBackbone
+from captum_fv.models.margin import margin_loss
 from captum_fv.siamese import SiameseCosine
 
 WEIGHTS = Path(__file__).parents[1] / "captum_fv/models/weights/demo.safetensors"
@@ -59,12 +60,6 @@ def render(out: Path, people: int, photos: int) -> npt.NDArray[np.uint8]:
 def normalised(images: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
     """What the backbone takes, in the memory format that is faster on a CPU."""
     return (to_tensor(images) * 2 - 1).contiguous(memory_format=torch.channels_last)
-
-
-def margin_loss(embeddings: Tensor, centres: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """CosFace (Wang et al. 2018, eq. 4): cross entropy of s(cos - m) with s = 24."""
-    cosines = F.normalize(embeddings) @ F.normalize(centres).T
-    return F.cross_entropy(24 * (cosines - margin * F.one_hot(labels, len(centres))), labels)
 
 
 def train(faces: npt.NDArray[np.uint8], out: Path, epochs: int, minutes: float) -> DemoBackbone:
@@ -105,9 +100,7 @@ def train(faces: npt.NDArray[np.uint8], out: Path, epochs: int, minutes: float) 
             schedule.step()
             progress.set_postfix(loss=f"{loss.item():.2f}", refresh=False)
         state = {name: part.state_dict() for name, part in parts.items()}
-        partial = checkpoint.with_suffix(".partial")
-        torch.save(state | {"centres": centres.data, "epoch": epoch + 1}, partial)
-        partial.rename(checkpoint)
+        save_atomically(state | {"centres": centres.data, "epoch": epoch + 1}, checkpoint)
         if epoch + 1 < epochs and time.monotonic() - started > 60 * minutes:
             raise SystemExit(f"{minutes:g} minutes are over: the same command goes on from here")
     return backbone.eval()

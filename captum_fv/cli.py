@@ -11,6 +11,7 @@ from typing import NoReturn
 from captum_fv import commands
 from captum_fv.attr.methods import GROUPS, METHODS
 from captum_fv.demo import run_demo
+from captum_fv.xcos_command import add_training_options
 
 EXAMPLES = """\
 examples:
@@ -61,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     explain.add_argument("img_a", type=Path, metavar="A.jpg", help="an aligned photo")
     explain.add_argument("img_b", type=Path, metavar="B.jpg", help="the photo to compare it with")
     _add_model(explain)
+    _add_head(explain)
     explain.add_argument(
         "--threshold",
         type=float,
@@ -81,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     dpr.set_defaults(run=commands.dpr)
     _add_data(dpr)
     _add_model(dpr)
+    _add_head(dpr)
     dpr.add_argument(
         "--methods", default="xssab,rnd,controls", help=f"any of {NAMES}; commas between"
     )
@@ -108,6 +111,18 @@ def build_parser() -> argparse.ArgumentParser:
     align.add_argument("photo", type=Path, metavar="IN", help="a photo of one person")
     align.add_argument("out", type=Path, metavar="OUT.png", help="the 112x112 photo to write")
 
+    xcos = subparsers.add_parser(
+        "xcos-train",
+        help="train an xCos head over a backbone",
+        description="Train the head that xcos_s, xcos_w and xcos_sw explain with. The backbone "
+        "stays as it is: its grids of all photos are computed once and kept in --out. The same "
+        "command goes on where an interrupted one stopped. Writes head.safetensors (for "
+        "--xcos-head), loss.png and the error rate on people whom the head never saw.",
+    )
+    xcos.set_defaults(run=commands.xcos_train)
+    _add_model(xcos)
+    add_training_options(xcos)
+
     models = subparsers.add_parser("models", help="list the models that load by name")
     models.set_defaults(run=commands.models)
 
@@ -117,6 +132,16 @@ def build_parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("captum-fv-out/demo"), help="folder to write"
     )
     return parser
+
+
+def _add_head(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--xcos-head",
+        type=Path,
+        metavar="FILE",
+        help="what `captum-fv xcos-train` wrote for this model, for xcos_s, xcos_w and xcos_sw "
+        "(the demo model has its own)",
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

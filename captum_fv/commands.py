@@ -26,9 +26,10 @@ from captum_fv.data.patch_lfw import PatchedPairs, patch_pairs
 from captum_fv.data.patch_set import MANIFEST, read_patch_set, write_patch_set
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.error_rates import error_rates
-from captum_fv.models import describe_models, load_backbone
+from captum_fv.models import attach_head, describe_models, load_backbone
 from captum_fv.siamese import SiameseCosine
 from captum_fv.tables import dpr_table
+from captum_fv.xcos_command import train_xcos
 
 
 def explain(arguments: Namespace) -> None:
@@ -100,6 +101,11 @@ def align(arguments: Namespace) -> None:
     print(f"wrote {arguments.out}, aligned by a detected box: good to look at, not to measure with")
 
 
+def xcos_train(arguments: Namespace) -> None:
+    """`captum-fv xcos-train`: an xCos head for a backbone."""
+    train_xcos(_load_siamese(arguments), arguments)
+
+
 def models(arguments: Namespace) -> None:
     """`captum-fv models`: what loads by name, and where its checkpoint is."""
     print(describe_models())
@@ -110,6 +116,8 @@ def _load_siamese(arguments: Namespace) -> SiameseCosine:
     mean, std = arguments.mean, arguments.std
     if getattr(backbone, "mean", None) is None:
         mean, std = (0.5 if value is None else value for value in (mean, std))
+    if getattr(arguments, "xcos_head", None):
+        attach_head(backbone, arguments.xcos_head)
     return SiameseCosine(backbone, mean, std).to(arguments.device)
 
 

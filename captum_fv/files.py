@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
+from typing import Any
+
+import torch
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -14,3 +18,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def save_atomically(state: dict[str, Any], path: Path) -> None:
+    """`torch.save` of a checkpoint, likewise."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())

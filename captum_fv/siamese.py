@@ -130,14 +130,7 @@ class SiameseCosine(nn.Module):
         Raises:
             TypeError: The backbone has no method `features`.
         """
-        features = getattr(self.backbone, "features", None)
-        if not callable(features):
-            raise TypeError(
-                f"{type(self.backbone).__name__} shows no spatial grid; give the backbone a method "
-                "features(images) that returns its last one, (N, c, h, w), or take one of "
-                "`captum-fv models`"
-            )
-        grid: Tensor = features(self._normalised(images))
+        grid = spatial_features(self.backbone)(self._normalised(images))
         if grid.ndim != 4 or len(grid) != len(images):
             raise ValueError(
                 f"the backbone's features gave {tuple(grid.shape)} for {len(images)} images; want "
@@ -216,6 +209,18 @@ class PartnerView(nn.Module):
 def cosine(embed_a: Tensor, embed_b: Tensor) -> Tensor:
     """Cosine (N,) of embeddings (N, d) that already have unit length."""
     return (embed_a * embed_b).sum(1)
+
+
+def spatial_features(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The backbone's method that gives its last grid; else a TypeError that says what to write."""
+    features: Callable[[Tensor], Tensor] | None = getattr(backbone, "features", None)
+    if not callable(features):
+        raise TypeError(
+            f"{type(backbone).__name__} shows no spatial grid; give the backbone a method "
+            "features(images) that returns its last one, (N, c, h, w), or take one of "
+            "`captum-fv models`"
+        )
+    return features
 
 
 def is_training(module: nn.Module) -> bool:

@@ -18,13 +18,18 @@ def backbone() -> DemoBackbone:
     return load_demo_backbone()
 
 
-def test_it_verifies_people_it_never_saw(backbone: DemoBackbone) -> None:
+@torch.no_grad()
+def test_it_verifies_people_it_never_saw_and_so_does_its_xcos(backbone: DemoBackbone) -> None:
     pairs = generated_pairs(200, seed=1)
-    scores = [
-        F.cosine_similarity(*(backbone((images - 0.5) / 0.5) for images in batch))
-        for batch in pairs.batches(50)
-    ]
-    assert equal_error_rate(torch.cat(scores), pairs.genuine) <= 0.02
+    siamese, head = SiameseCosine(backbone), backbone.patched_cosine_head
+    cosines, xcos = [], []
+    for img_a, img_b in pairs.batches(50):
+        embeddings = [backbone((images - 0.5) / 0.5) for images in (img_a, img_b)]
+        cosines.append(F.cosine_similarity(*embeddings))
+        xcos.append(head(siamese.grids(img_a), siamese.grids(img_b)).score)
+    assert equal_error_rate(torch.cat(cosines), pairs.genuine) <= 0.02
+    assert equal_error_rate(torch.cat(xcos), pairs.genuine) <= 0.02
+    assert torch.stack([torch.cat(cosines), torch.cat(xcos)]).corrcoef()[0, 1] > 0.95
 
 
 def test_patches_mislead_it(backbone: DemoBackbone) -> None:
@@ -37,8 +42,9 @@ def test_patches_mislead_it(backbone: DemoBackbone) -> None:
 
 
 def test_it_stays_small() -> None:
-    weights = files("captum_fv.models").joinpath("weights/demo.safetensors")
-    assert len(weights.read_bytes()) <= 2_000_000
+    weights = files("captum_fv.models").joinpath("weights")
+    assert len(weights.joinpath("demo.safetensors").read_bytes()) <= 2_000_000
+    assert len(weights.joinpath("xcos_demo.safetensors").read_bytes()) <= 1_000_000
 
 
 def test_the_grid_feeds_the_head(backbone: DemoBackbone) -> None:

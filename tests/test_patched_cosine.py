@@ -12,17 +12,19 @@ from captum_fv.models import (
     IRNet,
     PatchedCosineHead,
     XCosBody,
+    attach_head,
     load_patched_cosine_head,
     save_patched_cosine_head,
 )
+from captum_fv.models.patched_cosine import fingerprint
 from captum_fv.siamese import SiameseCosine
 from tests.nets import random_pair, small_head, small_siamese
 
 
-def settled_head(seed=0):
+def settled_head(neck=0):
     """A head whose batch norms and slopes are those of no fresh layer."""
-    generator = torch.Generator().manual_seed(seed)
-    head = small_head()
+    generator = torch.Generator().manual_seed(0)
+    head = PatchedCosineHead(8, (5, 5), reduced=6, neck=neck).eval()
     for value in head.state_dict().values():
         if value.is_floating_point():
             value.uniform_(0.1, 0.6, generator=generator)
@@ -44,7 +46,8 @@ def layer(x, block, first=0):
 
 def naive_xcos(head, grid_a, grid_b):
     """S, W and xCos of one pair, cell by cell."""
-    g_a, g_b = (layer(grid[None], head.conv1x1) for grid in (grid_a, grid_b))
+    necks = [layer(grid[None], head.neck) if head.neck else grid[None] for grid in (grid_a, grid_b)]
+    g_a, g_b = (layer(grid, head.conv1x1) for grid in necks)
     e_a, e_b = (layer(g, head.attention.embedding_net) for g in (g_a, g_b))
     hidden = layer(torch.cat([e_a, e_b], 1), head.attention.attention)
     logits = layer(hidden, head.attention.attention, 3)[0, 0]
@@ -65,8 +68,9 @@ def naive_of_pairs(siamese, head, pair):
     return [naive_xcos(head, a, b) for a, b in zip(*grids, strict=True)]
 
 
-def test_each_cell_of_the_head():
-    siamese, head, pair = small_siamese(), settled_head(), random_pair()
+@pytest.mark.parametrize("neck", [0, 7])
+def test_each_cell_of_the_head(neck):
+    siamese, head, pair = small_siamese(), settled_head(neck), random_pair()
     with torch.no_grad():
         result = head(*(siamese.grids(image) for image in pair))
     naive = naive_of_pairs(siamese, head, pair)
@@ -127,8 +131,9 @@ def test_the_published_projection_fits():
     torch.testing.assert_close(head.project(grid), body.project(grid))
 
 
-def test_a_head_comes_back_from_its_file(tmp_path):
-    head, path = settled_head(), tmp_path / "head.safetensors"
+@pytest.mark.parametrize("neck", [0, 7])
+def test_a_head_comes_back_from_its_file(neck, tmp_path):
+    head, path = settled_head(neck), tmp_path / "head.safetensors"
     save_patched_cosine_head(head, path)
     loaded = load_patched_cosine_head(path)
     assert (loaded.channels, loaded.size, loaded.reduced) == (8, (5, 5), 6)
@@ -136,6 +141,17 @@ def test_a_head_comes_back_from_its_file(tmp_path):
     assert not any(p.requires_grad for p in loaded.parameters())
     for name, value in head.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value)
+
+
+def test_a_backbone_takes_its_own_head_alone(tmp_path):
+    siamese, path = small_siamese(), tmp_path / "head.safetensors"
+    save_patched_cosine_head(settled_head(), path, fingerprint(siamese.backbone))
+    weights = list(siamese.state_dict())
+    attach_head(siamese.backbone, path)
+    assert list(siamese.state_dict()) == weights
+    assert PatchedCosineAttribution(siamese).attribute(*random_pair())[0].shape == (4, 3, 20, 18)
+    with pytest.raises(ValueError, match="trained over another backbone"):
+        attach_head(small_siamese(seed=1).backbone, path)
 
 
 def test_files_that_are_no_head_are_named(tmp_path):
@@ -164,6 +180,8 @@ def test_wrong_calls_are_named():
         PatchedCosineAttribution(siamese, small_head().train()).attribute(*pair)
     with pytest.raises(ValueError, match="channels: got 0"):
         PatchedCosineHead(0, (7, 7))
+    with pytest.raises(ValueError, match="neck: got -1"):
+        PatchedCosineHead(8, (7, 7), neck=-1)
     flat = SiameseCosine(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1080, 4)).eval())
     with pytest.raises(TypeError, match="no spatial grid"):
         PatchedCosineAttribution(flat, small_head()).attribute(*pair)

@@ -11,6 +11,7 @@ from captum_fv.attr.centre_prior import CentrePrior
 from captum_fv.attr.integrated_argument_gradient import IntegratedArgumentGradient
 from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
 from captum_fv.attr.patch_oracle import PatchOracle
+from captum_fv.attr.patched_cosine_attribution import PatchedCosineAttribution
 from captum_fv.attr.pixel_difference import PixelDifference
 from captum_fv.attr.random_pair_baseline import RandomPairBaseline
 from captum_fv.attr.sensitivity_control import SensitivityControl
@@ -32,6 +33,15 @@ METHODS: dict[str, Callable[[SiameseCosine, float], Method]] = {
     "iag_relevance": lambda siamese, threshold: IntegratedArgumentGradient(
         siamese, threshold, "relevance"
     ),
+    "xcos_s": lambda siamese, threshold: PatchedCosineAttribution(
+        siamese, output="similarity", threshold=threshold
+    ),
+    "xcos_w": lambda siamese, threshold: PatchedCosineAttribution(
+        siamese, output="weight", threshold=threshold
+    ),
+    "xcos_sw": lambda siamese, threshold: PatchedCosineAttribution(
+        siamese, output="contribution", threshold=threshold
+    ),
     "rnd": lambda siamese, threshold: RandomPairBaseline(siamese),
     "oracle": lambda siamese, threshold: PatchOracle(
         siamese, threshold, torch.Generator().manual_seed(0)
@@ -42,7 +52,10 @@ METHODS: dict[str, Callable[[SiameseCosine, float], Method]] = {
 }
 """Name -> a function that builds the method for a model and its threshold."""
 
-GROUPS = {"controls": ("oracle", "difference", "sensitivity", "centre")}
+GROUPS = {
+    "xcos": ("xcos_s", "xcos_w", "xcos_sw"),
+    "controls": ("oracle", "difference", "sensitivity", "centre"),
+}
 """Names that stand for several methods."""
 
 

@@ -18,7 +18,7 @@ from captum_fv.attr.pair import (
     require_embed,
 )
 from captum_fv.models.patched_cosine import PatchedCosineHead
-from captum_fv.siamese import SiameseCosine, is_training
+from captum_fv.siamese import SiameseCosine, is_training, spatial_features
 
 Output = Literal["similarity", "weight", "contribution"]
 
@@ -57,8 +57,7 @@ class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
         Lin et al., "xCos: An Explainable Cosine Metric for Face Verification Task", ACM TOMM 2021.
 
     >>> import captum_fv as fv
-    >>> head = PatchedCosineHead(channels=80, size=(7, 7)).eval()
-    >>> xcos = PatchedCosineAttribution(SiameseCosine(fv.load_backbone("demo")), head)
+    >>> xcos = PatchedCosineAttribution(SiameseCosine(fv.load_backbone("demo")))
     >>> map_a, map_b = xcos.attribute(*fv.generated_pairs(2).tensors([0, 1]))
     >>> map_a.shape, map_a[0, 0].unique().numel(), xcos.cells
     (torch.Size([2, 3, 112, 112]), 49, (7, 7))
@@ -76,6 +75,7 @@ class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
         super().__init__(require_embed("PatchedCosineAttribution", siamese))
         if output not in get_args(Output):
             raise ValueError(f"output: got {output!r}; want one of {get_args(Output)}")
+        spatial_features(siamese.backbone)
         if head is None:
             head = getattr(siamese.backbone, "patched_cosine_head", None)
         if not isinstance(head, PatchedCosineHead):

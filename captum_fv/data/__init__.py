@@ -2,6 +2,7 @@
 
 from captum_fv.data.alignment import align_detected, align_face, find_face, guess_landmarks
 from captum_fv.data.generated import generated_pairs
+from captum_fv.data.identities import IdentitySet, folder_identities, generated_identities
 from captum_fv.data.images import read_image
 from captum_fv.data.lfw import lfw_pairs
 from captum_fv.data.pairs import PairSet, to_image, to_tensor
@@ -17,6 +18,7 @@ from captum_fv.data.patch_set import read_patch_set, write_patch_set
 from captum_fv.data.published_patch_lfw import read_published_patch_lfw
 
 __all__ = [
+    "IdentitySet",
     "PairSet",
     "PatchPlaces",
     "PatchedPairs",
@@ -24,6 +26,8 @@ __all__ = [
     "align_face",
     "apply_patches",
     "find_face",
+    "folder_identities",
+    "generated_identities",
     "generated_pairs",
     "guess_landmarks",
     "lfw_pairs",

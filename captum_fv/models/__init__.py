@@ -7,6 +7,7 @@ from captum_fv.models.iresnet import IResNet
 from captum_fv.models.mobilefacenet import MobileFaceNet, MobileFaceNetCASIA
 from captum_fv.models.patched_cosine import (
     PatchedCosineHead,
+    attach_head,
     load_patched_cosine_head,
     save_patched_cosine_head,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "MobileFaceNetCASIA",
     "PatchedCosineHead",
     "XCosBody",
+    "attach_head",
     "describe_models",
     "download_checkpoint",
     "from_hub",

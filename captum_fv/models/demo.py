@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from importlib.resources import as_file, files
 
 from safetensors.torch import load
 from torch import Tensor, nn
+
+from captum_fv.models.patched_cosine import attach_head
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -68,7 +70,7 @@ class DemoBackbone(nn.Module):
 
 
 def load_demo_backbone() -> DemoBackbone:
-    """The trained `DemoBackbone` that ships with the package, in eval mode and frozen.
+    """The trained `DemoBackbone` that ships with the package and its xCos head, frozen.
 
     >>> import torch
     >>> load_demo_backbone()(torch.zeros(1, 3, 112, 112)).shape
@@ -77,4 +79,6 @@ def load_demo_backbone() -> DemoBackbone:
     backbone = DemoBackbone()
     weights = files("captum_fv.models").joinpath("weights/demo.safetensors").read_bytes()
     backbone.load_state_dict(load(weights))
+    with as_file(files("captum_fv.models").joinpath("weights/xcos_demo.safetensors")) as path:
+        attach_head(backbone, path)
     return backbone.eval().requires_grad_(False)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from captum_fv.files import write_atomically
 
 
 class PatchedCosine(NamedTuple):
@@ -43,6 +46,9 @@ class PatchedCosineHead(nn.Module):
         channels: Of the backbone's grid, (channels, *size).
         size: Rows and columns of the grid.
         reduced: Channels of G; published with 32.
+        neck: Channels of a 3x3 layer before all this; 0 leaves it out, as published. The authors
+            train the backbone along with the head. Over one that stays as it is, the neck takes
+            that part.
 
     Reference:
         Lin et al., "xCos: An Explainable Cosine Metric for Face Verification Task", ACM TOMM 2021.
@@ -53,17 +59,20 @@ class PatchedCosineHead(nn.Module):
     (torch.Size([5, 7, 7]), torch.Size([5]))
     """
 
-    def __init__(self, channels: int, size: tuple[int, int], reduced: int = 32) -> None:
+    def __init__(
+        self, channels: int, size: tuple[int, int], reduced: int = 32, neck: int = 0
+    ) -> None:
         super().__init__()
         for name, value in (("channels", channels), ("size", min(size)), ("reduced", reduced)):
             if value < 1:
                 raise ValueError(f"{name}: got {value}; want 1 or more")
+        if neck < 0:
+            raise ValueError(f"neck: got {neck}; want a number of channels, or 0 for none")
         self.channels = channels
         self.size = size
         self.reduced = reduced
-        self.conv1x1 = nn.Sequential(
-            nn.Conv2d(channels, reduced, 1), nn.BatchNorm2d(reduced), nn.PReLU(reduced)
-        )
+        self.neck = _layer(channels, neck, 3, neck) if neck else nn.Sequential()
+        self.conv1x1 = _layer(neck or channels, reduced, 1, reduced)
         self.attention = _Attention(reduced)
 
     def project(self, grid: Tensor) -> Tensor:
@@ -80,7 +89,7 @@ class PatchedCosineHead(nn.Module):
                 "train one for yours with `captum-fv xcos-train`"
             )
         # A head may live on another device, or in another precision, than its backbone.
-        projected: Tensor = self.conv1x1(grid.to(next(self.parameters())))
+        projected: Tensor = self.conv1x1(self.neck(grid.to(next(self.parameters()))))
         return projected
 
     def compare(self, projected_a: Tensor, projected_b: Tensor) -> PatchedCosine:
@@ -97,8 +106,8 @@ class PatchedCosineHead(nn.Module):
 class _Attention(nn.Module):
     def __init__(self, reduced: int) -> None:
         super().__init__()
-        self.embedding_net = _described(reduced, 16)
-        self.attention = nn.Sequential(*_described(2 * 16, 16), *_described(16, 1))
+        self.embedding_net = _layer(reduced, 16, 3)
+        self.attention = nn.Sequential(*_layer(2 * 16, 16, 3), *_layer(16, 1, 3))
 
     def forward(self, projected_a: Tensor, projected_b: Tensor) -> Tensor:
         described = [self.embedding_net(grid) for grid in (projected_a, projected_b)]
@@ -106,16 +115,28 @@ class _Attention(nn.Module):
         return logits
 
 
-def _described(inputs: int, outputs: int) -> nn.Sequential:
+def _layer(inputs: int, outputs: int, kernel: int, slopes: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.PReLU()
+        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2),
+        nn.BatchNorm2d(outputs),
+        nn.PReLU(slopes),
     )
 
 
-def save_patched_cosine_head(head: PatchedCosineHead, path: str | Path) -> None:
-    """Write a head's weights and shape to a .safetensors file."""
-    weights = {name: value.contiguous() for name, value in head.state_dict().items()}
-    save_file(weights, path, {"size": "x".join(map(str, head.size))})
+def save_patched_cosine_head(
+    head: PatchedCosineHead, path: str | Path, trained_over: str = ""
+) -> None:
+    """Write a head to a .safetensors file.
+
+    Args:
+        head: Its weights and its shape are written.
+        path: The file.
+        trained_over: The backbone's :func:`fingerprint`, for :func:`attach_head` to check.
+    """
+    weights = {name: value.cpu().contiguous() for name, value in head.state_dict().items()}
+    rows, columns = head.size
+    metadata = {"rows": str(rows), "columns": str(columns), "trained_over": trained_over}
+    write_atomically(Path(path), save(weights, metadata))
 
 
 def load_patched_cosine_head(path: str | Path) -> PatchedCosineHead:
@@ -125,19 +146,54 @@ def load_patched_cosine_head(path: str | Path) -> PatchedCosineHead:
         FileNotFoundError: There is no such file.
         ValueError: The file holds something else.
     """
-    path = Path(path)
+    return _read(Path(path))[0]
+
+
+def attach_head(backbone: nn.Module, path: str | Path) -> None:
+    """Give a backbone the head in a file, so that whatever explains the backbone finds it.
+
+    It is kept beside the backbone's own modules: weights, hooks and parameters stay as they are.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file holds something else, or a head of another backbone.
+    """
+    head, trained_over = _read(Path(path))
+    if trained_over and trained_over != fingerprint(backbone):
+        raise ValueError(
+            f"{path}: this xCos head was trained over another backbone, whose grids mean something "
+            "else; train one for this backbone with `captum-fv xcos-train`"
+        )
+    vars(backbone)["patched_cosine_head"] = head
+
+
+def fingerprint(backbone: nn.Module) -> str:
+    """What tells one backbone's weights from another's, 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, value in sorted(backbone.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _read(path: Path) -> tuple[PatchedCosineHead, str]:
+    """The head in a file, and the fingerprint of the backbone it was trained over."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; want an xCos head (.safetensors)")
     try:
         with safe_open(path, "pt") as file:
-            rows, columns = map(int, file.metadata()["size"].split("x"))
+            metadata = file.metadata()
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         reduced, channels = weights["conv1x1.0.weight"].shape[:2]
-        head = PatchedCosineHead(channels, (rows, columns), reduced)
+        neck = 0
+        if "neck.0.weight" in weights:
+            neck, channels = weights["neck.0.weight"].shape[:2]
+        size = int(metadata["rows"]), int(metadata["columns"])
+        head = PatchedCosineHead(channels, size, reduced, neck)
         head.load_state_dict(weights)
     except Exception as error:  # a foreign file fails anywhere on the way
         raise ValueError(
             f"{path}: no xCos head ({type(error).__name__}); want the .safetensors file that "
             "`captum-fv xcos-train` wrote"
         ) from error
-    return head.eval().requires_grad_(False)
+    return head.eval().requires_grad_(False), metadata["trained_over"]
