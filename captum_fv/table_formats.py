@@ -94,7 +94,7 @@ class TextTable:
                 r"    \toprule",
                 f"    {lines[0]}",
                 r"    \midrule",
-                *(f"    {line}" for line in lines[1:]),
+                *(rf"    {line} \addlinespace[2pt]" for line in lines[1:]),
                 r"    \bottomrule",
                 r"  \end{tabular}",
                 r"\end{table*}",
