@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from captum_fv.benchmark import score_clean_pairs
+from captum_fv.compare import score_clean_pairs
 from captum_fv.data.generated import generated_pairs, photograph
 from captum_fv.data.pairs import PairSet, to_tensor
 from captum_fv.data.patch_lfw import patch_pairs

@@ -1,108 +1,101 @@
-"""Methods by pairs: score the clean pairs, explain the patched ones, measure the maps."""
+"""A benchmark run: models by methods by pairs -> a folder, by as many processes as there are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from tqdm.auto import tqdm
 
-from captum_fv.attr.methods import Method
-from captum_fv.data.pairs import PairSet
+from captum_fv import columns, provenance
+from captum_fv.attr.methods import Builder, expand_names, method_builder
+from captum_fv.data.pair_source import Item, as_source
 from captum_fv.data.patch_lfw import PatchedPairs
-from captum_fv.measure import Protocol, measure_batch
-from captum_fv.metrics.dpr_result import DPRResult
-from captum_fv.metrics.error_rates import eer_threshold, equal_error_rate
-from captum_fv.results import replaced_result
+from captum_fv.forecast import Forecast
+from captum_fv.results import BenchmarkResults
+from captum_fv.run_folder import RunFolder
+from captum_fv.run_settings import STRATA, Settings
+from captum_fv.run_stages import Run
 from captum_fv.siamese import SiameseCosine
+from captum_fv.workers import torchrun_workers
 
 
-@dataclass(frozen=True)
-class CleanScores:
-    """Scores of unpatched pairs, (N,), and the operating point that they set."""
-
-    scores: npt.NDArray[np.float64]
-    genuine: npt.NDArray[np.bool_]
-
-    @property
-    def threshold(self) -> float:
-        """The EER threshold."""
-        return eer_threshold(self.scores, self.genuine)
-
-    @property
-    def eer(self) -> float:
-        """The equal error rate, in [0, 1]."""
-        return equal_error_rate(self.scores, self.genuine)
-
-
-@torch.no_grad()
-def score_clean_pairs(
-    siamese: SiameseCosine,
-    pairs: PairSet,
+def run_benchmark(
+    models: Mapping[str, SiameseCosine],
+    pairs: PatchedPairs | Iterable[Item],
+    methods: Sequence[str] | Mapping[str, Builder],
+    out: str | Path,
+    settings: Settings | None = None,
     *,
-    batch_size: int = 32,
     device: str | torch.device = "cpu",
+    command: str | None = None,
     show_progress: bool = False,
-) -> CleanScores:
-    """Score all pairs of a set, at most `batch_size` pairs at a time."""
-    scores = []
-    with tqdm(total=len(pairs), unit="pair", desc="clean", disable=not show_progress) as bar:
-        for img_a, img_b in pairs.batches(batch_size):
-            scores.append(siamese(img_a.to(device), img_b.to(device)).double().cpu())
-            bar.update(len(img_a))
-    return CleanScores(torch.cat(scores).numpy(), pairs.genuine)
+) -> BenchmarkResults:
+    """Measure methods on models over patched pairs, and write a run folder with its report.
 
-
-def compare_methods(
-    siamese: SiameseCosine,
-    patched: PatchedPairs,
-    methods: Mapping[str, Method],
-    threshold: float,
-    *,
-    batch_size: int = 32,
-    device: str | torch.device = "cpu",
-    show_progress: bool = False,
-) -> dict[str, DPRResult]:
-    """DPR of several methods over the same patched pairs; memory does not grow with their number.
+    Of every model: scores of the clean pairs and their EER threshold; errors of the patched pairs;
+    of each method DPR, stratified DPR, patch localisation and latency. The same call goes on where
+    an interrupted one stopped, and its results are the same, times aside. Under torchrun the
+    processes share the work. Memory does not grow with the number of pairs, but for their scores.
 
     Args:
-        siamese: The recogniser.
-        patched: Pairs whose image A was patched.
-        methods: Name -> method; a PatchOracle is given the true masks.
-        threshold: The clean pairs' decision threshold.
-        batch_size: Pairs explained at once.
-        device: Where the model is.
-        show_progress: Show a bar over pairs and methods.
+        models: Name -> model, on the device.
+        pairs: PatchedPairs, or a DataLoader or other iterable of batches (patched_a, original_a,
+            img_b, genuine): images (n, C, H, W) as the models take them, and labels (n,). It must
+            give the same batches in every pass.
+        methods: Names, as of METHODS, a group or "module:Class"; or name -> a function (siamese,
+            threshold) -> method.
+        out: The run's folder: config.json, scores, maps and latency as .parquet (with pyarrow) or
+            .npz, tables, figures and report.html.
+        settings: What is measured, and how.
+        device: Where the models are.
+        command: What config.json calls the run.
+        show_progress: Print pairs per second and the time to the end.
 
     Returns:
-        Name -> DPR of that method's maps of image A.
+        The run's results; `BenchmarkResults.load(out)` reads them again.
+
+    Raises:
+        ValueError: A folder of another run or in use, pairs of one kind alone, images that changed
+            under the run, a method's map that is none.
     """
-    protocol = Protocol(batch_size=2 * batch_size, localise=False)
-    scores: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in methods}
-    total = len(patched) * len(methods)
-    with tqdm(total=total, unit="map", desc="DPR", disable=not show_progress) as bar:
-
-        def on_map(name: str, count: int) -> None:
-            bar.set_postfix_str(name)
-            bar.update(count)
-
-        for start in range(0, len(patched), batch_size):
-            batch = patched.batch(range(start, min(start + batch_size, len(patched)))).to(device)
-            _, tables = measure_batch(
-                siamese,
-                methods,
-                batch,
-                threshold,
-                protocol,
-                on_map=on_map,
-                show_progress=show_progress,
-            )
-            for name, table in tables.items():
-                scores[name].append(table["replaced"])
-    return {
-        name: replaced_result(np.concatenate(parts), patched.genuine, threshold)
-        for name, parts in scores.items()
+    settings = settings or Settings()
+    if not models:
+        raise ValueError("models: got none; want a name and a SiameseCosine for each")
+    if not isinstance(methods, Mapping):
+        methods = {name: method_builder(name) for name in expand_names(methods)}
+    if unknown := settings.subset.keys() - methods.keys():
+        raise ValueError(
+            f"subset: {', '.join(sorted(unknown))} is not measured; there are {', '.join(methods)}"
+        )
+    source = as_source(pairs, settings.batch_size)
+    described = {
+        "command": command,
+        "versions": provenance.versions(),
+        "data": source.describe(),
+        "models": {name: provenance.describe_model(model) for name, model in models.items()},
+        "model_order": list(models),
+        "methods": list(methods),
+        "subset": dict(settings.subset),
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "strata": STRATA if settings.stratified else 0,
+        "latency": [settings.latency_pairs, settings.latency_seconds],
+        "device": torch.device(device).type,
+        "tables": "parquet" if columns.has_parquet() else "npz",
     }
+    with torchrun_workers() as workers:
+        folder = RunFolder(out, described)
+        forecast = Forecast(workers.label, show_progress)
+        run = Run(models, source, methods, folder, settings, device, workers, forecast)
+        if workers.is_first:
+            folder.open()
+        try:
+            workers.wait()
+            run.measure_all()
+            if workers.is_first:
+                run.finish(show_progress)
+            workers.wait()
+        finally:
+            folder.close()
+        return BenchmarkResults.load(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import NoReturn
 
 from captum_fv import commands
 from captum_fv.attr.methods import GROUPS, METHODS
+from captum_fv.benchmark_command import add_benchmark_options, run_command
 from captum_fv.demo import run_demo
+from captum_fv.options import add_data_options, add_head_option, add_model_options, positive
 from captum_fv.xcos_command import add_training_options
 
 EXAMPLES = """\
@@ -21,6 +24,8 @@ examples:
       why these two aligned photos match, or not
   captum-fv dpr --data lfw_aligned --pairs pairs.txt --model face.pt2 --methods xssab,rnd,controls
       measure explanations on your own pairs
+  captum-fv benchmark --data lfw_aligned --pairs pairs.txt --model a.pt2,b.pt2 --out run
+      the same in full, for several models, with a report; can be interrupted
 """
 
 NAMES = ", ".join([*METHODS, *GROUPS])
@@ -28,7 +33,9 @@ NAMES = ", ".join([*METHODS, *GROUPS])
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it worked, 2 after an error, which is one line on stderr."""
+    argv = sys.argv[1:] if argv is None else argv
     arguments = build_parser().parse_args(argv)
+    arguments.command_line = shlex.join(["captum-fv", *argv])
     try:
         arguments.run(arguments)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
@@ -61,8 +68,8 @@ def build_parser() -> argparse.ArgumentParser:
     explain.set_defaults(run=commands.explain)
     explain.add_argument("img_a", type=Path, metavar="A.jpg", help="an aligned photo")
     explain.add_argument("img_b", type=Path, metavar="B.jpg", help="the photo to compare it with")
-    _add_model(explain)
-    _add_head(explain)
+    add_model_options(explain)
+    add_head_option(explain)
     explain.add_argument(
         "--threshold",
         type=float,
@@ -81,14 +88,28 @@ def build_parser() -> argparse.ArgumentParser:
         "and replace what the maps point at. Writes curves.png, curves.csv and table.md.",
     )
     dpr.set_defaults(run=commands.dpr)
-    _add_data(dpr)
-    _add_model(dpr)
-    _add_head(dpr)
+    add_data_options(dpr)
+    add_model_options(dpr)
+    add_head_option(dpr)
     dpr.add_argument(
         "--methods", default="xssab,rnd,controls", help=f"any of {NAMES}; commas between"
     )
-    dpr.add_argument("--batch-size", type=_positive, default=32, help="pairs explained at once")
+    dpr.add_argument("--batch-size", type=positive, default=32, help="pairs explained at once")
     dpr.add_argument("--out", type=Path, default=Path("captum-fv-out/dpr"), help="folder to write")
+
+    benchmark = subparsers.add_parser(
+        "benchmark",
+        help="measure methods in full: a run folder with tables, figures and a report",
+        description="Scores, errors, DPR, stratified DPR, patch localisation and latency of every "
+        "method on every model, in a folder with report.html. The same command goes on where an "
+        "interrupted one stopped. To share the work among N processes: torchrun --nproc-per-node N "
+        "-m captum_fv benchmark ...",
+    )
+    benchmark.set_defaults(run=run_command)
+    add_data_options(benchmark)
+    add_model_options(benchmark)
+    add_head_option(benchmark)
+    add_benchmark_options(benchmark)
 
     patch = subparsers.add_parser(
         "patch",
@@ -97,7 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
         "impostor pair, from somebody else in a genuine one. Writes PNG files and manifest.json.",
     )
     patch.set_defaults(run=commands.patch)
-    _add_data(patch)
+    add_data_options(patch)
     patch.add_argument("--out", type=Path, required=True, help="a new or empty folder")
 
     align = subparsers.add_parser(
@@ -120,7 +141,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--xcos-head), loss.png and the error rate on people whom the head never saw.",
     )
     xcos.set_defaults(run=commands.xcos_train)
-    _add_model(xcos)
+    add_model_options(xcos)
     add_training_options(xcos)
 
     models = subparsers.add_parser("models", help="list the models that load by name")
@@ -132,56 +153,3 @@ def build_parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("captum-fv-out/demo"), help="folder to write"
     )
     return parser
-
-
-def _add_head(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--xcos-head",
-        type=Path,
-        metavar="FILE",
-        help="what `captum-fv xcos-train` wrote for this model, for xcos_s, xcos_w and xcos_sw "
-        "(the demo model has its own)",
-    )
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        default="demo",
-        help='"demo", a name, or a .pt2 or TorchScript file (default: demo)',
-    )
-    group.add_argument("--checkpoint", type=Path, help="weights for a model given by name")
-    group.add_argument(
-        "--mean", type=float, help="pixel mean in [0, 1], if the model does not say (default: 0.5)"
-    )
-    group.add_argument(
-        "--std", type=float, help="pixel deviation in [0, 1], likewise (default: 0.5)"
-    )
-    group.add_argument("--device", default="cpu", help="where to run it (default: cpu)")
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("data")
-    group.add_argument(
-        "--data",
-        default="generated",
-        help='"generated" (nobody\'s faces), a folder NAME/NAME_0001.jpg with --pairs, or a folder '
-        "that `captum-fv patch` wrote (default: generated)",
-    )
-    group.add_argument("--pairs", type=Path, help="pairs.txt of an LFW-like folder")
-    group.add_argument(
-        "--limit",
-        type=_positive,
-        help="use this many pairs, spread evenly over the set (generated: 300 if not given)",
-    )
-    group.add_argument(
-        "--seed", type=int, default=3, help="of the patches (default: 3, as published)"
-    )
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value

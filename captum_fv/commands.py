@@ -8,25 +8,23 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import PIL.Image
 import torch
 
-from captum_fv import benchmark, viz
+from captum_fv import compare, viz
 from captum_fv.attr.methods import build_methods, expand_names
 from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
 from captum_fv.attr.patch_oracle import PatchOracle
 from captum_fv.attr.smoothing import wants_blur
 from captum_fv.data.alignment import align_detected
-from captum_fv.data.generated import generated_pairs
 from captum_fv.data.images import read_image
-from captum_fv.data.lfw import lfw_pairs
 from captum_fv.data.pairs import PairSet, to_tensor
-from captum_fv.data.patch_lfw import PatchedPairs, patch_pairs
-from captum_fv.data.patch_set import MANIFEST, read_patch_set, write_patch_set
+from captum_fv.data.patch_lfw import PatchedPairs
+from captum_fv.data.patch_set import write_patch_set
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.error_rates import error_rates
-from captum_fv.models import attach_head, describe_models, load_backbone
+from captum_fv.models import describe_models
+from captum_fv.options import load_patched, load_siamese
 from captum_fv.siamese import SiameseCosine
 from captum_fv.tables import dpr_table
 from captum_fv.xcos_command import train_xcos
@@ -34,7 +32,7 @@ from captum_fv.xcos_command import train_xcos
 
 def explain(arguments: Namespace) -> None:
     """`captum-fv explain`: one pair, its maps, and the verdict."""
-    siamese = _load_siamese(arguments)
+    siamese = load_siamese(arguments)
     threshold = arguments.threshold
     if threshold is None:
         threshold = getattr(siamese.backbone, "threshold", None)
@@ -73,8 +71,8 @@ def dpr(arguments: Namespace) -> None:
     """`captum-fv dpr`: DPR curves and areas of several methods on one set."""
     names = expand_names(arguments.methods.split(","))
     measure(
-        _load_siamese(arguments),
-        _load_patched(arguments),
+        load_siamese(arguments),
+        load_patched(arguments),
         names,
         arguments.out,
         batch_size=arguments.batch_size,
@@ -84,7 +82,7 @@ def dpr(arguments: Namespace) -> None:
 
 def patch(arguments: Namespace) -> None:
     """`captum-fv patch`: a lossless Patch set in a folder."""
-    patched = _load_patched(arguments)
+    patched = load_patched(arguments)
     write_patch_set(patched, arguments.out, show_progress=True)
     print(f"wrote {len(patched)} pairs and manifest.json to {arguments.out}")
 
@@ -103,42 +101,12 @@ def align(arguments: Namespace) -> None:
 
 def xcos_train(arguments: Namespace) -> None:
     """`captum-fv xcos-train`: an xCos head for a backbone."""
-    train_xcos(_load_siamese(arguments), arguments)
+    train_xcos(load_siamese(arguments), arguments)
 
 
 def models(arguments: Namespace) -> None:
     """`captum-fv models`: what loads by name, and where its checkpoint is."""
     print(describe_models())
-
-
-def _load_siamese(arguments: Namespace) -> SiameseCosine:
-    backbone = load_backbone(arguments.model, arguments.checkpoint, device=arguments.device)
-    mean, std = arguments.mean, arguments.std
-    if getattr(backbone, "mean", None) is None:
-        mean, std = (0.5 if value is None else value for value in (mean, std))
-    if getattr(arguments, "xcos_head", None):
-        attach_head(backbone, arguments.xcos_head)
-    return SiameseCosine(backbone, mean, std).to(arguments.device)
-
-
-def _load_patched(arguments: Namespace) -> PatchedPairs:
-    if arguments.data == "generated":
-        return patch_pairs(generated_pairs(arguments.limit or 300), arguments.seed)
-    folder = Path(arguments.data)
-    if arguments.pairs is not None:
-        pairs = lfw_pairs(folder, arguments.pairs, check_images=True)
-        patched = patch_pairs(pairs, arguments.seed)
-    elif (folder / MANIFEST).is_file():
-        patched = read_patch_set(folder)
-    else:
-        raise ValueError(
-            f"{folder} holds no {MANIFEST}; for a folder NAME/NAME_0001.jpg give --pairs pairs.txt"
-        )
-    if arguments.limit is None or arguments.limit >= len(patched):
-        return patched
-    # Evenly over the set, so that every fold and both classes stay; the patches stay as they are.
-    chosen = np.linspace(0, len(patched) - 1, arguments.limit).round().astype(int)
-    return patched.subset(chosen.tolist())
 
 
 def measure(
@@ -149,14 +117,14 @@ def measure(
     *,
     batch_size: int = 32,
     device: str = "cpu",
-) -> tuple[benchmark.CleanScores, dict[str, DPRResult]]:
+) -> tuple[compare.CleanScores, dict[str, DPRResult]]:
     """Score, explain and measure a set; write curves.png, curves.csv and table.md; print it all."""
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    clean = benchmark.score_clean_pairs(
+    clean = compare.score_clean_pairs(
         siamese, patched.clean, batch_size=batch_size, device=device, show_progress=True
     )
-    runs = benchmark.compare_methods(
+    runs = compare.compare_methods(
         siamese,
         patched,
         build_methods(names, siamese, clean.threshold),
@@ -177,7 +145,7 @@ def measure(
     return clean, runs
 
 
-def _summary(pairs: PairSet, clean: benchmark.CleanScores, runs: Mapping[str, DPRResult]) -> str:
+def _summary(pairs: PairSet, clean: compare.CleanScores, runs: Mapping[str, DPRResult]) -> str:
     first = next(iter(runs.values()))
     patched = error_rates(first.scores[0], first.genuine, clean.threshold)
     return (

@@ -13,11 +13,15 @@ import torch
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file that is whole or as it was before, whenever the process ends."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def save_atomically(state: dict[str, Any], path: Path) -> None:

@@ -114,7 +114,7 @@ def choose_pairs(model: ModelResults, each: int = 8) -> dict[str, list[int]]:
         "false-non-matches": _evenly(known[~match & genuine], each),
     }
     areas = [
-        result.on(known).dpr.pair_auc
+        result.dpr.pair_auc[result.rows(known)]
         for name, result in model.methods.items()
         if name not in ALL_CONTROLS
     ]
@@ -160,9 +160,9 @@ def show_pairs(
     explained: dict[str, list[Explained]] = {}
     measured = {name: method for name, method in methods.items() if name in model.methods}
     for name, maps in maps_of_a(measured, batch, seed, show_progress):
-        run = model.methods[name].on(np.array(numbers)).dpr
-        scores = np.vstack([run.scores, run.repaired_scores]).T
-        wrong = (scores >= run.threshold) != run.genuine[:, None]
+        run, rows = model.methods[name].dpr, model.methods[name].rows(np.array(numbers))
+        scores = np.vstack([run.scores, run.repaired_scores]).T[rows]
+        wrong = (scores >= run.threshold) != run.genuine[rows, None]
         replaced_at = replacement_steps(
             position_values(maps, batch.patched_a).cpu(),
             match,
@@ -173,8 +173,8 @@ def show_pairs(
             paint_maps([image], [mapped], wants_blur(methods[name]))[0]
             for image, mapped in zip(batch.patched_a, maps, strict=True)
         ]
-        rows = zip(pictures, replaced_at.numpy(), scores, wrong, strict=True)
-        explained[name] = [Explained(*row) for row in rows]
+        parts = zip(pictures, replaced_at.numpy(), scores, wrong, strict=True)
+        explained[name] = [Explained(*part) for part in parts]
     return [
         ShownPair(
             number,

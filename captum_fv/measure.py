@@ -20,7 +20,7 @@ from captum_fv.metrics.replaced_scores import (
     replaced_scores,
     score_and_hold_partners,
 )
-from captum_fv.metrics.replacement_order import face_rings, replacement_steps
+from captum_fv.metrics.replacement_order import replacement_steps
 from captum_fv.siamese import SiameseCosine
 
 STEPS = 20
@@ -34,33 +34,50 @@ class Protocol:
     Args:
         batch_size: Images per forward of the replacement, which bounds the memory.
         seed: Of random maps.
-        stratified: Also DPR within rings of equal distance from the face's centre.
+        strata: Also DPR with a map's ranks within these strata alone, (H, W) integers.
         localise: Also how well the map finds the patches.
     """
 
     batch_size: int = 64
     seed: int = 0
-    stratified: bool = False
+    strata: Tensor | None = None
     localise: bool = True
 
 
 @dataclass(frozen=True)
-class _Scored:
-    """Pairs whose perturbed and original images are scored, once for all methods."""
+class ScoredBatch:
+    """Pairs whose patched and original images are scored, once for all methods.
+
+    Args:
+        batch: The pairs.
+        patched, original: Their scores with patched A and with the original, (n,).
+        score: Scores other images in the place of A.
+    """
 
     batch: PairBatch
     patched: Tensor
     original: Tensor
     score: ScoreInPlace
 
-    def rows(self, chosen: list[int]) -> _Scored:
+    def rows(self, chosen: list[int]) -> ScoredBatch:
+        """Some of the pairs."""
         where = torch.tensor(chosen, device=self.patched.device)
-        return _Scored(
+        return ScoredBatch(
             self.batch.rows(chosen),
             self.patched[where],
             self.original[where],
             lambda images, rows: self.score(images, where[rows]),
         )
+
+
+@torch.no_grad()
+def score_batch(siamese: SiameseCosine, batch: PairBatch, batch_size: int = 64) -> ScoredBatch:
+    """Embed B, patched A and original A of some pairs, at most `batch_size` originals at a time."""
+    check_images(patched_a=batch.patched_a, original_a=batch.original_a, img_b=batch.img_b)
+    first, score = score_and_hold_partners(siamese, (batch.patched_a, batch.img_b))
+    every = torch.arange(len(batch), device=first.device)
+    original = [score(batch.original_a[some], some) for some in torch.split(every, batch_size)]
+    return ScoredBatch(batch, first, torch.cat(original), score)
 
 
 def measure_batch(
@@ -96,8 +113,7 @@ def measure_batch(
     Raises:
         ValueError, TypeError: A method's map that is none, with the method's name.
     """
-    check_images(patched_a=batch.patched_a, original_a=batch.original_a, img_b=batch.img_b)
-    whole = _score_once(siamese, batch, protocol.batch_size)
+    whole = score_batch(siamese, batch, protocol.batch_size)
     groups: dict[tuple[int, ...], dict[str, Method]] = {}
     for name, method in methods.items():
         rows = tuple((rows_of or {}).get(name, range(len(batch))))
@@ -119,17 +135,9 @@ def measure_batch(
 
 
 @torch.no_grad()
-def _score_once(siamese: SiameseCosine, batch: PairBatch, batch_size: int) -> _Scored:
-    first, score = score_and_hold_partners(siamese, (batch.patched_a, batch.img_b))
-    every = torch.arange(len(batch), device=first.device)
-    original = [score(batch.original_a[some], some) for some in torch.split(every, batch_size)]
-    return _Scored(batch, first, torch.cat(original), score)
-
-
-@torch.no_grad()
 def _measure_map(
     map_a: Tensor,
-    scored: _Scored,
+    scored: ScoredBatch,
     threshold: float,
     cells: tuple[int, int] | None,
     protocol: Protocol,
@@ -150,10 +158,10 @@ def _measure_map(
         )
 
     replaced = replace(None)
-    # Cells are too coarse to be ranked within rings.
+    # Cells are too coarse to be ranked within strata.
     stratified = torch.full_like(replaced, torch.nan)
-    if protocol.stratified and cells is None:
-        stratified = replace(face_rings(*values.shape[1:]))
+    if protocol.strata is not None and cells is None:
+        stratified = replace(protocol.strata)
     auroc, precision = np.full((2, len(batch)), np.nan)
     if protocol.localise:
         partly = (batch.mask.any((1, 2, 3)) & ~batch.mask.all((1, 2, 3))).cpu().numpy()

@@ -121,11 +121,11 @@ def _curves(model: str, results: ModelResults) -> dict[str, tuple[str, Figure]]:
             f"DPR, {on}: errors left as pixels go back; lower is better (Figure 5)",
             plot_dpr({name: some.dpr for name, some in methods.items()}, f"{model}, {on}"),
         )
-        rings = {name: some.stratified for name, some in methods.items() if some.stratified}
-        if rings:
+        strata = {name: some.stratified for name, some in methods.items() if some.stratified}
+        if strata:
             figures[f"figure5_stratified{suffix}"] = (
-                f"Stratified DPR, {on}: maps rank only within rings round the face's centre",
-                plot_dpr(rings, f"{model}, {on}, stratified"),
+                f"Stratified DPR, {on}: maps rank only within strata of equal mean sensitivity",
+                plot_dpr(strata, f"{model}, {on}, stratified"),
             )
     return figures
 

@@ -46,8 +46,8 @@ class MethodResults:
     Args:
         pairs: (n,) numbers of the measured pairs, ascending: all, or the subset for slow methods.
         dpr: DPR of the maps of image A on these pairs.
-        stratified: The same with ranks within rings of equal distance from the face's centre; None
-            if it was not asked for, or the method ranks cells.
+        stratified: The same with ranks only within strata of equal mean sensitivity; None if it was
+            not asked for, or the method ranks cells.
         auroc, average_precision: (n,) patch localisation of the maps of A; NaN for a pair whose
             patches cover nothing or everything.
         latency: None if it was not timed.
@@ -60,8 +60,8 @@ class MethodResults:
     average_precision: Array
     latency: Latency | None = None
 
-    def on(self, pairs: npt.NDArray[np.int64]) -> MethodResults:
-        """The results on some of the measured pairs.
+    def rows(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+        """Where some of the measured pairs stand.
 
         Raises:
             ValueError: A pair that was not measured.
@@ -69,6 +69,15 @@ class MethodResults:
         rows = np.searchsorted(self.pairs, pairs)
         if not np.array_equal(self.pairs[np.minimum(rows, len(self.pairs) - 1)], pairs):
             raise ValueError(f"want pairs among the {len(self.pairs)} that were measured")
+        return rows
+
+    def on(self, pairs: npt.NDArray[np.int64]) -> MethodResults:
+        """The results on some of the measured pairs, of both kinds.
+
+        Raises:
+            ValueError: A pair that was not measured, or pairs of one kind alone.
+        """
+        rows = self.rows(pairs)
         return MethodResults(
             np.asarray(pairs),
             _rows(self.dpr, rows),

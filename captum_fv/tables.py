@@ -26,8 +26,8 @@ DPR_CAPTION = (
 )
 
 STRATIFIED_CAPTION = (
-    "Stratified DPR: the same with positions ranked only within rings of equal distance from the "
-    "centre of the face, so that looking at the centre earns nothing."
+    "Stratified DPR: the same with positions ranked only within strata of equal mean sensitivity, "
+    "so that it earns nothing to know where the model looks in any face."
 )
 
 CONTROLS_NOTE = (
@@ -89,7 +89,7 @@ def dpr_table(runs: Mapping[str, DPRResult]) -> TextTable:
 
 
 def benchmark_dpr_table(results: BenchmarkResults, *, stratified: bool = False) -> TextTable:
-    """Table 2 for all models; `stratified`: of DPR in which a map ranks within rings alone."""
+    """Table 2 for all models; `stratified`: of DPR in which a map ranks within strata alone."""
     lines: list[_Line] = []
     for model, name, methods in _each_method(results):
         runs = {

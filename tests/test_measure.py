@@ -46,7 +46,7 @@ def test_rows_are_what_the_metrics_say(batch, cells):
     siamese = small_siamese()
     method = SimilarityArgumentGradient(siamese, THRESHOLD)
     method.cells = cells
-    protocol = Protocol(batch_size=3, stratified=True)
+    protocol = Protocol(batch_size=3, strata=face_rings(*SIZE))
     scores, tables = measure_batch(siamese, {"xssab": method}, batch, THRESHOLD, protocol)
     map_a, _ = method.attribute(batch.patched_a, batch.img_b)
     pair = (batch.patched_a, batch.img_b)
@@ -177,7 +177,7 @@ def test_slow_methods_take_some_rows(batch):
         methods,
         batch,
         THRESHOLD,
-        Protocol(stratified=True),
+        Protocol(strata=face_rings(*SIZE)),
         rows_of={"slow": [1, 3]},
         on_map=lambda name, count: told.append((name, count)),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,7 +23,10 @@ from captum_fv.siamese import SiameseCosine
 Method = Any
 """An attribution method of this package; Captum ships no types for its base classes."""
 
-METHODS: dict[str, Callable[[SiameseCosine, float], Method]] = {
+Builder = Callable[[SiameseCosine, float], Method]
+"""What builds a method for a model and its threshold."""
+
+METHODS: dict[str, Builder] = {
     "xssab": SimilarityArgumentGradient,
     "xface1": lambda siamese, threshold: OcclusionPairAttribution(siamese, variant=1),
     "xface2": lambda siamese, threshold: OcclusionPairAttribution(siamese, variant=2),
@@ -65,17 +70,46 @@ def build_methods(
     """Build methods by name, in the order given; a group's name stands for its members.
 
     Raises:
-        ValueError: A name that is in neither METHODS nor GROUPS.
+        ValueError: A name that `method_builder` does not know.
     """
-    return {name: METHODS[name](siamese, threshold) for name in expand_names(names)}
+    builders = {name: method_builder(name) for name in expand_names(names)}
+    return {name: build(siamese, threshold) for name, build in builders.items()}
 
 
 def expand_names(names: Iterable[str]) -> list[str]:
-    """Names of methods, with each group's in place of the group; ValueError for an unknown one."""
+    """Names of methods, each once, with a group's members in place of the group.
+
+    Raises:
+        ValueError: A name that `method_builder` does not know.
+    """
     expanded = [member for name in names for member in GROUPS.get(name, (name,))]
-    unknown = [name for name in expanded if name not in METHODS]
-    if unknown:
+    for name in expanded:
+        method_builder(name)
+    return list(dict.fromkeys(expanded))
+
+
+def method_builder(name: str) -> Builder:
+    """The function that builds a method: by its name, or as "module:Class" for one of your own.
+
+    The class is called with the model and, if its constructor takes a `threshold`, with that.
+
+    Raises:
+        ValueError: A name that is not in METHODS, no such module, or no such class in it.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    module, colon, attribute = name.partition(":")
+    if not colon:
         raise ValueError(
-            f"unknown method {unknown[0]!r}; there are {', '.join([*METHODS, *GROUPS])}"
+            f"unknown method {name!r}; there are {', '.join([*METHODS, *GROUPS])}, or module:Class "
+            "for one of your own"
         )
-    return expanded
+    try:
+        found: Callable[..., Method] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"method {name!r}: {error}; want module:Class, importable from here"
+        ) from error
+    if "threshold" in inspect.signature(found).parameters:
+        return lambda siamese, threshold: found(siamese, threshold=threshold)
+    return lambda siamese, threshold: found(siamese)

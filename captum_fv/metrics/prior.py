@@ -45,6 +45,16 @@ def sensitivity_strata(
     >>> sensitivity_strata(lambda a, b: (a * weight).sum((1, 2, 3)), pair, count=4).tolist()
     [[0, 3], [2, 1]]
     """
+    return equal_strata(summed_sensitivity(forward_func, pair, batch_size), count)
+
+
+def summed_sensitivity(
+    forward_func: Any, pair: tuple[Tensor, Tensor], batch_size: int = 32
+) -> Tensor:
+    """The prior of `sensitivity_strata` times the number of pairs and channels, (H, W) float64.
+
+    Sums over parts of a set add up to that of the whole. Arguments and errors are the same.
+    """
     check_images(img_a=pair[0], img_b=pair[1])
     total = torch.zeros(pair[0].shape[2:], dtype=torch.float64)
     for img_a, img_b in zip(*(torch.split(images, batch_size) for images in pair), strict=True):
@@ -52,7 +62,7 @@ def sensitivity_strata(
             leaf = img_a.detach().clone().requires_grad_()
             (gradient,) = torch.autograd.grad(forward_func(leaf, img_b.detach()).sum(), leaf)
         total += gradient.abs().sum((0, 1), dtype=torch.float64).cpu()
-    return equal_strata(total, count)
+    return total
 
 
 def deal_to_others(match: Tensor | npt.NDArray[np.bool_], seed: int = 0) -> npt.NDArray[np.intp]:

@@ -1,0 +1,152 @@
+"""A run's folder: its settings, the chunks measured so far, and the tables of all of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from zipfile import BadZipFile
+from zlib import error as ZlibError
+
+import filelock
+import numpy as np
+
+from captum_fv import columns
+from captum_fv.columns import Table
+from captum_fv.files import write_atomically
+from captum_fv.results import CONFIG
+
+CHUNKS, LOCK = "chunks", ".lock"
+FREE = ("command", "images_sha256")
+"""Entries of the config that do not tell one run from another."""
+
+
+class RunFolder:
+    """One run's files, each whole or not there, whenever the process ends.
+
+    A chunk is one .npz file with a hash over its columns and the run's settings: a damaged one, or
+    one of another run, is as good as none.
+
+    Args:
+        path: The folder; it is made if it is not there.
+        settings: What tells this run from others; the run's config.json.
+    """
+
+    def __init__(self, path: str | Path, settings: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.settings = json.loads(json.dumps(settings))  # as it will be read back
+        fixed = {key: value for key, value in self.settings.items() if key not in FREE}
+        self._identity = sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+        self._lock = filelock.FileLock(self.path / LOCK, timeout=0)
+
+    def open(self) -> RunFolder:
+        """Take the folder for this run: begin it, or go on with what is there of it.
+
+        Raises:
+            ValueError: Another run uses the folder, or it holds a run with other settings, or other
+                files.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except filelock.Timeout as error:
+            raise ValueError(
+                f"{self.path}: another process is writing a run there; wait for it, or choose "
+                "another folder"
+            ) from error
+        try:
+            self._check_settings()
+            (self.path / CHUNKS).mkdir(exist_ok=True)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Let others have the folder."""
+        self._lock.release()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_settings(self) -> None:
+        path = self.path / CONFIG
+        if not path.is_file():
+            others = [file.name for file in self.path.iterdir() if file.name not in (LOCK, CHUNKS)]
+            others = [name for name in others if not name.endswith(".partial")]
+            if others:
+                raise ValueError(
+                    f"{self.path} holds {others[0]} and no run; want a new or empty folder, or a "
+                    "run's"
+                )
+            self.write_config({})
+            return
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: not JSON ({error}); remove it to begin anew") from error
+        self.settings["command"] = before.get("command", self.settings.get("command"))
+        for name in sorted(before.keys() | self.settings.keys()):
+            was, now = before.get(name), self.settings.get(name)
+            if name not in FREE and was != now:
+                raise ValueError(
+                    f"{self.path} holds a run with {name} {_short(was)}, and this is "
+                    f"{_short(now)}; choose another folder, or remove that one"
+                )
+
+    def write_config(self, results: Mapping[str, Any]) -> None:
+        """Write config.json: the settings, and what only the run itself could tell."""
+        text = json.dumps(self.settings | dict(results), indent=2, sort_keys=True)
+        self.write(CONFIG, f"{text}\n".encode())
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file of the folder."""
+        write_atomically(self.path / name, content)
+
+    def write_table(self, name: str, table: Table) -> None:
+        """Write a table of the whole run, as Parquet if pyarrow was installed at its begin."""
+        suffix = self.settings["tables"]
+        encode = columns.parquet_bytes if suffix == "parquet" else columns.npz_bytes
+        self.write(f"{name}.{suffix}", encode(table))
+
+    def write_chunk(self, name: str, table: Table) -> None:
+        """Keep what was measured of a chunk."""
+        digest = np.array(self._digest(table))
+        self.write(f"{CHUNKS}/{name}.npz", columns.npz_bytes({**table, "digest": digest}))
+
+    def read_chunk(self, name: str) -> Table | None:
+        """A chunk measured before; None if there is none, or, with a warning, a damaged one."""
+        path = self.path / CHUNKS / f"{name}.npz"
+        if not path.is_file():
+            return None
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+                table = dict(stored)
+            digest = str(table.pop("digest"))
+        except (BadZipFile, ZlibError, ValueError, KeyError, EOFError, NotImplementedError):
+            digest = ""
+        if not digest or digest != self._digest(table):
+            warnings.warn(f"{path} is damaged; its pairs are measured again", stacklevel=2)
+            return None
+        return table
+
+    def _digest(self, table: Table) -> str:
+        return columns.sha256({**table, "run": np.array(self._identity)})
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."

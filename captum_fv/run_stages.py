@@ -1,0 +1,255 @@
+"""The stages of a run: scores, maps, latency, and the files of the whole."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from captum_fv import columns
+from captum_fv.attr.methods import Builder, Method
+from captum_fv.columns import Table
+from captum_fv.data.pair_batch import PairBatch
+from captum_fv.data.pair_source import PairSource
+from captum_fv.forecast import Forecast
+from captum_fv.latency import time_method
+from captum_fv.measure import Protocol, measure_batch, score_batch
+from captum_fv.metrics.error_rates import eer_threshold
+from captum_fv.metrics.prior import summed_sensitivity
+from captum_fv.metrics.replacement_order import equal_strata
+from captum_fv.report import write_report
+from captum_fv.results import LATENCY, MAPS, SCORES, BenchmarkResults
+from captum_fv.run_folder import RunFolder
+from captum_fv.run_settings import STRATA, Settings, evenly
+from captum_fv.siamese import SiameseCosine
+from captum_fv.workers import Workers
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """A model's scores of all pairs, and what follows from them."""
+
+    table: Table
+    threshold: float
+    strata: torch.Tensor | None
+
+
+class Run:
+    """The stages of a run, in the order in which they are called."""
+
+    def __init__(
+        self,
+        models: Mapping[str, SiameseCosine],
+        source: PairSource,
+        methods: Mapping[str, Builder],
+        folder: RunFolder,
+        settings: Settings,
+        device: str | torch.device,
+        workers: Workers,
+        forecast: Forecast,
+    ) -> None:
+        self.models, self.source, self.builders = models, source, methods
+        self.folder, self.settings, self.device = folder, settings, device
+        self.workers, self.forecast = workers, forecast
+        self.scores: dict[str, _Scores] = {}
+        self.maps: dict[str, Table] = {}
+        self.latency: list[Table] = []
+        self.chunks = 0
+
+    def measure_all(self) -> None:
+        """Scores and maps of all models, by all processes; then latency, by the first alone."""
+        if self.source.count is not None:
+            self._plan(self.source.count, len(self.models))
+        for model in self.models:
+            self._each_chunk(model, SCORES, self._score)
+            self.workers.wait()
+            self.scores[model] = self._gather_scores(model)
+            if self.source.count is None and len(self.scores) == 1:
+                self._plan(len(self.scores[model].table["pair"]), len(self.models) - 1)
+            self._each_chunk(model, MAPS, self._explain)
+        self.workers.wait()
+        for model in self.models if self.workers.is_first else ():
+            parts = [part for part in self._gather(model, MAPS) if len(part["method"])]
+            self.maps[model] = _in_order(columns.concatenate(parts), list(self.builders))
+            self._time(model)
+
+    def _each_chunk(self, model: str, stage: str, work: Callable[[str, PairBatch], Table]) -> None:
+        """Do this process's part of a stage, except for what is done."""
+        started, pairs = time.perf_counter(), 0
+        for chunk in self.source.chunks:
+            self.chunks = chunk.number + 1
+            if not self.workers.owns(chunk.number):
+                continue
+            name = self._chunk_name(stage, model, chunk.number)
+            if (stored := self.folder.read_chunk(name)) is not None:
+                kinds = stored.get("method", np.full(len(stored["pair"]), stage))
+                for kind, rows in zip(*np.unique(kinds, return_counts=True), strict=True):
+                    self.forecast.plan(str(kind), -int(rows))
+                continue
+            batch = chunk.load().to(self.device)
+            self.folder.write_chunk(name, work(model, batch))
+            pairs += len(batch)
+            speed = pairs / (time.perf_counter() - started)
+            self.forecast.tell(f"{stage} of {model}: {pairs} pairs, {speed:.3g} pairs/s")
+
+    def _plan(self, count: int, unscored: int) -> None:
+        """Tell the forecast of this process's share of `count` pairs, on all models."""
+        self.forecast.plan(SCORES, unscored * count // self.workers.count)
+        for name in self.builders:
+            measured = len(self.settings.measured(name, count))
+            self.forecast.plan(name, len(self.models) * measured // self.workers.count)
+
+    def _score(self, model: str, batch: PairBatch) -> Table:
+        started = time.perf_counter()
+        siamese = self.models[model]
+        scored = score_batch(siamese, batch)
+        table: Table = {
+            "pair": batch.numbers,
+            "genuine": batch.genuine,
+            "clean_score": scored.original.cpu().numpy(),
+            "patched_score": scored.patched.cpu().numpy(),
+            "image_sha256": batch.image_hashes(),
+        }
+        if self.settings.stratified:
+            pair = (batch.patched_a, batch.img_b)
+            table["sensitivity"] = summed_sensitivity(siamese, pair).numpy()
+        self.forecast.done(SCORES, len(batch), time.perf_counter() - started)
+        return table
+
+    def _gather_scores(self, model: str) -> _Scores:
+        parts = self._gather(model, SCORES)
+        sensitivity = [part.pop("sensitivity") for part in parts if "sensitivity" in part]
+        table = columns.concatenate(parts)
+        genuine = table["genuine"]
+        if self.scores:
+            first = next(iter(self.scores.values()))
+            _check_same(first.table["image_sha256"], table["image_sha256"])
+        for name in self.builders:
+            labels = genuine[self.settings.measured(name, len(genuine))]
+            if labels.all() or not labels.any():
+                raise ValueError(
+                    f"{name}: got {labels.sum()} genuine and {(~labels).sum()} impostor pairs to "
+                    "measure it on; want both"
+                )
+        strata = None
+        if sensitivity:
+            strata = equal_strata(torch.from_numpy(np.sum(sensitivity, axis=0)), STRATA)
+        return _Scores(table, eer_threshold(table["clean_score"], genuine), strata)
+
+    def _explain(self, model: str, batch: PairBatch) -> Table:
+        """All methods' maps of some pairs, measured: one row for each method and pair."""
+        scores = self.scores[model]
+        _check_same(scores.table["image_sha256"][batch.numbers], batch.image_hashes())
+        count = len(scores.table["pair"])
+        rows_of = {}
+        for name in self.builders:
+            measured = np.isin(batch.numbers, self.settings.measured(name, count))
+            rows_of[name] = np.flatnonzero(measured).tolist()
+        clock = time.perf_counter()
+
+        def on_map(name: str, pairs: int) -> None:
+            nonlocal clock
+            now = time.perf_counter()
+            self.forecast.done(name, pairs, now - clock)
+            clock = now
+
+        _, tables = measure_batch(
+            self.models[model],
+            self._build(model),
+            batch,
+            scores.threshold,
+            Protocol(seed=self.settings.seed, strata=scores.strata),
+            rows_of=rows_of,
+            on_map=on_map,
+        )
+        parts = [_labelled(table, "method", name) for name, table in tables.items()]
+        return columns.concatenate(parts) if parts else {"method": np.array([], dtype=str)}
+
+    def _time(self, model: str) -> None:
+        count = len(self.scores[model].table["pair"])
+        chosen = evenly(count, self.settings.latency_pairs)
+        if not len(chosen):
+            return
+        pairs: PairBatch | None = None
+        for number, (name, method) in enumerate(self._build(model).items()):
+            chunk = self._chunk_name(LATENCY, model, number)
+            table = self.folder.read_chunk(chunk)
+            if table is None:
+                self.forecast.tell(f"latency of {name} on {model}", at_once=True)
+                if pairs is None:
+                    pairs = self.source.batch(chosen.tolist()).to(self.device)
+                at_most = self.settings.latency_seconds
+                table = time_method(method, pairs, self.settings.batch_size, at_most)
+                self.folder.write_chunk(chunk, table)
+            self.latency.append(_labelled(_labelled(table, "method", name), "model", model))
+
+    def finish(self, show_progress: bool) -> None:
+        """Write the tables of the whole run, its config and its report."""
+        scores = [_labelled(found.table, "model", model) for model, found in self.scores.items()]
+        hashes = {"images": scores[0]["image_sha256"]}
+        for table in scores:
+            del table["image_sha256"]
+        self.folder.write_table(SCORES, columns.concatenate(scores))
+        maps = [_labelled(table, "model", model) for model, table in self.maps.items()]
+        self.folder.write_table(MAPS, columns.concatenate(maps))
+        if self.latency:
+            self.folder.write_table(LATENCY, columns.concatenate(self.latency))
+        self.folder.write_config({"images_sha256": columns.sha256(hashes)})
+        if show_progress:
+            print("writing the report", file=sys.stderr, flush=True)
+        results = BenchmarkResults.load(self.folder.path)
+        if not self.settings.faces:
+            write_report(results, self.folder.path)
+            return
+        methods = {model: self._build(model) for model in self.models}
+        write_report(
+            results,
+            self.folder.path,
+            lambda numbers: self.source.batch(numbers).to(self.device),
+            methods,
+        )
+
+    def _build(self, model: str) -> dict[str, Method]:
+        threshold = self.scores[model].threshold
+        return {name: build(self.models[model], threshold) for name, build in self.builders.items()}
+
+    def _gather(self, model: str, stage: str) -> list[Table]:
+        """All processes' chunks of a stage, in order."""
+        parts = []
+        for number in range(self.chunks):
+            name = self._chunk_name(stage, model, number)
+            part = self.folder.read_chunk(name)
+            if part is None:
+                raise ValueError(f"{self.folder.path}: {name} is gone; the same command mends it")
+            parts.append(part)
+        return parts
+
+    def _chunk_name(self, stage: str, model: str, number: int) -> str:
+        return f"{stage}-{list(self.models).index(model)}-{number:06d}"
+
+
+def _labelled(table: Table, column: str, value: str) -> Table:
+    """The table with a column before the others that is the same in all rows."""
+    rows = len(next(iter(table.values())))
+    return {column: np.full(rows, value), **table}
+
+
+def _check_same(before: npt.NDArray[np.str_], now: npt.NDArray[np.str_]) -> None:
+    """Raise a ValueError for images with another hash than at first."""
+    if not np.array_equal(before, now):
+        raise ValueError(
+            "the images are not those that were scored at first; begin anew in another folder, "
+            "with images that stay (a DataLoader must not shuffle or augment)"
+        )
+
+
+def _in_order(table: Table, methods: Sequence[str]) -> Table:
+    """Rows by method, in the order asked for, and by pair."""
+    place = np.array([methods.index(name) for name in table["method"]], dtype=int)
+    order = np.lexsort((table["pair"], place))
+    return {name: values[order] for name, values in table.items()}

@@ -1,0 +1,122 @@
+"""A run's folder: whole files, one run at a time, and nobody else's run."""
+
+import errno
+import json
+import resource
+
+import numpy as np
+import pytest
+
+from captum_fv.files import write_atomically
+from captum_fv.run_folder import RunFolder
+
+SETTINGS = {"seed": 3, "methods": ["rnd"], "tables": "npz", "command": "first"}
+TABLE = {"pair": np.arange(3), "score": np.array([0.1, 0.2, np.nan])}
+
+
+def test_chunks_read_back(tmp_path):
+    with RunFolder(tmp_path / "run", SETTINGS).open() as folder:
+        assert folder.read_chunk("scores-0-000000") is None
+        folder.write_chunk("scores-0-000000", TABLE)
+        table = folder.read_chunk("scores-0-000000")
+        assert list(table) == list(TABLE)
+        for name, values in TABLE.items():
+            np.testing.assert_array_equal(table[name], values)
+    assert json.loads((tmp_path / "run/config.json").read_text()) == SETTINGS
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "text", "column"])
+def test_a_damaged_chunk_is_as_good_as_none(tmp_path, damage):
+    with RunFolder(tmp_path, SETTINGS).open() as folder:
+        folder.write_chunk("maps", TABLE)
+        path = tmp_path / "chunks/maps.npz"
+        content = path.read_bytes()
+        if damage == "column":
+            with np.load(path) as stored:
+                np.savez(path, **{**stored, "score": np.zeros(3)})
+        else:
+            middle = len(content) // 2
+            flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+            path.write_bytes(
+                {
+                    "cut": content[:middle],
+                    "flipped": flipped,
+                    "emptied": b"",
+                    "text": b"scores",
+                }[damage]
+            )
+        with pytest.warns(UserWarning, match="measured again"):
+            assert folder.read_chunk("maps") is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_every_flipped_bit_that_matters_is_noticed(tmp_path):
+    with RunFolder(tmp_path, SETTINGS).open() as folder:
+        folder.write_chunk("maps", TABLE)
+        path = tmp_path / "chunks/maps.npz"
+        content = path.read_bytes()
+        for place in range(len(content)):
+            damaged = bytearray(content)
+            damaged[place] ^= 16
+            path.write_bytes(damaged)
+            try:
+                table = folder.read_chunk("maps")
+            except UserWarning:
+                continue
+            for name, values in TABLE.items():  # a date or a flag of the archive
+                np.testing.assert_array_equal(table[name], values)
+
+
+def test_another_runs_chunk_is_not_taken(tmp_path):
+    with RunFolder(tmp_path / "a", SETTINGS).open() as folder:
+        folder.write_chunk("maps", TABLE)
+    with RunFolder(tmp_path / "b", SETTINGS | {"seed": 4}).open() as folder:
+        (tmp_path / "a/chunks/maps.npz").rename(tmp_path / "b/chunks/maps.npz")
+        with pytest.warns(UserWarning, match="damaged"):
+            assert folder.read_chunk("maps") is None
+
+
+def test_the_same_run_goes_on_and_another_is_refused(tmp_path):
+    RunFolder(tmp_path, SETTINGS).open().close()
+    with RunFolder(tmp_path, SETTINGS | {"command": "second"}).open() as folder:
+        assert folder.settings["command"] == "first"
+    other = SETTINGS | {"methods": ["rnd", "centre"]}
+    with pytest.raises(ValueError, match=r'methods \["rnd"\], and this is \["rnd", "centre"\]'):
+        RunFolder(tmp_path, other).open()
+    with pytest.raises(ValueError, match='tables "npz", and this is null'):
+        RunFolder(tmp_path, {key: SETTINGS[key] for key in SETTINGS if key != "tables"}).open()
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="not JSON"):
+        RunFolder(tmp_path, SETTINGS).open()
+
+
+def test_a_folder_is_one_runs_at_a_time(tmp_path):
+    with (
+        RunFolder(tmp_path, SETTINGS).open(),
+        pytest.raises(ValueError, match="another process"),
+    ):
+        RunFolder(tmp_path, SETTINGS).open()
+    RunFolder(tmp_path, SETTINGS).open().close()
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"holds thesis\.tex"):
+            RunFolder(tmp_path, SETTINGS).open()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "thesis.tex"]
+
+
+def test_no_space_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "table"
+    write_atomically(path, b"before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="large") as caught:
+            write_atomically(path, bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.errno == errno.EFBIG
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
