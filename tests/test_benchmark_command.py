@@ -1,0 +1,201 @@
+"""`captum-fv benchmark` killed, resumed, shared, out of space: always the same files."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from captum_fv.cli import main
+from captum_fv.results import BenchmarkResults
+
+OPTIONS = [
+    *("benchmark", "--limit", "16", "--batch-size", "2", "--methods", "rogue:Mine,centre"),
+    *("--latency-pairs", "0", "--out", "run"),
+]
+ROOT = Path(__file__).resolve().parents[1]
+
+ROGUE = """
+import os, signal
+from captum_fv.attr import RandomPairBaseline
+
+class Mine(RandomPairBaseline):
+    def attribute(self, *args, **options):
+        done = [name for name in os.listdir("run/chunks") if name.startswith("maps")]
+        if os.environ.get("RANK") == os.environ.get("LOST") == "1" and len(done) > 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().attribute(*args, **options)
+"""
+
+
+def start(folder, before=(), processes=1, **changes):
+    """A run in a process of its own, or in several that share it."""
+    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    module = ["-m", *(launcher if processes > 1 else []), "captum_fv"]
+    (folder / "rogue.py").write_text(ROGUE)
+    return subprocess.Popen(
+        [*before, sys.executable, *module, *OPTIONS],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | changes,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def finish(process):
+    output, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+    return output, errors
+
+
+def files(folder):
+    """Everything that a run wrote, name -> content."""
+    run = folder / "run"
+    found = {str(path.relative_to(run)): path for path in run.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items()}
+
+
+def assert_same_files(one, other):
+    assert one.keys() == other.keys()
+    assert [name for name in one if one[name] != other[name]] == []
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run in one process: its folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, *finish(start(folder))
+
+
+def chunks(folder):
+    return len(list(folder.glob("run/chunks/*.npz")))
+
+
+def test_a_run_prints_its_tables_and_how_to_look_at_it(whole):
+    folder, output, errors = whole
+    assert "| demo | rogue:Mine | 16 |" in output
+    assert output.endswith("wrote run/report.html\n")
+    assert "Traceback" not in errors
+    config = json.loads((folder / "run/config.json").read_text())
+    assert config["command"] == f"captum-fv {' '.join(OPTIONS)}"
+    assert config["data"]["pairs"] == 16
+    assert chunks(folder) == 16
+
+
+def test_a_killed_run_goes_on_to_the_same_files(whole, tmp_path):
+    for done in (3, 11):
+        process = start(tmp_path)
+        while chunks(tmp_path) < done:
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert done <= chunks(tmp_path) < 16
+        with pytest.raises(FileNotFoundError, match="has not ended"):
+            BenchmarkResults.load(tmp_path / "run")
+    finish(start(tmp_path))
+    assert_same_files(files(tmp_path), files(whole[0]))
+
+
+def test_two_processes_share_a_run(whole, tmp_path):
+    _, errors = finish(start(tmp_path, processes=2))
+    assert_same_files(files(tmp_path), files(whole[0]))
+    assert "Traceback" not in errors
+
+
+def test_a_lost_process_leaves_what_was_done(whole, tmp_path):
+    process = start(tmp_path, processes=2, LOST="1")
+    process.communicate(timeout=600)
+    assert process.returncode != 0
+    assert 10 < chunks(tmp_path) < 16
+    finish(start(tmp_path))
+    assert_same_files(files(tmp_path), files(whole[0]))
+
+
+def run(folder, monkeypatch, *extra):
+    monkeypatch.chdir(folder)
+    return main([*OPTIONS, *extra])
+
+
+def test_a_damaged_chunk_is_measured_again(whole, tmp_path):
+    shutil.copytree(whole[0] / "run", tmp_path / "run")
+    for name in ("scores-0-000002", "maps-0-000004"):
+        path = tmp_path / f"run/chunks/{name}.npz"
+        path.write_bytes(path.read_bytes()[:200])
+    (tmp_path / "run/maps.npz").unlink(missing_ok=True)
+    (tmp_path / "run/maps.parquet").unlink(missing_ok=True)
+    output, errors = finish(start(tmp_path))
+    assert errors.count("damaged; its pairs are measured again") >= 2
+    assert output == whole[1]
+    assert_same_files(files(tmp_path), files(whole[0]))
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        (["--seed", "4"], "holds a run with"),
+        (["--subset", "centre=4"], "holds a run with subset"),
+        (["--batch-size", "4"], "holds a run with batch_size 2, and this is 4"),
+        (["--limit", "12"], "holds a run with data"),
+    ],
+)
+def test_other_settings_are_refused(whole, monkeypatch, capsys, extra, says):
+    before = files(whole[0])
+    assert run(whole[0], monkeypatch, *extra) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert_same_files(files(whole[0]), before)
+
+
+def test_no_space_is_an_error_and_the_run_goes_on_later(whole, tmp_path):
+    limit = ["bash", "-c", 'ulimit -f 30; exec "$@"', "bash"]
+    process = start(tmp_path, limit)
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == 2
+    assert "captum-fv: error: [Errno 27] File too large" in errors
+    assert "Traceback" not in errors
+    assert not list(tmp_path.rglob("*.partial"))
+    finish(start(tmp_path))
+    assert_same_files(files(tmp_path), files(whole[0]))
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        (["--model", "demo,demo"], "demo stands twice"),
+        (["--model", "demo,nobody.pt2"], "nobody.pt2"),
+        (["--model", "demo,iresnet18", "--checkpoint", "x.pt"], "--checkpoint is for one"),
+        (["--methods", "xssab,xsab"], "unknown method 'xsab'"),
+        (["--methods", "nowhere:Mine"], "nowhere"),
+        (["--subset", "xssab"], "want METHOD=N"),
+        (["--subset", "xface1=3"], "xface1 is not measured"),
+        (["--latency-pairs", "-1"], "latency_pairs: got -1"),
+    ],
+)
+def test_bad_options_are_one_line(tmp_path, monkeypatch, capsys, extra, says):
+    try:
+        code = run(tmp_path, monkeypatch, *extra)
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+
+
+def test_latency_is_timed_on_some_pairs(tmp_path, monkeypatch):
+    options = "--limit 6 --methods rnd,oracle --latency-pairs 4 --no-faces --no-strata --out run"
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", *options.split()]) == 0
+    results = BenchmarkResults.load(tmp_path / "run").models["demo"].methods
+    assert [found.latency.pairs for found in results.values()] == [4, 4]
+    assert all(np.all(found.latency.seconds > 0) for found in results.values())
+    assert b"data:image/jpeg" not in (tmp_path / "run/report.html").read_bytes()
