@@ -19,12 +19,16 @@ from captum_fv.attr import (
     SensitivityControl,
     SimilarityArgumentGradient,
 )
+from captum_fv.benchmark import run_benchmark
 from captum_fv.data.generated import generated_pairs
 from captum_fv.metrics import decision_patch_replacement, eer_threshold, error_rates
 from captum_fv.models import load_backbone
+from captum_fv.results import BenchmarkResults
+from captum_fv.run_settings import Settings
 from captum_fv.siamese import PartnerView, SiameseCosine
 
 __all__ = [
+    "BenchmarkResults",
     "CentrePrior",
     "OcclusionPairAttribution",
     "PartnerView",
@@ -33,6 +37,7 @@ __all__ = [
     "PixelDifference",
     "RandomPairBaseline",
     "SensitivityControl",
+    "Settings",
     "SiameseCosine",
     "SimilarityArgumentGradient",
     "decision_patch_replacement",
@@ -40,4 +45,5 @@ __all__ = [
     "error_rates",
     "generated_pairs",
     "load_backbone",
+    "run_benchmark",
 ]

@@ -160,6 +160,8 @@ def _dpr_table(table: str, caption: str, lines: Sequence[_Line]) -> TextTable:
     notes = [f"Areas run from 0 to {len(next(iter(runs.values())).scores) - 1}."]
     if baselines:
         notes.append("Under mean stands the mean of the ratios of FMR and FNMR.")
+    if any(cell == "-" for row in rows for cell in row):
+        notes.append("A dash: too few errors for a ratio.")
     if controlled:
         notes.append(CONTROLS_NOTE)
     if len({len(compared[name].genuine) for _, name, compared in lines}) > 1:
