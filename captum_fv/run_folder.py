@@ -22,7 +22,9 @@ from captum_fv.files import write_atomically
 from captum_fv.results import CONFIG
 
 CHUNKS, LOCK = "chunks", ".lock"
-FREE = ("command", "images_sha256")
+KEPT = ("command", "tables")
+"""Entries of the config that stay as they were at the run's begin."""
+FREE = (*KEPT, "images_sha256")
 """Entries of the config that do not tell one run from another."""
 
 
@@ -98,7 +100,7 @@ class RunFolder:
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path}: not JSON ({error}); remove it to begin anew") from error
-        self.settings["command"] = before.get("command", self.settings.get("command"))
+        self.settings |= {name: before[name] for name in KEPT if name in before}
         for name in sorted(before.keys() | self.settings.keys()):
             was, now = before.get(name), self.settings.get(name)
             if name not in FREE and was != now:
@@ -106,6 +108,10 @@ class RunFolder:
                     f"{self.path} holds a run with {name} {_short(was)}, and this is "
                     f"{_short(now)}; choose another folder, or remove that one"
                 )
+        if self.settings["tables"] == "parquet" and not columns.has_parquet():
+            raise ValueError(
+                f"{self.path} was begun with pyarrow; to go on, pip install 'captum_fv[parquet]'"
+            )
 
     def write_config(self, results: Mapping[str, Any]) -> None:
         """Write config.json: the settings, and what only the run itself could tell."""

@@ -83,11 +83,23 @@ def test_the_same_run_goes_on_and_another_is_refused(tmp_path):
     other = SETTINGS | {"methods": ["rnd", "centre"]}
     with pytest.raises(ValueError, match=r'methods \["rnd"\], and this is \["rnd", "centre"\]'):
         RunFolder(tmp_path, other).open()
-    with pytest.raises(ValueError, match='tables "npz", and this is null'):
-        RunFolder(tmp_path, {key: SETTINGS[key] for key in SETTINGS if key != "tables"}).open()
+    with pytest.raises(ValueError, match="seed 3, and this is null"):
+        RunFolder(tmp_path, {key: SETTINGS[key] for key in SETTINGS if key != "seed"}).open()
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match="not JSON"):
         RunFolder(tmp_path, SETTINGS).open()
+
+
+def test_tables_stay_of_one_kind(tmp_path, monkeypatch):
+    parquet = SETTINGS | {"tables": "parquet"}
+    monkeypatch.setattr("captum_fv.columns.has_parquet", lambda: True)
+    RunFolder(tmp_path / "npz", SETTINGS).open().close()
+    with RunFolder(tmp_path / "npz", parquet).open() as folder:
+        assert folder.settings["tables"] == "npz"
+    RunFolder(tmp_path / "parquet", parquet).open().close()
+    monkeypatch.setattr("captum_fv.columns.has_parquet", lambda: False)
+    with pytest.raises(ValueError, match=r"captum_fv\[parquet\]"):
+        RunFolder(tmp_path / "parquet", SETTINGS).open()
 
 
 def test_a_folder_is_one_runs_at_a_time(tmp_path):
