@@ -11,6 +11,7 @@ from captum_fv.models.patched_cosine import (
     load_patched_cosine_head,
     save_patched_cosine_head,
 )
+from captum_fv.models.xcos import XCos
 from captum_fv.models.zoo import load_backbone
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "MobileFaceNet",
     "MobileFaceNetCASIA",
     "PatchedCosineHead",
+    "XCos",
     "XCosBody",
     "attach_head",
     "describe_models",

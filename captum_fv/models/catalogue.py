@@ -11,8 +11,7 @@ from torch import nn
 from captum_fv.models.ir_se import IR_50, IR_101, IRNet, XCosBody
 from captum_fv.models.iresnet import IResNet
 from captum_fv.models.mobilefacenet import MobileFaceNet, MobileFaceNetCASIA
-
-Scale = float | tuple[float, float, float]
+from captum_fv.models.xcos import XCos
 
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "iresnet18": partial(IResNet, (2, 2, 2, 2)),
@@ -22,6 +21,7 @@ ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "ir-101": partial(IRNet, IR_101, scaled=False),
     "ir-se-50": partial(IRNet, IR_50, squeeze=True),
     "ir-se-50-xcos": XCosBody,
+    "xcos": XCos,
     "mobilefacenet": MobileFaceNet,
     "mobilefacenet-casia": MobileFaceNetCASIA,
 }
@@ -36,31 +36,29 @@ class Entry:
         architecture: A key of ARCHITECTURES.
         source: The authors' page, with the checkpoint or the way to it.
         reference: The paper.
-        licence: The licence of the weights.
+        licence: Of the weights, or of the repository that publishes them.
         mean, std: Of the [0, 1] pixels: the model takes (pixel - mean) / std.
         channel_order: "RGB" or "BGR", as it was trained; what `load_backbone` returns takes RGB.
         size: Height and width of the image.
         dim: Length of the embedding.
-        sha256: Of the checkpoint file; None where it is not known.
     """
 
     architecture: str
     source: str
     reference: str
-    licence: str = "see the authors' page"
-    mean: Scale = 0.5
-    std: Scale = 0.5
+    licence: str
+    mean: float = 0.5
+    std: float = 0.5
     channel_order: str = "RGB"
     size: tuple[int, int] = (112, 112)
     dim: int = 512
-    sha256: str | None = None
 
 
 _ARCFACE = partial(
     Entry,
     source="https://github.com/deepinsight/insightface/tree/master/recognition/arcface_torch",
     reference="Deng et al., ArcFace, CVPR 2019",
-    licence="non-commercial research (see the authors' page)",
+    licence="non-commercial research only",
 )
 _ELASTICFACE = partial(
     Entry,
@@ -68,6 +66,18 @@ _ELASTICFACE = partial(
     source="https://github.com/fdbtrs/ElasticFace",
     reference="Boutros et al., ElasticFace, CVPR Workshops 2022",
     licence="CC BY-NC-SA 4.0",
+)
+_INSIGHTFACE_PYTORCH = partial(
+    Entry,
+    source="https://github.com/TreB1eN/InsightFace_Pytorch",
+    licence="MIT",
+    channel_order="BGR",
+)
+_XCOS = partial(
+    Entry,
+    source="https://github.com/ntubiolin/xcos",
+    reference="Lin et al., xCos, ACM TOMM 2021",
+    licence="research only",
 )
 
 CATALOGUE: dict[str, Entry] = {
@@ -82,32 +92,23 @@ CATALOGUE: dict[str, Entry] = {
         "ir-101",
         source="https://github.com/HuangYG123/CurricularFace",
         reference="Huang et al., CurricularFace, CVPR 2020",
+        licence="MIT",
     ),
-    "ir-se-50": Entry(
-        "ir-se-50",
-        source="https://github.com/TreB1eN/InsightFace_Pytorch",
-        reference="Deng et al., ArcFace, CVPR 2019",
-        channel_order="BGR",
-    ),
-    "xcos": Entry(
-        "ir-se-50-xcos",
-        source="https://github.com/ntubiolin/xcos",
-        reference="Lin et al., xCos, ACM TOMM 2021",
-    ),
-    "mobilefacenet": Entry(
-        "mobilefacenet",
-        source="https://github.com/TreB1eN/InsightFace_Pytorch",
-        reference="Chen et al., MobileFaceNets, CCBR 2018",
-        channel_order="BGR",
+    "ir-se-50": _INSIGHTFACE_PYTORCH("ir-se-50", reference="Deng et al., ArcFace, CVPR 2019"),
+    "mobilefacenet": _INSIGHTFACE_PYTORCH(
+        "mobilefacenet", reference="Chen et al., MobileFaceNets, CCBR 2018"
     ),
     "mobilefacenet-casia": Entry(
         "mobilefacenet-casia",
         source="https://github.com/Xiaoccer/MobileFaceNet_Pytorch",
         reference="Chen et al., MobileFaceNets, CCBR 2018",
+        licence="no licence given",
         std=128 / 255,
         size=(112, 96),
         dim=128,
     ),
+    "xcos": _XCOS("xcos"),
+    "xcos-body": _XCOS("ir-se-50-xcos"),
 }
 """Models whose authors publish a checkpoint, by the name that `load_backbone` takes.
 
@@ -116,24 +117,22 @@ The model that comes with this package, "demo", needs no entry.
 
 
 def describe_models() -> str:
-    """A table of the models that `load_backbone` knows by name."""
-    header = (
-        "name",
-        "architecture",
-        "input",
-        "trained on",
-        "dim",
-        "licence of the weights",
-        "source",
-    )
-    rows = [("demo", "DemoBackbone", "112x112", "RGB", "128", "as this package", "in this package")]
+    """The models that `load_backbone` knows by name: what they take and give, licence, source."""
+    lines = [
+        "demo",
+        "    DemoBackbone: 112x112 RGB, mean 0.5, std 0.5 -> 128 numbers",
+        "    comes with this package, under its licence",
+    ]
     for name, entry in CATALOGUE.items():
-        size = f"{entry.size[0]}x{entry.size[1]}"
-        known = (entry.channel_order, str(entry.dim), entry.licence, entry.source)
-        rows.append((name, entry.architecture, size, *known))
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [header, *rows]
-    )
-    return "\n".join(lines)
+        height, width = entry.size
+        lines += [
+            name,
+            f"    {entry.architecture}: {height}x{width} {entry.channel_order}, "
+            f"mean {entry.mean:.4g}, std {entry.std:.4g} -> {entry.dim} numbers",
+            f"    {entry.licence}: {entry.source}",
+        ]
+    notes = """
+A photo enters as (photo - mean) / std, with pixels in [0, 1]; load_backbone turns BGR models round,
+so that all of them take RGB. Get a checkpoint from its authors, under their licence, then write
+--model NAME --checkpoint FILE."""
+    return "\n".join([*lines, notes])

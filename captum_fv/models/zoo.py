@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from captum_fv.models.catalogue import ARCHITECTURES, CATALOGUE, Entry, Scale
+from captum_fv.models.catalogue import ARCHITECTURES, CATALOGUE, Entry
 from captum_fv.models.loading import (
     StateDict,
     compare,
@@ -18,6 +18,8 @@ from captum_fv.models.loading import (
     read_program,
     read_weights,
 )
+
+Scale = float | tuple[float, float, float]
 
 
 def load_backbone(
@@ -137,8 +139,9 @@ def _load(
     fit(model, weights, path, architecture)
     if (channel_order or entry.channel_order) == "BGR":
         # Reversed weights on RGB are the same convolution as the authors' weights on BGR.
-        first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
-        first.weight.data = first.weight.data.flip(1)
+        for layer in model.modules():
+            if isinstance(layer, nn.Conv2d) and layer.in_channels == 3:
+                layer.weight.data = layer.weight.data.flip(1)
     return model, entry
 
 
