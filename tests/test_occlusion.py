@@ -135,6 +135,24 @@ def test_a_plain_function_gets_variant_two_with_its_images_in_order() -> None:
     assert_close(found, naive_maps(lopsided, img_a[0], img_b[0], 2))
 
 
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_a_model_that_embeds_pairs_alone_gets_every_variant(count: int) -> None:
+    siamese = tiny_siamese().double()
+
+    class Pairs:
+        black = 0.0
+
+        def embed(self, img_a: Tensor, img_b: Tensor) -> tuple[Tensor, Tensor]:
+            return siamese.embed(img_a, img_b)
+
+    images = photos()
+    wanted = OcclusionPairAttribution(siamese, 1, (3, 4), (2, 3)).attribute_variants(*images)
+    method = OcclusionPairAttribution(Pairs(), 1, (3, 4), (2, 3))
+    found = method.attribute_variants(*images, perturbations_per_eval=count)
+    for variant, maps in wanted.items():
+        torch.testing.assert_close(found[variant], maps)
+
+
 def test_noise_stays_in_the_images_range_and_covers_all_images_alike() -> None:
     seen: list[Tensor] = []
 

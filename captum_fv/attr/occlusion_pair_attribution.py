@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -12,15 +11,9 @@ from captum.log import log_usage
 from torch import Tensor
 from tqdm import tqdm
 
-from captum_fv.attr.occlusion_masks import (
-    Fill,
-    PatchPlan,
-    Shape,
-    draw_noise,
-    fill_pixels,
-    resolve_fill,
-)
-from captum_fv.attr.pair import Pair, as_pair, refuse_extras, score_pairs
+from captum_fv.attr.occlusion_masks import Fill, PatchPlan, Shape, draw_noise, resolve_fill
+from captum_fv.attr.occlusion_sweep import Sweep, gives_embeddings
+from captum_fv.attr.pair import Pair, as_pair, refuse_extras
 from captum_fv.attr.smoothing import gaussian_blur
 from captum_fv.siamese import cosine
 
@@ -164,11 +157,13 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         maps = {v: (torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])) for v in variants}
         noise = draw_noise(self.generator, pairs[0]) if self.fill == "noise" else None
         bar = tqdm(total=forwards, desc=self.get_name(), unit="image", disable=not show_progress)
+        # Not inference_mode: what a model keeps of such a call it could never differentiate.
         with torch.no_grad(), bar:
             for i, faces in enumerate(zip(*pairs, strict=True)):
-                look = partial(self._look, faces=faces, bar=bar)
-                found = self._explain_pair(look, faces, wanted, noise, perturbations_per_eval)
-                for (variant, side), values in zip(wanted, found, strict=True):
+                sweep = Sweep(
+                    self.forward_func, faces, self.fill, noise, perturbations_per_eval, bar.update
+                )
+                for (variant, side), values in zip(wanted, self._maps(sweep, wanted), strict=True):
                     maps[variant][side][i] = values
         return maps
 
@@ -201,7 +196,7 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
 
     @property
     def _embeds(self) -> bool:
-        return callable(getattr(self.forward_func, "embed_images", None))
+        return gives_embeddings(self.forward_func)
 
     def _check_variants(self, variants: Sequence[Any]) -> None:
         if not variants:
@@ -216,38 +211,13 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
                     "OcclusionPairAttribution(SiameseCosine(backbone)), or take variant=2"
                 )
 
-    def _look(self, images: Tensor, side: int, faces: Pair, bar: Any) -> Tensor:
-        """Embeddings (n, d) of images that stand in for one face, or else their scores (n,)."""
-        if self._embeds:
-            seen: Tensor = self.forward_func.embed_images(images)
-        else:
-            partner = faces[1 - side].expand_as(images)
-            pair = (images, partner) if side == 0 else (partner, images)
-            scores = score_pairs(self.forward_func, pair)
-            # Half precision would lose what a small patch changes.
-            seen = scores.float() if scores.itemsize < 4 else scores
-        bar.update(len(images))
-        return seen
-
-    def _explain_pair(
-        self,
-        look: Callable[[Tensor, int], Tensor],
-        faces: Pair,
-        wanted: Sequence[tuple[Variant, int]],
-        noise: Tensor | None,
-        count: int,
-    ) -> Tensor:
+    def _maps(self, sweep: Sweep, wanted: Sequence[tuple[Variant, int]]) -> Tensor:
         """One map (H, W) for each wanted variant and side."""
         sides = _covered_sides([variant for variant, _ in wanted], {side for _, side in wanted})
-        clean = look(torch.stack(faces) if self._embeds else faces[0][None], 0)
+        clean = sweep.clean()
         maps = []
-        for grid in self.patches.grids(faces[0]):
-            seen: dict[int, Tensor] = {}
-            for side in sides:
-                face, partner = faces[side], faces[1 - side]
-                fill = fill_pixels(self.fill, face, partner, grid.size, noise)
-                batches = (torch.where(m[:, None], fill, face) for m in grid.masks(count))
-                seen[side] = torch.cat([look(images, side) for images in batches])
+        for grid in self.patches.grids(sweep.faces[0]):
+            seen = {side: sweep.covered(side, grid) for side in sides}
             falls = torch.stack([self._falls(v, side, clean, seen) for v, side in wanted])
             if not torch.isfinite(falls).all():
                 raise ValueError("the model gave embeddings that are NaN or infinite")
