@@ -24,7 +24,8 @@ class SiameseCosine(nn.Module):
 
     Args:
         backbone: Images (N, C, H, W) -> embeddings (N, d), in evaluation mode: any nn.Module, a
-            TorchScript module, or a `torch.export` program.
+            TorchScript module, or a `torch.export` program. If it carries a `.size`, (H, W), as the
+            zoo's do, other images are refused.
         mean, std: With both given, images are in [0, 1] and enter the backbone as (image - mean) /
             std; each a number or one number per channel. None: the backbone's own `.mean` and
             `.std` if it carries them (the zoo's do), else images are taken as the backbone takes
@@ -151,6 +152,13 @@ class SiameseCosine(nn.Module):
             raise ValueError(
                 f"got {images.dtype} images of shape {tuple(images.shape)}; want floating point "
                 "(N, C, H, W)"
+            )
+        size = getattr(self.backbone, "size", None)
+        if isinstance(size, tuple) and images.shape[2:] != size:
+            raise ValueError(
+                f"images are {images.shape[2]}x{images.shape[3]}, and "
+                f"{type(self.backbone).__name__} takes {size[0]}x{size[1]}; align the faces to "
+                f"that size, as align_face(photo, landmarks, size={size}) does"
             )
         if is_training(self.backbone):
             raise ValueError(

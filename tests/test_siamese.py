@@ -8,6 +8,7 @@ import torch
 from captum.attr import DeepLift, IntegratedGradients, LayerActivation, LayerGradCam
 from torch import nn
 
+from captum_fv.models import MobileFaceNetCASIA
 from captum_fv.siamese import PartnerView, SiameseCosine
 from tests.nets import SmallNet, random_pair, small_siamese
 
@@ -185,3 +186,17 @@ def test_a_zero_embedding_gives_no_nan(pair):
     siamese = SiameseCosine(nn.Sequential(nn.Flatten(), nn.Linear(1080, 4, bias=False)).eval())
     scores = siamese(torch.zeros_like(pair[0]), pair[1])
     assert torch.equal(scores, torch.zeros(4))
+
+
+def test_images_of_another_size_than_the_backbone_takes_are_refused():
+    # Wider faces would give this one longer embeddings without a word.
+    backbone = MobileFaceNetCASIA().eval()
+    backbone.size = (112, 96)
+    wide = torch.rand(2, 3, 112, 112)
+    assert backbone(wide).shape == (2, 256)
+    siamese = SiameseCosine(backbone)
+    with pytest.raises(
+        ValueError, match=r"images are 112x112, and MobileFaceNetCASIA takes 112x96"
+    ):
+        siamese(wide, wide)
+    assert siamese(wide[..., 8:104], wide[..., 8:104]).shape == (2,)
