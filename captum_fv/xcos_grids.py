@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +23,8 @@ from captum_fv.models.patched_cosine import fingerprint
 from captum_fv.siamese import SiameseCosine
 
 GRIDS, EMBEDDINGS, STATE = "grids.npy", "embeddings.npy", "grids.json"
-SAVE_EVERY = 50
-"""Batches between two notes of how far it came."""
+SAVE_EVERY_S = 10.0
+"""Seconds between two notes of how far it came: what an interruption costs at most."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def cache_grids(
     with tqdm(
         total=len(faces), initial=done, unit="photo", desc="grids", disable=not show_progress
     ) as bar:
-        for number, images in enumerate(loader, 1):
+        saved = time.monotonic()
+        for images in loader:
             images = images.to(device)
             grid, embedding = siamese.grids(images).half(), siamese.embed_images(images)
             if not torch.isfinite(grid).all():
@@ -103,10 +105,11 @@ def cache_grids(
             end = done + len(images)
             grids[done:end], embeddings[done:end] = grid.cpu(), embedding.cpu()
             done = end
-            if number % SAVE_EVERY == 0 or done == len(faces):
+            if time.monotonic() - saved >= SAVE_EVERY_S or done == len(faces):
                 grids.flush()
                 embeddings.flush()
                 write_atomically(folder / STATE, json.dumps(made_of | {"done": done}).encode())
+                saved = time.monotonic()
             bar.update(len(images))
     return GridCache(*_open(folder, "r"), faces.labels)
 

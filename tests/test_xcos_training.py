@@ -60,7 +60,7 @@ def test_grids_go_on_where_they_stopped(tmp_path, cache, monkeypatch):
 
     folder = tmp_path / "stopped"
     broken = IdentitySet(whole.name, whole.people, load)
-    monkeypatch.setattr(xcos_grids, "SAVE_EVERY", 1)
+    monkeypatch.setattr(xcos_grids, "SAVE_EVERY_S", 0.0)
     with pytest.raises(KeyboardInterrupt):
         cache_grids(small_siamese(), broken, folder, batch_size=4)
     loaded.clear()

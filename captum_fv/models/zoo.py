@@ -96,7 +96,8 @@ def _resolve(given: str, checkpoint: str | Path | None) -> tuple[str | None, Pat
         if checkpoint is None:
             raise ValueError(
                 f"{given}: its checkpoint is the authors', get it from {CATALOGUE[given].source}, "
-                f'then write load_backbone("{given}", checkpoint="the/file")'
+                f'then write load_backbone("{given}", checkpoint="the/file"), or in a command '
+                "--checkpoint the/file"
             )
         name, path = given, Path(checkpoint)
     else:
@@ -131,8 +132,8 @@ def _load(
     if name is None and channel_order is None and entry.channel_order == "BGR":
         raise ValueError(
             f"{path}: {architecture} is trained on BGR by some and on RGB by others; say whose it "
-            f'is, load_backbone("{fitting[0]}", checkpoint=...) for {entry.source}, or write '
-            'channel_order="RGB" or "BGR"'
+            f'is: load_backbone("{fitting[0]}", checkpoint=...), or --model {fitting[0]} '
+            f'--checkpoint ..., for {entry.source}; else channel_order="RGB" or "BGR"'
         )
     with torch.device("meta"):
         model = ARCHITECTURES[architecture]()
