@@ -12,6 +12,7 @@ from torch import Tensor
 
 from captum_fv.attr.methods import Method
 from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
+from captum_fv.attr.pair import Pair
 from captum_fv.data.pair_batch import PairBatch
 
 Maps = dict[str, Tensor]
@@ -45,6 +46,29 @@ def maps_of_a(
         yield name, found.pop(name)
 
 
+def maps_of_pair(
+    methods: Mapping[str, Method], pair: Pair, show_progress: bool = False
+) -> dict[str, Pair]:
+    """Maps of both images by each method, in the order of the methods.
+
+    xFace variants that differ in nothing else share one sweep.
+
+    Args:
+        methods: Name -> method.
+        pair: Images A and B, each (N, C, H, W).
+        show_progress: For methods that have a bar.
+
+    Raises:
+        TypeError: A method that does not give two maps.
+    """
+    found: dict[str, Pair] = {}
+    for name in methods:
+        if name not in found:
+            together = _sharing_sweep(name, methods)
+            found |= _attribute(together, pair, {"show_progress": show_progress})
+    return {name: found[name] for name in methods}
+
+
 def _sharing_sweep(name: str, methods: Mapping[str, Method]) -> dict[str, Method]:
     """The method and all others that one xFace sweep serves with it."""
     method = methods[name]
@@ -58,22 +82,29 @@ def _sharing_sweep(name: str, methods: Mapping[str, Method]) -> dict[str, Method
 
 
 def _explain(together: Mapping[str, Method], show_progress: bool, batch: PairBatch) -> Maps:
-    name, method = next(iter(together.items()))
     offered = {"patch_mask": batch.mask, "explain": "a", "show_progress": show_progress}
+    found = _attribute(together, (batch.patched_a, batch.img_b), offered)
+    return {name: maps[0] for name, maps in found.items()}
+
+
+def _attribute(
+    together: Mapping[str, Method], pair: Pair, offered: Mapping[str, object]
+) -> dict[str, Pair]:
+    """Both maps by each of these methods, which one sweep serves if they are several."""
+    name, method = next(iter(together.items()))
     known = inspect.signature(method.attribute).parameters
     extras = {key: value for key, value in offered.items() if key in known}
-    images = (batch.patched_a, batch.img_b)
     if len(together) > 1:
         variants = sorted({other.variant for other in together.values()})
-        maps = method.attribute_variants(*images, variants=variants, **extras)
-        return {name: maps[other.variant][0] for name, other in together.items()}
-    pair = method.attribute(*images, **extras)
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        maps = method.attribute_variants(*pair, variants=variants, **extras)
+        return {name: maps[other.variant] for name, other in together.items()}
+    found = method.attribute(*pair, **extras)
+    if not isinstance(found, tuple | list) or len(found) != 2:
         raise TypeError(
-            f"{name}: its attribute gave a {type(pair).__name__}; want a map of A and a map of B, "
+            f"{name}: its attribute gave a {type(found).__name__}; want a map of A and a map of B, "
             "(map_a, map_b)"
         )
-    return {name: pair[0]}
+    return {name: (found[0], found[1])}
 
 
 def _seeded(
