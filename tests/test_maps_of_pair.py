@@ -33,6 +33,20 @@ def test_variants_share_a_sweep_and_all_come_in_the_order_asked_for(monkeypatch)
             torch.testing.assert_close(one, other)
 
 
+def test_a_method_derived_from_xface_keeps_what_it_adds():
+    siamese, pair = small_siamese(), random_pair()
+
+    class Turned(OcclusionPairAttribution):
+        def attribute(self, *args, **kwargs):
+            return tuple(-side for side in super().attribute(*args, **kwargs))
+
+    plain = OcclusionPairAttribution(siamese, 3, (3, 6), 4)
+    turned = {f"turned {v}": Turned(siamese, v, (3, 6), 4) for v in (2, 3)}
+    found = maps_of_pair({"plain": plain} | turned, pair)
+    torch.testing.assert_close(found["turned 3"][0], -found["plain"][0])
+    torch.testing.assert_close(found["turned 2"][0], turned["turned 2"].attribute(*pair)[0])
+
+
 def test_the_bar_is_passed_on(capsys):
     siamese, pair = small_siamese(), random_pair()
     methods = {"a": PixelDifference(siamese), "b": OcclusionPairAttribution(siamese, 2, (3,), 9)}

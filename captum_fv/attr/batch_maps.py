@@ -71,14 +71,14 @@ def maps_of_pair(
 
 def _sharing_sweep(name: str, methods: Mapping[str, Method]) -> dict[str, Method]:
     """The method and all others that one xFace sweep serves with it."""
-    method = methods[name]
-    if not isinstance(method, OcclusionPairAttribution):
-        return {name: method}
-    return {
-        other: candidate
-        for other, candidate in methods.items()
-        if isinstance(candidate, OcclusionPairAttribution) and method.shares_sweep(candidate)
-    }
+    method, together = methods[name], {name: methods[name]}
+    if isinstance(method, OcclusionPairAttribution):
+        together |= {
+            other: candidate
+            for other, candidate in methods.items()
+            if isinstance(candidate, OcclusionPairAttribution) and method.shares_sweep(candidate)
+        }
+    return together
 
 
 def _explain(together: Mapping[str, Method], show_progress: bool, batch: PairBatch) -> Maps:

@@ -190,9 +190,12 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         return len(img_a) * (len(sides) * patches + (2 if self._embeds else 1))
 
     def shares_sweep(self, other: OcclusionPairAttribution) -> bool:
-        """Whether both differ in the variant alone, so that one sweep serves both."""
+        """Whether both differ in the variant alone, so that one sweep serves both.
+
+        A subclass may do more than sweep, and shares none.
+        """
         mine, theirs = ({**vars(method), "variant": None} for method in (self, other))
-        return mine == theirs
+        return type(self) is type(other) is OcclusionPairAttribution and mine == theirs
 
     @property
     def _embeds(self) -> bool:
