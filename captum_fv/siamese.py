@@ -167,7 +167,7 @@ class SiameseCosine(nn.Module):
             )
         if self.mean is None or self.std is None:
             return images
-        return (images - self.mean.to(images)) / self.std.to(images)
+        return (images - self.mean.to(images)).div_(self.std.to(images))
 
     def _select(self, out: Any) -> Tensor:
         if callable(self.output):

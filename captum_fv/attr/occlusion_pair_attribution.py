@@ -107,7 +107,7 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         target: None = None,
         additional_forward_args: Any = None,
         explain: Explain = "both",
-        perturbations_per_eval: int = 32,
+        perturbations_per_eval: int = 16,
         show_progress: bool = False,
     ) -> Pair:
         """Explain a batch of pairs by the constructor's variant.
@@ -118,7 +118,8 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
             target, additional_forward_args: Captum's; leave them None.
             explain: "a" or "b" for the map of one image; the other map is zero. In variant 2 this
                 halves the work; the others cover both images all the same.
-            perturbations_per_eval: How many covered images go through the model at once.
+            perturbations_per_eval: How many covered images go through the model at once: few keep
+                them in a processor's cache, more fill a GPU.
             show_progress: Show a bar that counts down `num_forwards`, with the time left.
 
         Returns:
@@ -143,7 +144,7 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         *,
         variants: Sequence[Variant] = (1, 2, 3),
         explain: Explain = "both",
-        perturbations_per_eval: int = 32,
+        perturbations_per_eval: int = 16,
         show_progress: bool = False,
     ) -> dict[Variant, Pair]:
         """Several variants' maps from one sweep over the patches; the rest is as in `attribute`."""
