@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 import torch
-from occlusion_variants import OCCLUSION_VARIANTS
+from occlusion_variants import OCCLUSION_READINGS, occlusion_readings
 from torch import Tensor
 from tqdm import tqdm
 
@@ -16,7 +16,9 @@ from captum_fv.data import PairSet
 from captum_fv.data.patch_lfw import PatchedPairs
 from captum_fv.metrics import DPRResult, decision_patch_replacement
 
-BUILD = METHODS | OCCLUSION_VARIANTS
+NAMES = (*METHODS, *(name for name in OCCLUSION_READINGS if name not in METHODS))
+"""The methods that can be studied."""
+
 AVERAGE = "average"
 """Not a method: the mean sensitivity of all pairs, the same map for each, with its decision."""
 
@@ -64,14 +66,20 @@ class MapStudy:
             return sign * self.prior
         if (name, patched) not in self._maps:
             images = self.patched_a if patched else self.original_a
-            self._maps[name, patched] = self.explain(name, images, self.img_b, self.mask)
+            found = self.explain(name, images, self.img_b, self.mask)
+            self._maps |= {(other, patched): maps for other, maps in found.items()}
         return self._maps[name, patched]
 
     def explain(
         self, name: str, img_a: Tensor, img_b: Tensor, mask: Tensor | None = None
-    ) -> Tensor:
-        """Maps of A of any pairs, (N, 1, H, W); only the oracle reads the mask of the patches."""
-        method = BUILD[name](self.siamese, self.threshold)
+    ) -> dict[str, Tensor]:
+        """Maps of A of any pairs, (N, 1, H, W), by a method and those that come at no more cost.
+
+        Only the oracle reads the mask of the patches.
+        """
+        if name in OCCLUSION_READINGS:
+            return occlusion_readings(self.siamese, self.threshold, img_a, img_b)
+        method = METHODS[name](self.siamese, self.threshold)
         found = []
         for start in tqdm(range(0, len(img_a), 32), desc=f"maps of {name}"):
             rows = slice(start, start + 32)
@@ -82,7 +90,7 @@ class MapStudy:
                 extras["explain"] = "a"
             map_a, _ = method.attribute(img_a[rows], img_b[rows], **extras)
             found.append(map_a.mean(1, keepdim=True))
-        return torch.cat(found)
+        return {name: torch.cat(found)}
 
     @cached_property
     def prior(self) -> Tensor:

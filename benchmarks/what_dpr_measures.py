@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from map_study import BUILD, MapStudy
+from map_study import NAMES, MapStudy
 from map_tables import PARTS
 from matplotlib.figure import Figure
 from two_faced import generated_with_three_photos
@@ -96,13 +96,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="demo", help='"demo" or a .pt2 or TorchScript file')
     parser.add_argument("--mean", type=float, default=0.5)
     parser.add_argument("--std", type=float, default=0.5)
-    parser.add_argument("--methods", default="xssab,rnd,controls", help=", ".join(BUILD))
+    parser.add_argument("--methods", default="xssab,rnd,controls", help=", ".join(NAMES))
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--limit", type=int, default=300, help="use this many pairs")
     parser.add_argument("--out", type=Path, default=Path("captum-fv-out/what-dpr-measures"))
     arguments = parser.parse_args()
     named = arguments.methods.split(",")
-    extra = [name for name in named if name in BUILD and name not in METHODS]
+    extra = [name for name in named if name in NAMES and name not in METHODS]
     arguments.methods = expand_names([name for name in named if name not in extra]) + extra
     if missing := {"rnd", "centre", "sensitivity"} - set(arguments.methods):
         parser.error(f"--methods: want {', '.join(sorted(missing))}, too, to compare with")
