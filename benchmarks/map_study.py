@@ -32,6 +32,7 @@ class MapStudy:
         threshold: The decision threshold of the clean pairs.
         names: The methods.
         faces: Pairs of people with three photos, for patches of two kinds.
+        steps: Of every curve.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class MapStudy:
         threshold: float,
         names: list[str],
         faces: PairSet,
+        steps: int,
     ) -> None:
-        self.siamese, self.threshold, self.names, self.faces = siamese, threshold, names, faces
+        self.siamese, self.threshold, self.names = siamese, threshold, names
+        self.faces, self.steps = faces, steps
         self.genuine = patched.genuine
         everything = range(len(patched))
         self.patched_a, self.original_a, self.img_b = patched.tensors(everything)
@@ -107,6 +110,8 @@ class MapStudy:
             maps,
             self.threshold,
             self.genuine,
+            self.steps,
             strata=strata,
+            batch_size=32,
             show_progress=True,
         )

@@ -98,7 +98,8 @@ def deletion_table(study: MapStudy) -> TextTable:
             study.threshold,
             study.genuine,
             population,
-            steps=10,
+            steps=study.steps,
+            batch_size=32,
             show_progress=True,
         )
         for name in [*study.names, AVERAGE]

@@ -36,7 +36,7 @@ def main() -> None:
     patched, faces = load_pairs(arguments)
     clean = score_clean_pairs(siamese, patched.clean, show_progress=True)
     print(f"{len(patched)} pairs, EER {clean.eer:.4f} at threshold {clean.threshold:.4f}")
-    study = MapStudy(siamese, patched, clean.threshold, arguments.methods, faces)
+    study = MapStudy(siamese, patched, clean.threshold, arguments.methods, faces, arguments.steps)
     for part in arguments.parts:
         table = PARTS[part](study)
         print(f"\n{table.caption}\n\n{table.markdown()}", flush=True)
@@ -99,6 +99,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--methods", default="xssab,rnd,controls", help=", ".join(NAMES))
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--limit", type=int, default=300, help="use this many pairs")
+    parser.add_argument("--steps", type=int, default=20, help="of every curve; the paper takes 20")
     parser.add_argument("--out", type=Path, default=Path("captum-fv-out/what-dpr-measures"))
     arguments = parser.parse_args()
     named = arguments.methods.split(",")

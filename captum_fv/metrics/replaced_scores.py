@@ -55,19 +55,28 @@ def replaced_scores(
     Raises:
         ValueError: A score that is not finite.
     """
-    differs = (start != end).any(1)
-    changed = torch.stack([(differs & (step_of == t)).any((1, 2)) for t in range(steps + 1)])
+    turns = torch.where((start != end).any(1), step_of, 0).to(torch.int16)  # 0: looks the same
+    changed = torch.zeros(steps + 1, len(start), dtype=torch.bool, device=start.device)
+    changed.T.scatter_(1, turns.flatten(1).long(), True)
+    changed[0] = False
     scores = first.repeat(steps + 1, 1)
     known = torch.zeros_like(changed)
     if last is not None:
         # From the step at which the last position that differs has turned, the image is the end.
-        final = torch.where(differs, step_of, 0).amax((1, 2))
+        final = turns.amax((1, 2))
         known = changed & (torch.arange(steps + 1, device=final.device)[:, None] == final)
         scores = torch.where(known, last, scores)
+    images, reached = start.clone(), 0
     for jobs in torch.split((changed & ~known).nonzero(), batch_size):
         step, row = jobs.unbind(1)
-        turned = (step_of[row] <= step[:, None, None])[:, None]
-        scores[step, row] = score(torch.where(turned, end[row], start[row]), row)
+        parts = []
+        for t in step.unique().tolist():
+            if t > reached:  # else an earlier batch has turned them
+                torch.where((turns == t)[:, None], end, images, out=images)
+                reached = t
+            parts.append(images[row[step == t]])
+        if parts:
+            scores[step, row] = score(torch.cat(parts) if len(parts) > 1 else parts[0], row)
     if not torch.isfinite(scores).all():
         raise ValueError("forward_func gave scores that are NaN or infinite")
     for t in range(1, steps + 1):
