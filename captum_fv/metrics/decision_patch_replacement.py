@@ -31,7 +31,7 @@ def decision_patch_replacement(
     *,
     cells: tuple[int, int] | None = None,
     strata: Tensor | None = None,
-    batch_size: int = 64,
+    batch_size: int = 32,
     show_progress: bool = False,
 ) -> DPRResult:
     """DPR: how fast do the errors go if the map chooses what to repair?
@@ -93,7 +93,7 @@ class DecisionPatchReplacement:
         *,
         cells: tuple[int, int] | None = None,
         strata: Tensor | None = None,
-        batch_size: int = 64,
+        batch_size: int = 32,
     ) -> None:
         for name, value in (("steps", steps), ("batch_size", batch_size)):
             if value < 1:

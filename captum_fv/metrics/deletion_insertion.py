@@ -120,7 +120,7 @@ def deletion_insertion(
     steps: int = 20,
     *,
     fill: Fill | float = "blur",
-    batch_size: int = 64,
+    batch_size: int = 32,
     show_progress: bool = False,
 ) -> DeletionInsertionResult:
     """How does the score change if the places that the map names are removed, or alone are there?

@@ -66,19 +66,27 @@ def replaced_scores(
         final = turns.amax((1, 2))
         known = changed & (torch.arange(steps + 1, device=final.device)[:, None] == final)
         scores = torch.where(known, last, scores)
-    images, reached = start.clone(), 0
+    turning = _places_by_step(turns.flatten(), steps)
+    images, reached, size = start.flatten(2).clone(), 0, start[0, 0].numel()
     for jobs in torch.split((changed & ~known).nonzero(), batch_size):
         step, row = jobs.unbind(1)
         parts = []
-        for t in step.unique().tolist():
+        for t in sorted(set(step.tolist())):
             if t > reached:  # else an earlier batch has turned them
-                torch.where((turns == t)[:, None], end, images, out=images)
+                image, place = turning[t] // size, turning[t] % size
+                images[image, :, place] = end.flatten(2)[image, :, place]
                 reached = t
             parts.append(images[row[step == t]])
         if parts:
-            scores[step, row] = score(torch.cat(parts) if len(parts) > 1 else parts[0], row)
+            batch = torch.cat(parts) if len(parts) > 1 else parts[0]
+            scores[step, row] = score(batch.reshape(-1, *start.shape[1:]), row)
     if not torch.isfinite(scores).all():
         raise ValueError("forward_func gave scores that are NaN or infinite")
     for t in range(1, steps + 1):
         scores[t] = torch.where(changed[t], scores[t], scores[t - 1])
     return scores.cpu()
+
+
+def _places_by_step(turns: Tensor, steps: int) -> tuple[Tensor, ...]:
+    """For each step from 0 on, the indices into `turns` where it stands."""
+    return torch.split(turns.argsort(stable=True), turns.bincount(minlength=steps + 1).tolist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,18 +58,30 @@ def _steps(values: Tensor, steps: int, strata: Tensor | None = None) -> Tensor:
     """Steps (N, P) of values (N, P) that go in ascending order; strata are (P,)."""
     count = values.shape[1]
     if strata is None:
-        order = values.argsort(dim=1, stable=True)
+        order = _ascending(values)
         sizes = [count]
     else:
         # Equal values go in one fixed random order. In row-major order a map that is constant in a
         # ring would work down the face, which is no worse and no better than chance only by luck.
         scattered = torch.randperm(count, generator=torch.Generator().manual_seed(0))
         scattered = scattered.to(values.device)
-        order = scattered[values[:, scattered].argsort(dim=1, stable=True)]
+        order = scattered[_ascending(values[:, scattered])]
         order = order.gather(1, strata[order].argsort(dim=1, stable=True))
         sizes = torch.unique(strata, return_counts=True)[1].tolist()
     step_of_rank = torch.cat([_step_of_rank(size, steps) for size in sizes]).to(values.device)
     return torch.empty_like(order).scatter_(1, order, step_of_rank.expand_as(order))
+
+
+def _ascending(values: Tensor) -> Tensor:
+    """Positions (N, P) from the lowest value to the highest, equal ones in row-major order."""
+    if values.device.type != "cpu":
+        return values.argsort(dim=1, stable=True)
+    # NumPy sorts several times as fast, but equal values in any order; a second sort mends that.
+    ranks = values.numpy().argsort(axis=1)
+    ranked = np.take_along_axis(values.numpy(), ranks, axis=1)
+    ranks[:, 1:] += (ranked[:, 1:] != ranked[:, :-1]).cumsum(axis=1) * ranks.shape[1]
+    ranks.sort(axis=1)
+    return torch.from_numpy(ranks % ranks.shape[1])
 
 
 def _step_of_rank(size: int, steps: int) -> Tensor:

@@ -1,0 +1,152 @@
+"""What does decision-based patch replacement cost beside the forwards that it cannot do without?
+
+    python benchmarks/speed_dpr.py --model demo
+    python benchmarks/speed_dpr.py --model face.pt2 --parts ratio,share
+
+Bars, on the CPU: DPR of one method takes at most 1.15 times the bare forwards of the images that it
+has to score; a whole comparison of methods spends at least 85 % of its time inside the backbone;
+2,400 pairs need as much memory as 200. All on generated faces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from timing import compare, seconds
+
+from captum_fv import SiameseCosine, decision_patch_replacement, load_backbone
+from captum_fv.attr.methods import build_methods
+from captum_fv.compare import compare_methods
+from captum_fv.data import generated_pairs, patch_pairs
+
+METHODS = ("xssab", "rnd", "oracle", "difference", "sensitivity", "centre")
+BATCHES = (16, 32, 64)
+THRESHOLD = 0.3
+
+
+def main() -> None:
+    """Measure the parts asked for and print each beside its bar."""
+    arguments = parse_arguments()
+    siamese = SiameseCosine(load_backbone(arguments.model), mean=0.5, std=0.5)
+    if arguments.memory_of:
+        print(peak_megabytes(siamese, arguments.memory_of))
+        return
+    if "ratio" in arguments.parts:
+        print_ratio(siamese, arguments.pairs, arguments.rounds)
+    if "share" in arguments.parts:
+        print_share(siamese, arguments.pairs)
+    if "memory" in arguments.parts:
+        few, many = (memory_of_a_new_process(arguments.model, count) for count in (200, 2400))
+        print(f"peak memory: {few:.0f} MB with 200 pairs, {many:.0f} MB with 2,400")
+        print(f"ratio: {many / few:.3f} (bar: 1.10)")
+
+
+@torch.no_grad()
+def print_ratio(siamese: SiameseCosine, pairs: int, rounds: int) -> None:
+    """One method's DPR beside bare forwards of as many images in the backbone's best batches."""
+    patched_a, original_a, img_b = patch_pairs(generated_pairs(pairs)).tensors(range(pairs))
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.rand(pairs, 1, *img_b.shape[2:], generator=generator)
+    genuine = torch.arange(pairs) % 2 == 0
+    backbone, images = siamese.backbone, (img_b - 0.5) / 0.5
+    images = images.repeat(-(-max(BATCHES) // pairs), 1, 1, 1)
+
+    def replace() -> None:
+        decision_patch_replacement(
+            siamese, (patched_a, img_b), original_a, maps, THRESHOLD, genuine
+        )
+
+    def bare(batch: int, count: int) -> None:
+        for start in range(0, count, batch):
+            backbone(images[: min(batch, count - start)])
+
+    counted: list[int] = []
+    with patch.object(backbone, "forward", calling(backbone.forward, counted.append)):
+        replace()
+    needed = sum(counted)
+    trials = {
+        batch: min(seconds(lambda b=batch: bare(b, 192)) for _ in range(3)) for batch in BATCHES
+    }
+    best = min(BATCHES, key=trials.__getitem__)
+    floor, ours, ratio = compare(lambda: bare(best, needed), replace, rounds)
+    print(f"{needed} bare forwards for {pairs} pairs, {best} at a time: {floor:.2f} s")
+    print(f"DPR of one method: {ours:.2f} s; ratio: {ratio:.3f} (bar: 1.15)")
+
+
+def calling(forward: Callable[[Any], Any], tell: Callable[[int], None]) -> Callable[[Any], Any]:
+    """The same forward, which first tells how many images it is given."""
+
+    def told(images: Any) -> Any:
+        tell(len(images))
+        return forward(images)
+
+    return told
+
+
+def print_share(siamese: SiameseCosine, pairs: int) -> None:
+    """The share of a comparison's time, loading and patching included, inside the backbone."""
+    inside: list[float] = []
+
+    def timed(work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return work(*arguments, **options)
+            finally:
+                inside.append(time.perf_counter() - started)
+
+        return run
+
+    patched = patch_pairs(generated_pairs(pairs))
+    methods = build_methods(METHODS, siamese, THRESHOLD)
+    with ExitStack() as stack:
+        stack.enter_context(
+            patch.object(siamese.backbone, "forward", timed(siamese.backbone.forward))
+        )
+        # Nothing but the backbone and a cosine is differentiated.
+        stack.enter_context(patch("torch.autograd.grad", timed(torch.autograd.grad)))
+        whole = seconds(lambda: compare_methods(siamese, patched, methods, THRESHOLD))
+    print(
+        f"{len(methods)} methods on {pairs} pairs: {whole:.1f} s, of which the backbone takes "
+        f"{sum(inside):.1f} s"
+    )
+    print(f"share: {sum(inside) / whole:.3f} (bar: 0.85)")
+
+
+def peak_megabytes(siamese: SiameseCosine, pairs: int) -> float:
+    """The most memory that this process has held, after DPR of a cheap method."""
+    methods = build_methods(["rnd"], siamese, THRESHOLD)
+    compare_methods(siamese, patch_pairs(generated_pairs(pairs)), methods, THRESHOLD)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def memory_of_a_new_process(model: str, pairs: int) -> float:
+    """Peak memory of a process that does nothing else, in MB."""
+    command = [sys.executable, __file__, "--model", model, "--memory-of", str(pairs)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="demo", help='"demo" or a .pt2 or TorchScript file')
+    parser.add_argument("--pairs", type=int, default=64, help="for ratio and share")
+    parser.add_argument("--rounds", type=int, default=9, help="how often the ratio is measured")
+    parser.add_argument("--parts", default="ratio,share,memory", help="some of these")
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    arguments.parts = arguments.parts.split(",")
+    return arguments
+
+
+if __name__ == "__main__":
+    main()
