@@ -126,18 +126,22 @@ def test_deep_lift_knows_what_we_say_it_knows():
 
 FROM_BASELINES = ["IntegratedGradients", "DeepLift", "GradientShap", "ShapleyValueSampling"]
 FROM_BASELINES += ["ShapleyValues", "DeepLiftShap", "LayerIntegratedGradients", "LayerDeepLift"]
+FROM_BASELINES += ["KernelShap"]
+OF_FEATURES = ["KernelShap", "ShapleyValueSampling", "ShapleyValues"]
 
 
 @pytest.mark.parametrize("name", FROM_BASELINES)
 def test_the_same_baseline_on_both_sides_is_named(pair, name):
+    if name == "KernelShap":
+        pytest.importorskip("sklearn", reason="KernelShap needs scikit-learn")
     siamese = small_siamese(activation=nn.ReLU)
     layer = [siamese.backbone.layers[3]] if name.startswith("Layer") else []
     method = getattr(captum, name)(siamese, *layer)
-    options = {"feature_mask": MASKS} if name.startswith("Shapley") else {}
+    options = {"feature_mask": MASKS} if name in OF_FEATURES else {}
     grey = torch.full_like(pair[0], 0.5)
     base_a, base_b = one_sided_baselines(*pair)
     same = [(grey, grey), (0.5, 0.5), (grey, 0.5), None]
-    if name.endswith("Shap"):
+    if name in ("GradientShap", "DeepLiftShap"):
         same = [(grey, grey)]
     for baselines in same:
         (message,) = told(lambda b=baselines: method.attribute(pair, baselines=b, **options))
@@ -145,6 +149,12 @@ def test_the_same_baseline_on_both_sides_is_named(pair, name):
         assert name in message
     for baselines in (base_a, base_b, (grey, grey * 0.9)):
         assert not told(lambda b=baselines: method.attribute(pair, baselines=b, **options))
+
+
+def test_baselines_that_each_image_draws_for_itself_are_not_the_same(pair):
+    method = captum.GradientShap(small_siamese())
+    for several in ((pair[0], pair[0]), (pair[0], random_pair(3)[1])):
+        assert not told(lambda several=several: method.attribute(pair, several))
 
 
 def test_baselines_of_no_pair_are_nobodys_business(pair):
