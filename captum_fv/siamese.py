@@ -201,14 +201,15 @@ class PartnerView(nn.Module):
         self.siamese = siamese
         self.training = siamese.training
 
-    def forward(self, img: Tensor, partner_embedding: Tensor) -> Tensor:
+    def forward(self, img: Tensor, partner_embedding: Tensor | None = None) -> Tensor:
         """Cosine (N,) of images (N, C, H, W) with their partners' embeddings (N, d)."""
         check_captum_call(self.siamese.backbone, pair=False)
         embedding = self.siamese.embed_images(img)
-        if partner_embedding.shape != embedding.shape:
+        if partner_embedding is None or partner_embedding.shape != embedding.shape:
+            came = "missing" if partner_embedding is None else tuple(partner_embedding.shape)
             raise ValueError(
-                f"partner_embedding is {tuple(partner_embedding.shape)}; want "
-                f"{tuple(embedding.shape)}, one row per image. Captum takes it in a tuple: "
+                f"partner_embedding is {came}; want {tuple(embedding.shape)}, one row per image. "
+                "Captum takes it in a tuple: "
                 "additional_forward_args=(siamese.embed_images(img_b),)"
             )
         return cosine(embedding, F.normalize(partner_embedding.to(embedding), dim=1))

@@ -185,6 +185,9 @@ def test_wrong_calls_show_the_right_one(pair):
         for wrong in (lambda m=method: m.attribute(*pair), lambda m=method: m.attribute(pair[0])):
             with pytest.raises(ValueError, match=r"\.attribute\(\(img_a, img_b\)\)"):
                 wrong()
+    for inputs in (pair, pair[0]):
+        with pytest.raises(ValueError, match=r"additional_forward_args=\(siamese\.embed_images"):
+            captum.Saliency(PartnerView(siamese)).attribute(inputs)
     xssab = SimilarityArgumentGradient(siamese, THRESHOLD)
     with pytest.raises(ValueError, match="NoiseTunnel repeats only its first argument"):
         captum.NoiseTunnel(xssab).attribute(pair[0], img_b=pair[1])

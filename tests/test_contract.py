@@ -188,22 +188,37 @@ def test_noise_tunnel(case, siamese, pair, kind):
 
 @every_method
 def test_infidelity(case, siamese, pair):
+    darker = tuple(image - 0.01 for image in pair)
+
     def perturb(inputs):
         noise = tuple(0.01 * torch.ones_like(image) for image in inputs)
-        return noise, tuple(i - n for i, n in zip(inputs, noise, strict=True))
+        return noise, tuple(image - n for image, n in zip(inputs, noise, strict=True))
 
     maps = case.build(siamese).attribute(pair, **case.extras)
-    value = infidelity(siamese, perturb, pair, maps)
-    assert value.shape == (4,)
-    assert torch.isfinite(value).all()
+    value = infidelity(siamese, perturb, pair, maps, n_perturb_samples=2)
+    promised = sum(0.01 * mapped.sum((1, 2, 3)) for mapped in maps)
+    change = (siamese(*pair) - siamese(*darker)).detach()
+    torch.testing.assert_close(value, (promised - change) ** 2, atol=1e-6, rtol=1e-3)
 
 
 @every_method
 def test_sensitivity_max(case, siamese, pair):
+    def lighter(inputs, radius):
+        return tuple(image + radius for image in inputs)
+
     method = case.build(siamese)
-    value = sensitivity_max(method.attribute, pair, n_perturb_samples=2, **case.extras)
+    value = sensitivity_max(
+        method.attribute, pair, lighter, 0.02, n_perturb_samples=2, **case.extras
+    )
     assert value.shape == (4,)
     assert torch.isfinite(value).all()
+    if case.asks_the_model:
+        before, after = (
+            torch.cat(case.build(siamese).attribute(images, **case.extras), 1).flatten(1)
+            for images in (pair, lighter(pair, 0.02))
+        )
+        expected = (after - before).norm(dim=1) / before.norm(dim=1)
+        torch.testing.assert_close(value, expected, atol=1e-5, rtol=1e-3)
 
 
 @every_method
