@@ -1,11 +1,17 @@
 """Every example runs as it stands, and what it says of other toolkits is right."""
 
+import base64
+import io
+import json
+import re
 import runpy
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from captum_fv.attr import SensitivityControl, SimilarityArgumentGradient
 from captum_fv.metrics import decision_patch_replacement
@@ -31,6 +37,38 @@ def run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", sorted({p.name for p in EXAMPLES.glob("*.py")} - OF_TOOLKITS))
 def test_examples_run(name, run):
     run(name)
+
+
+def test_the_tour_runs_and_shows_what_it_gives(capsys):
+    path = EXAMPLES / "tour.ipynb"
+    assert path.stat().st_size < 500_000
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    names, pictures = {}, 0
+    with matplotlib.rc_context():
+        for number, cell in enumerate((c for c in cells if c["cell_type"] == "code"), start=1):
+            assert cell["execution_count"] == number
+            exec("".join(line for line in cell["source"] if line[0] != "%"), names)
+            shown = "".join("".join(output.get("text", "")) for output in cell["outputs"])
+            assert words(shown) == words(capsys.readouterr().out)
+            for output in cell["outputs"]:
+                if "data" in output:
+                    Image.open(io.BytesIO(base64.b64decode(output["data"]["image/jpeg"]))).verify()
+                    pictures += 1
+    assert pictures == 4
+
+
+def words(text):
+    """Text without its figures, whose last digits another machine may compute otherwise."""
+    return re.sub(r"-?[\d.]+", "#", text)
+
+
+@pytest.mark.parametrize("text", ["examples/tour.ipynb", "docs/toolkits.md"])
+def test_links_lead_somewhere(text):
+    path = EXAMPLES.parent / text
+    links = re.findall(r"\]\((?!http)(.+?)\)", path.read_text(encoding="utf-8"))
+    assert links
+    for link in links:
+        assert (path.parent / link).is_file()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
