@@ -97,5 +97,5 @@ panels[0].set_title("the pair")
 for panel in panels:
     panel.axis("off")
 score = siamese(*pair).item()
-figure.suptitle(f"{verdict(score, threshold)}. Green: same person; pink: different.")
+figure.suptitle(f"{verdict(score, threshold)}. Green: same, pink: different. In blue: Captum's.")
 figure.savefig("every_captum_method.png")
