@@ -73,7 +73,11 @@ def test_links_lead_somewhere(text):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_quantus_gives_our_numbers(run):
-    pytest.importorskip("quantus", reason="pip install 'captum_fv[toolkits]'")
+    pytest.importorskip(
+        "quantus",
+        reason="pip install 'captum_fv[toolkits]', and what OpenCV needs of the system",
+        exc_type=ImportError,
+    )
     names = run("quantus_metrics.py")
     siamese, threshold, patched = names["siamese"], names["threshold"], names["patched"]
     pairs, stacked = names["pairs"], names["stacked"]

@@ -1,4 +1,4 @@
-"""What the README says can be run as it stands."""
+"""What the README and the page on the benchmark say can be run as it stands."""
 
 import re
 from pathlib import Path
@@ -20,6 +20,15 @@ def test_the_readmes_python_runs(tmp_path, monkeypatch, capsys):
         exec(block, names)
     Image.open("pair.png").verify()
     assert len(capsys.readouterr().out.split()) == 5
+
+
+def test_the_benchmarks_python_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs/benchmark.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(block, {})
+    assert len(capsys.readouterr().out.split()) == 2
+    assert (tmp_path / "run/report.html").is_file()
 
 
 def test_the_readmes_pictures_are_there():
