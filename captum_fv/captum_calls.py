@@ -88,6 +88,11 @@ def check_captum_call(backbone: nn.Module, *, pair: bool) -> None:
             warnings.warn(told, stacklevel=user_level)
 
 
+def called_by_captum() -> bool:
+    """Whether a method of Captum is under way, whose hooks leave notes in the modules."""
+    return bool(_captum_calls()[0])
+
+
 def called_by_noise_tunnel() -> bool:
     """Whether a NoiseTunnel is under way, which repeats nothing but its first argument."""
     calls, _ = _captum_calls()

@@ -6,7 +6,9 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
-from captum_fv.attr.pair import Pair, as_pair
+from captum_fv.attr.pair import Pair, as_pair, require_embed
+from captum_fv.backbone import describe
+from captum_fv.checks import check_dense, check_values
 from captum_fv.siamese import SiameseCosine
 
 
@@ -29,6 +31,9 @@ def pair_feature_masks(mask_a: Tensor, mask_b: Tensor | None = None) -> Pair:
     """
     mask_b = mask_a if mask_b is None else mask_b
     for name, mask in (("mask_a", mask_a), ("mask_b", mask_b)):
+        if not isinstance(mask, Tensor):
+            raise TypeError(f"{name}: got {type(mask).__name__}; want a tensor of integers")
+        check_dense(name, mask)
         if mask.is_floating_point() or mask.is_complex() or mask.numel() == 0:
             raise ValueError(
                 f"{name}: got {mask.dtype} of shape {tuple(mask.shape)}; want each pixel's feature "
@@ -58,9 +63,17 @@ def one_sided_baselines(
     >>> [float(base.mean()) for base in (*base_a, *base_b)]
     [0.0, 1.0, 1.0, 0.0]
     """
-    blank_a, blank_b = (
-        torch.as_tensor(value).to(image).expand_as(image).clone() for image in (img_a, img_b)
-    )
+    as_pair(img_a, img_b)
+    try:
+        blank_a, blank_b = (
+            torch.as_tensor(value).to(image).expand_as(image).clone() for image in (img_a, img_b)
+        )
+    except (TypeError, RuntimeError) as error:
+        came = tuple(value.shape) if isinstance(value, Tensor) else repr(value)
+        raise ValueError(
+            f"value: got {came}; want a number, or a tensor that broadcasts to {tuple(img_a.shape)}"
+        ) from error
+    check_values("value", blank_a)
     return (blank_a, img_b), (img_a, blank_b)
 
 
@@ -74,6 +87,12 @@ def split_layer_maps(maps: Tensor) -> Pair:
     >>> a.tolist(), b.tolist()
     ([[1.0], [3.0]], [[2.0], [4.0]])
     """
+    if not isinstance(maps, Tensor):
+        raise TypeError(
+            f"maps: got {describe(maps)}; want a tensor, as layer methods of Captum give for a "
+            "layer with one output"
+        )
+    check_dense("maps", maps)
     if maps.ndim == 0 or len(maps) % 2:
         raise ValueError(
             f"maps: got shape {tuple(maps.shape)}; want (2N, ...), as layer methods of Captum give "
@@ -107,8 +126,17 @@ def pair_grad_cam(
     Reference:
         Selvaraju et al.: Grad-CAM, ICCV 2017.
     """
+    require_embed("pair_grad_cam", siamese)
+    if not isinstance(layer, nn.Module) or layer not in list(siamese.backbone.modules()):
+        raise TypeError(f"layer: got {type(layer).__name__}; want a module of the backbone")
     pair = as_pair(img_a, img_b)
-    maps = LayerGradCam(siamese, layer).attribute(pair, relu_attributions=relu)
+    try:
+        maps = LayerGradCam(siamese, layer).attribute(pair, relu_attributions=relu)
+    except RuntimeError as error:
+        raise ValueError(
+            f"layer: no gradient of the score reaches this {type(layer).__name__} ({error}); want "
+            "a module that the backbone computes its embeddings with"
+        ) from error
     if maps.ndim != 4:
         raise ValueError(
             f"layer: {type(layer).__name__} gives maps of shape {tuple(maps.shape)}; want a grid "

@@ -45,6 +45,8 @@ def unfold_prelu(model: Model) -> Model:
     >>> torch.allclose(unfold_prelu(net)(photo), net(photo))
     True
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model: got {type(model).__name__}; want an nn.Module")
     shared: dict[int, Any] = {id(weight): weight for weight in model.parameters()}
     unfolded = copy.deepcopy(model, shared)
     named = list(unfolded.named_modules(remove_duplicate=False))

@@ -6,13 +6,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from captum_fv.captum_calls import check_captum_call
+from captum_fv.backbone import (
+    Output,
+    ask,
+    check_image_size,
+    check_mode,
+    describe,
+    is_exported,
+    is_training,
+    select,
+    spatial_features,
+)
+from captum_fv.backbone_state import same_answer_again
+from captum_fv.captum_calls import called_by_captum, check_captum_call
+from captum_fv.checks import all_finite, check_alike, check_image, check_values
+from captum_fv.unit_length import unit_length
 
 Normalisation = float | Sequence[float] | Tensor | None
-Output = int | str | Callable[[Any], Tensor] | None
 
 
 class SiameseCosine(nn.Module):
@@ -70,11 +82,12 @@ class SiameseCosine(nn.Module):
             mean, std = getattr(backbone, "mean", None), getattr(backbone, "std", None)
         self.backbone = backbone
         self.output = output
-        self.register_buffer("mean", _per_channel(mean), persistent=False)
-        self.register_buffer("std", _per_channel(std), persistent=False)
+        self.register_buffer("mean", _per_channel("mean", mean), persistent=False)
+        self.register_buffer("std", _per_channel("std", std), persistent=False)
         if self.std is not None and not (self.std > 0).all():
             raise ValueError(f"std: got {std}; want numbers above 0")
         self.training = is_training(backbone)
+        self._is_trusted = False
 
     @property
     def black(self) -> float | None:
@@ -95,7 +108,7 @@ class SiameseCosine(nn.Module):
         self, img_a: Tensor | tuple[Tensor, Tensor], img_b: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Embeddings of both images of each pair, (N, d) of unit length, from one backbone call."""
-        if not isinstance(img_a, Tensor):
+        if isinstance(img_a, tuple | list):
             if img_b is not None or len(img_a) != 2:
                 raise ValueError("got a tuple that is no pair; write siamese((img_a, img_b))")
             img_a, img_b = img_a
@@ -104,26 +117,17 @@ class SiameseCosine(nn.Module):
                 "got one image; write siamese(img_a, img_b). Captum's methods take a pair as one "
                 "tuple: .attribute((img_a, img_b))"
             )
-        if img_a.shape != img_b.shape:
-            raise ValueError(
-                f"img_a is {tuple(img_a.shape)} and img_b is {tuple(img_b.shape)}; want equal "
-                "shapes (N, C, H, W)"
-            )
+        check_alike(img_a, img_b)
         embeddings = self.embed_images(torch.stack([img_a, img_b], 1).flatten(0, 1))
         embed_a, embed_b = embeddings.reshape(len(img_a), 2, -1).unbind(1)
         return embed_a, embed_b
 
     def embed_images(self, images: Tensor) -> Tensor:
-        """Embeddings (N, d) with unit length of images (N, C, H, W) that need no partner yet."""
-        embeddings = self._select(self.backbone(self._normalised(images)))
-        if embeddings.ndim != 2 or len(embeddings) != len(images):
-            raise ValueError(
-                f"the backbone gave {tuple(embeddings.shape)} for {len(images)} images; want "
-                "embeddings (N, d): "
-                "pick or flatten them with output=, as in output=lambda out: out.flatten(1)"
-            )
-        # Half precision loses the third decimal of a cosine, where thresholds live.
-        return F.normalize(embeddings.float() if embeddings.itemsize < 4 else embeddings, dim=1)
+        """Embeddings (N, d) with unit length of images (N, C, H, W) that need no partner yet.
+
+        An embedding of zeros has no direction and stays as it is: it scores 0 with any other.
+        """
+        return self._trusted(lambda: self._embed(images))
 
     def grids(self, images: Tensor) -> Tensor:
         """The backbone's last spatial grids (N, c, h, w) of images (N, C, H, W).
@@ -131,55 +135,60 @@ class SiameseCosine(nn.Module):
         Raises:
             TypeError: The backbone has no method `features`.
         """
-        grid = spatial_features(self.backbone)(self._normalised(images))
-        if grid.ndim != 4 or len(grid) != len(images):
-            raise ValueError(
-                f"the backbone's features gave {tuple(grid.shape)} for {len(images)} images; want "
-                "a grid (N, c, h, w)"
-            )
-        return grid
+        features = spatial_features(self.backbone)
+        return self._trusted(lambda: self._grids(features, images))
 
     def train(self, mode: bool = True) -> SiameseCosine:
         """Set training mode, except in exported programs, which have none."""
         self.training = mode
-        if not _is_exported(self.backbone):
+        if not is_exported(self.backbone):
             self.backbone.train(mode)
         return self
 
-    def _normalised(self, images: Tensor) -> Tensor:
-        """Images as the backbone takes them, once it is clear that it can."""
-        if images.ndim != 4 or not images.is_floating_point():
-            raise ValueError(
-                f"got {images.dtype} images of shape {tuple(images.shape)}; want floating point "
-                "(N, C, H, W)"
-            )
-        size = getattr(self.backbone, "size", None)
-        if isinstance(size, tuple) and images.shape[2:] != size:
-            raise ValueError(
-                f"images are {images.shape[2]}x{images.shape[3]}, and "
-                f"{type(self.backbone).__name__} takes {size[0]}x{size[1]}; align the faces to "
-                f"that size, as align_face(photo, landmarks, size={size}) does"
-            )
-        if is_training(self.backbone):
-            raise ValueError(
-                "the backbone is in training mode, where one pair changes another's score; write "
-                "siamese.eval()"
-            )
-        if self.mean is None or self.std is None:
-            return images
-        return (images - self.mean.to(images)).div_(self.std.to(images))
+    def _trusted(self, compute: Callable[[], Tensor]) -> Tensor:
+        """What the backbone computes; the first time only if it gives the same answer again."""
+        if self._is_trusted or torch.compiler.is_compiling() or called_by_captum():
+            return compute()
+        values = same_answer_again(self.backbone, compute)
+        self._is_trusted = True
+        return values
 
-    def _select(self, out: Any) -> Tensor:
-        if callable(self.output):
-            out = self.output(out)
-        elif self.output is not None:
-            out = out[self.output]
-        if not isinstance(out, Tensor):
-            raise TypeError(
-                f"the backbone returned {_describe(out)}; say which part is the embedding, as in "
-                "SiameseCosine(backbone, output=0)"
+    def _ask(self, function: Callable[[Tensor], Any], images: Tensor) -> Any:
+        """What a function of the backbone gives for images that it can take."""
+        check_image("images", images)
+        check_image_size(self.backbone, images)
+        check_mode(self.backbone)
+        return ask(self.backbone, lambda x: function(self._normalised(x)), images)
+
+    def _grids(self, features: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        grid = self._ask(features, images)
+        if not isinstance(grid, Tensor) or grid.ndim != 4 or len(grid) != len(images):
+            raise ValueError(
+                f"the backbone's features gave {describe(grid)} for {len(images)} images; want a "
+                "grid (N, c, h, w)"
             )
-        return out
+        check_values("the backbone's grid", grid)
+        return grid
+
+    def _embed(self, images: Tensor) -> Tensor:
+        out = self._ask(self.backbone, images)
+        embeddings = select(out, self.output)
+        if embeddings.ndim != 2 or len(embeddings) != len(images) or not embeddings.shape[1]:
+            raise ValueError(
+                f"the backbone gave {tuple(embeddings.shape)} for {len(images)} images; want "
+                "embeddings (N, d): "
+                "pick or flatten them with output=, as in output=lambda out: out.flatten(1)"
+            )
+        check_values("the backbone's embedding", embeddings)
+        # Half precision loses the third decimal of a cosine, where thresholds live.
+        embeddings = embeddings.float() if embeddings.itemsize < 4 else embeddings
+        return unit_length(embeddings)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Images as the backbone takes them, and its own to write on."""
+        if self.mean is None or self.std is None:
+            return images.clone()
+        return (images - self.mean.to(images)).div_(self.std.to(images))
 
 
 class PartnerView(nn.Module):
@@ -198,6 +207,10 @@ class PartnerView(nn.Module):
 
     def __init__(self, siamese: SiameseCosine) -> None:
         super().__init__()
+        if not isinstance(siamese, SiameseCosine):
+            raise TypeError(
+                f"siamese: got {type(siamese).__name__}; write PartnerView(SiameseCosine(backbone))"
+            )
         self.siamese = siamese
         self.training = siamese.training
 
@@ -205,14 +218,15 @@ class PartnerView(nn.Module):
         """Cosine (N,) of images (N, C, H, W) with their partners' embeddings (N, d)."""
         check_captum_call(self.siamese.backbone, pair=False)
         embedding = self.siamese.embed_images(img)
-        if partner_embedding is None or partner_embedding.shape != embedding.shape:
-            came = "missing" if partner_embedding is None else tuple(partner_embedding.shape)
+        if not isinstance(partner_embedding, Tensor) or partner_embedding.shape != embedding.shape:
+            came = "missing" if partner_embedding is None else describe(partner_embedding)
             raise ValueError(
                 f"partner_embedding is {came}; want {tuple(embedding.shape)}, one row per image. "
                 "Captum takes it in a tuple: "
                 "additional_forward_args=(siamese.embed_images(img_b),)"
             )
-        return cosine(embedding, F.normalize(partner_embedding.to(embedding), dim=1))
+        check_values("partner_embedding", partner_embedding)
+        return cosine(embedding, unit_length(partner_embedding.to(embedding)))
 
 
 def cosine(embed_a: Tensor, embed_b: Tensor) -> Tensor:
@@ -220,38 +234,13 @@ def cosine(embed_a: Tensor, embed_b: Tensor) -> Tensor:
     return (embed_a * embed_b).sum(1)
 
 
-def spatial_features(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
-    """The backbone's method that gives its last grid; else a TypeError that says what to write."""
-    features: Callable[[Tensor], Tensor] | None = getattr(backbone, "features", None)
-    if not callable(features):
-        raise TypeError(
-            f"{type(backbone).__name__} shows no spatial grid; give the backbone a method "
-            "features(images) that returns its last one, (N, c, h, w), or take one of "
-            "`captum-fv models`"
-        )
-    return features
-
-
-def is_training(module: nn.Module) -> bool:
-    """Whether any part is in training mode; an exported program is not, whatever its flags say."""
-    if _is_exported(module):
-        return False
-    return module.training or any(is_training(child) for child in module.children())
-
-
-def _is_exported(module: nn.Module) -> bool:
-    # torch.export puts a refusal in place of `eval` on the module it returns; an ordinary one has
-    # only the method.
-    return isinstance(module, torch.fx.GraphModule) and "eval" in vars(module)
-
-
-def _per_channel(value: Normalisation) -> Tensor | None:
-    return None if value is None else torch.as_tensor(value, dtype=torch.float32).reshape(-1, 1, 1)
-
-
-def _describe(out: Any) -> str:
-    if isinstance(out, dict):
-        return f"a dict with keys {list(out)}"
-    if isinstance(out, tuple | list):
-        return f"a {type(out).__name__} of {len(out)}"
-    return f"a {type(out).__name__}"
+def _per_channel(name: str, value: Normalisation) -> Tensor | None:
+    if value is None:
+        return None
+    try:
+        values = torch.as_tensor(value, dtype=torch.float32).reshape(-1, 1, 1)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name}: got {value!r}; want a number, or one for each channel") from error
+    if not len(values) or not all_finite(values):
+        raise ValueError(f"{name}: got {value}; want finite numbers")
+    return values

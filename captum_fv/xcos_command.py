@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from tqdm.auto import tqdm
 
+from captum_fv.backbone import spatial_features
 from captum_fv.data.generated import generated_pairs
 from captum_fv.data.identities import IdentitySet, folder_identities, generated_identities
 from captum_fv.data.pairs import PairSet
@@ -22,7 +23,7 @@ from captum_fv.models.patched_cosine import (
     fingerprint,
     save_patched_cosine_head,
 )
-from captum_fv.siamese import SiameseCosine, spatial_features
+from captum_fv.siamese import SiameseCosine
 from captum_fv.xcos_grids import cache_grids
 from captum_fv.xcos_training import Losses, Recipe, train_head
 

@@ -10,6 +10,7 @@ from captum.log import log_usage
 from torch import Tensor
 
 from captum_fv.attr.pair import Pair, as_pair, decision_sign, refuse_extras, score_pairs
+from captum_fv.checks import as_number
 
 
 class CentrePrior(PerturbationAttribution):  # type: ignore[misc]
@@ -41,7 +42,10 @@ class CentrePrior(PerturbationAttribution):  # type: ignore[misc]
         sigma: float = 0.25,
     ) -> None:
         super().__init__(forward_func)
-        if not sigma > 0:
+        if not isinstance(centre, tuple | list) or len(centre) != 2:
+            raise ValueError(f"centre: got {centre!r}; want (row, column) as shares")
+        centre = as_number("centre", centre[0]), as_number("centre", centre[1])
+        if not as_number("sigma", sigma) > 0:
             raise ValueError(f"sigma: got {sigma}; want a share of the height above 0")
         self.threshold = threshold
         self.centre = centre

@@ -19,6 +19,7 @@ from captum_fv.attr.pair import (
     require_embed,
 )
 from captum_fv.attr.smoothing import smooth
+from captum_fv.checks import image_gradients
 from captum_fv.siamese import SiameseCosine, cosine
 
 Output = Literal["decision", "polarity", "relevance"]
@@ -190,7 +191,7 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
         if self.arguments != "all":
             similar = arguments.detach() >= (levels / partners.shape[1])[:, None, None]
             arguments = arguments * (similar if self.arguments == "similar" else ~similar)
-        (gradients,) = torch.autograd.grad(arguments.sum(), leaves)
+        (gradients,) = image_gradients(arguments, (leaves,))
         return gradients.view_as(points)
 
     def _output(self, added: Tensor, sign: Tensor) -> Tensor:

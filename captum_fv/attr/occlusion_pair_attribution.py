@@ -15,6 +15,7 @@ from captum_fv.attr.occlusion_masks import Fill, PatchPlan, Shape, draw_noise, r
 from captum_fv.attr.occlusion_sweep import Sweep, gives_embeddings
 from captum_fv.attr.pair import Pair, as_pair, refuse_extras
 from captum_fv.attr.smoothing import gaussian_blur
+from captum_fv.checks import check_counts
 from captum_fv.siamese import cosine
 
 Variant = Literal[1, 2, 3]
@@ -149,11 +150,9 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
     ) -> dict[Variant, Pair]:
         """Several variants' maps from one sweep over the patches; the rest is as in `attribute`."""
         pairs = as_pair(inputs, img_b)
+        self._check_variants(variants)
         forwards = self.num_forwards(pairs[0], variants=variants, explain=explain)
-        if perturbations_per_eval < 1:
-            raise ValueError(
-                f"perturbations_per_eval: got {perturbations_per_eval}; want 1 or more"
-            )
+        check_counts(perturbations_per_eval=perturbations_per_eval)
         wanted = [(variant, side) for variant in variants for side in _SIDES[explain]]
         maps = {v: (torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])) for v in variants}
         noise = draw_noise(self.generator, pairs[0]) if self.fill == "noise" else None
@@ -184,8 +183,10 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         """
         variants = (self.variant,) if variants is None else variants
         self._check_variants(variants)
-        if explain not in _SIDES:
+        if not isinstance(explain, str) or explain not in _SIDES:
             raise ValueError(f"explain: got {explain!r}; want one of {tuple(_SIDES)}")
+        if getattr(img_a, "ndim", 0) != 4:
+            raise ValueError(f"img_a: got {type(img_a).__name__}; want images (N, C, H, W)")
         patches = sum(len(grid) for grid in self.patches.grids(img_a))
         sides = _covered_sides(variants, _SIDES[explain])
         return len(img_a) * (len(sides) * patches + (2 if self._embeds else 1))
@@ -203,8 +204,8 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         return gives_embeddings(self.forward_func)
 
     def _check_variants(self, variants: Sequence[Any]) -> None:
-        if not variants:
-            raise ValueError(f"variants: got none; want some of {get_args(Variant)}")
+        if not isinstance(variants, Sequence) or not variants:
+            raise ValueError(f"variants: got {variants!r}; want some of {get_args(Variant)}")
         for variant in variants:
             if variant not in get_args(Variant):
                 raise ValueError(f"variant: got {variant!r}; want one of {get_args(Variant)}")

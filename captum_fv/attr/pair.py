@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from captum_fv.captum_calls import called_by_noise_tunnel
+from captum_fv.checks import ask_scores, check_alike, check_image, check_values
 from captum_fv.siamese import SiameseCosine
 
 Pair = tuple[Tensor, Tensor]
@@ -40,23 +41,11 @@ def as_pair(inputs: Tensor | Pair, img_b: Tensor | None = None) -> Pair:
             "got one image; want two: write .attribute(img_a, img_b) or .attribute((img_a, img_b))"
         )
     for name, image in (("img_a", img_a), ("img_b", img_b)):
-        _check_image(name, image)
-    if img_a.shape != img_b.shape:
-        hint = (
-            "NoiseTunnel repeats only its first argument: write .attribute((img_a, img_b))"
-            if called_by_noise_tunnel()
-            else "To compare one photo with many, repeat it: img_a.expand_as(img_b)"
-        )
-        raise ValueError(
-            f"img_a is {tuple(img_a.shape)} and img_b is {tuple(img_b.shape)}; want equal shapes. "
-            + hint
-        )
-    if img_a.device != img_b.device or img_a.dtype != img_b.dtype:
-        raise ValueError(
-            f"img_a is {img_a.dtype} on {img_a.device} and img_b is {img_b.dtype} on "
-            f"{img_b.device}; "
-            "want the same for both"
-        )
+        check_image(name, image)
+    hint = "To compare one photo with many, repeat it: img_a.expand_as(img_b)"
+    if img_a.shape != img_b.shape and called_by_noise_tunnel():
+        hint = "NoiseTunnel repeats only its first argument: write .attribute((img_a, img_b))"
+    check_alike(img_a, img_b, f". {hint}")
     return img_a.detach(), img_b.detach()
 
 
@@ -68,8 +57,10 @@ def as_threshold(threshold: float | Tensor, scores: Tensor) -> Tensor:
         ValueError: Not finite, or of another length than the batch.
     """
     try:
+        if isinstance(threshold, Tensor):
+            check_values("threshold", threshold if threshold.is_complex() else threshold.double())
         values = torch.as_tensor(threshold, dtype=scores.dtype, device=scores.device)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, OverflowError, RuntimeError) as error:
         raise TypeError(f"threshold: got {threshold!r}; want a number or a tensor (N,)") from error
     if values.ndim > 1 or (values.ndim == 1 and len(values) != len(scores)):
         raise ValueError(
@@ -96,18 +87,9 @@ def score_pairs(forward_func: Any, pair: Pair, additional_forward_args: Any = No
     """
     extra = additional_forward_args
     extra = () if extra is None else extra if isinstance(extra, tuple) else (extra,)
-    scores = forward_func(*pair, *extra)
-    if not isinstance(scores, Tensor) or scores.shape != (len(pair[0]),):
-        came = (
-            f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
-        )
-        raise ValueError(
-            f"forward_func gave {came} for {len(pair[0])} pairs; want one score for each, a "
-            "tensor (N,)"
-        )
-    if not torch.isfinite(scores).all():
-        raise ValueError("forward_func gave scores that are NaN or infinite")
-    return scores
+    if extra and hasattr(forward_func, "embed"):
+        refuse_extras(None, extra)
+    return ask_scores(forward_func, *pair, *extra)
 
 
 def refuse_extras(target: Any, additional_forward_args: Any = None) -> None:
@@ -137,18 +119,3 @@ def input_gradients(pair: Pair) -> Iterator[Pair]:
     with torch.inference_mode(False), torch.enable_grad():
         img_a, img_b = (image.clone().requires_grad_() for image in pair)
         yield img_a, img_b
-
-
-def _check_image(name: str, image: Any) -> None:
-    if not isinstance(image, Tensor):
-        raise TypeError(f"{name}: got {type(image).__name__}; want a tensor (N, C, H, W)")
-    if image.ndim != 4 or 0 in image.shape:
-        hint = f"; for one photo write {name}[None]" if image.ndim == 3 else ""
-        raise ValueError(f"{name}: got shape {tuple(image.shape)}; want (N, C, H, W){hint}")
-    if not image.is_floating_point():
-        raise ValueError(
-            f"{name}: got {image.dtype}; want floating point, as in {name}.float() / 255"
-        )
-    # One pass instead of isfinite's several: a sum is finite if all of its terms are.
-    if not torch.isfinite(image.sum(dtype=torch.promote_types(image.dtype, torch.float32))):
-        raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")

@@ -10,6 +10,7 @@ from captum.log import log_usage
 from torch import Tensor
 
 from captum_fv.attr.pair import Pair, as_pair, decision_sign, refuse_extras, score_pairs
+from captum_fv.checks import check_dense
 
 
 class PatchOracle(PerturbationAttribution):  # type: ignore[misc]
@@ -61,6 +62,9 @@ class PatchOracle(PerturbationAttribution):  # type: ignore[misc]
         img_a, img_b = as_pair(inputs, img_b)
         refuse_extras(target)
         size = img_a.shape[-2:]
+        if not isinstance(patch_mask, Tensor):
+            raise TypeError(f"patch_mask: got {type(patch_mask).__name__}; want a tensor")
+        check_dense("patch_mask", patch_mask)
         if patch_mask.dtype != torch.bool or patch_mask.shape not in (
             (len(img_a), 1, *size),
             (1, 1, *size),

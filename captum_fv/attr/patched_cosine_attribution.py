@@ -17,8 +17,9 @@ from captum_fv.attr.pair import (
     refuse_extras,
     require_embed,
 )
+from captum_fv.backbone import is_training, spatial_features
 from captum_fv.models.patched_cosine import PatchedCosineHead
-from captum_fv.siamese import SiameseCosine, is_training, spatial_features
+from captum_fv.siamese import SiameseCosine
 
 Output = Literal["similarity", "weight", "contribution"]
 

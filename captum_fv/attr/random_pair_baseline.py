@@ -41,6 +41,10 @@ class RandomPairBaseline(PerturbationAttribution):  # type: ignore[misc]
         shared_order: bool = False,
     ) -> None:
         super().__init__(forward_func)
+        if not isinstance(generator, torch.Generator | None):
+            raise TypeError(
+                f"generator: got {type(generator).__name__}; write torch.Generator().manual_seed(0)"
+            )
         self.generator = torch.Generator().manual_seed(0) if generator is None else generator
         self.shared_order = shared_order
         self._order_seed = self.generator.initial_seed()

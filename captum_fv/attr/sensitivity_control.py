@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from captum.attr import GradientAttribution
 from captum.log import log_usage
 from torch import Tensor
@@ -17,6 +16,7 @@ from captum_fv.attr.pair import (
     refuse_extras,
     score_pairs,
 )
+from captum_fv.checks import image_gradients
 
 
 class SensitivityControl(GradientAttribution):  # type: ignore[misc]
@@ -31,6 +31,7 @@ class SensitivityControl(GradientAttribution):  # type: ignore[misc]
         forward_func: (img_a, img_b) -> scores (N,), differentiable.
         threshold: The decision threshold: a score, or a (N,) tensor with one for each pair.
 
+    >>> import torch
     >>> control = SensitivityControl(lambda a, b: (a * b).mean((1, 2, 3)), threshold=0.3)
     >>> map_a, _ = control.attribute(torch.zeros(1, 3, 2, 2), torch.ones(1, 3, 2, 2))
     >>> map_a[0, 0, 0].tolist()
@@ -56,7 +57,7 @@ class SensitivityControl(GradientAttribution):  # type: ignore[misc]
         refuse_extras(target)
         with input_gradients(pair) as leaves:
             scores = score_pairs(self.forward_func, leaves, additional_forward_args)
-            grad_a, grad_b = torch.autograd.grad(scores.sum(), leaves)
+            grad_a, grad_b = image_gradients(scores, leaves)
         sign = decision_sign(scores.detach(), self.threshold if threshold is None else threshold)
         sign = sign.to(grad_a)
         return sign * grad_a.abs(), sign * grad_b.abs()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-import torch
 from captum.attr import GradientAttribution
 from captum.log import log_usage
 from torch import Tensor
@@ -17,6 +16,7 @@ from captum_fv.attr.pair import (
     refuse_extras,
     require_embed,
 )
+from captum_fv.checks import image_gradients
 from captum_fv.siamese import SiameseCosine, cosine
 
 Polarity = Literal["both", "similarity", "dissimilarity"]
@@ -50,6 +50,7 @@ class SimilarityArgumentGradient(GradientAttribution):  # type: ignore[misc]
         Huber, Luu, Terhörst, Damer: Efficient Explainable Face Verification based on Similarity
             Score Argument Backpropagation, WACV 2024.
 
+    >>> import torch
     >>> backbone = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 4)).eval()
     >>> xssab = SimilarityArgumentGradient(SiameseCosine(backbone), threshold=0.3)
     >>> img_a, img_b = torch.rand(2, 5, 3, 2, 2)
@@ -110,7 +111,7 @@ class SimilarityArgumentGradient(GradientAttribution):  # type: ignore[misc]
                 score = cosine(embed_a, embed_b.detach() * kept) + cosine(
                     embed_b, embed_a.detach() * kept
                 )
-                grad_a, grad_b = torch.autograd.grad(score.sum(), leaves, retain_graph=not last)
+                grad_a, grad_b = image_gradients(score, leaves, retain_graph=not last)
                 return grad_a.abs(), grad_b.abs()
 
             if self.polarity == "similarity":

@@ -10,9 +10,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from captum_fv.checks import check_counts, check_size
 from captum_fv.files import write_atomically
+from captum_fv.unit_length import unit_length
 
 
 class PatchedCosine(NamedTuple):
@@ -63,9 +64,8 @@ class PatchedCosineHead(nn.Module):
         self, channels: int, size: tuple[int, int], reduced: int = 32, neck: int = 0
     ) -> None:
         super().__init__()
-        for name, value in (("channels", channels), ("size", min(size)), ("reduced", reduced)):
-            if value < 1:
-                raise ValueError(f"{name}: got {value}; want 1 or more")
+        check_counts(channels=channels, reduced=reduced)
+        check_size("size", size)
         if neck < 0:
             raise ValueError(f"neck: got {neck}; want a number of channels, or 0 for none")
         self.channels = channels
@@ -89,12 +89,15 @@ class PatchedCosineHead(nn.Module):
                 "train one for yours with `captum-fv xcos-train`"
             )
         # A head may live on another device, or in another precision, than its backbone.
-        projected: Tensor = self.conv1x1(self.neck(grid.to(next(self.parameters()))))
+        weight = next(self.parameters())
+        if weight.is_meta:
+            raise ValueError("the xCos head is on the meta device, which holds no values: load it")
+        projected: Tensor = self.conv1x1(self.neck(grid.to(weight)))
         return projected
 
     def compare(self, projected_a: Tensor, projected_b: Tensor) -> PatchedCosine:
         """S and W of grids that :meth:`project` gave."""
-        similarity = F.cosine_similarity(projected_a, projected_b, dim=1)
+        similarity = (unit_length(projected_a) * unit_length(projected_b)).sum(1)
         weight = self.attention(projected_a, projected_b).flatten(1).softmax(1)
         return PatchedCosine(similarity, weight.view_as(similarity))
 

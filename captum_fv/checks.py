@@ -1,0 +1,200 @@
+"""What images, scores and numbers must be; errors say what came and what to write instead."""
+
+from __future__ import annotations
+
+import inspect
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from captum_fv.backbone import check_mode
+
+
+def check_image(name: str, image: Any) -> None:
+    """Raise unless these are finite floating point images (N, C, H, W), with values to read.
+
+    Raises:
+        TypeError: No tensor.
+        ValueError: A tensor of another kind or shape, or with NaN or infinite values.
+    """
+    _check_kind(name, image)
+    if not all_finite(image):
+        raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")
+
+
+def _check_kind(name: str, image: Any) -> None:
+    if not isinstance(image, Tensor):
+        raise TypeError(f"{name}: got {type(image).__name__}; want a tensor (N, C, H, W)")
+    check_dense(name, image)
+    if image.ndim != 4 or 0 in image.shape:
+        hint = f"; for one photo write {name}[None]" if image.ndim == 3 else ""
+        raise ValueError(f"{name}: got shape {tuple(image.shape)}; want (N, C, H, W){hint}")
+    if not image.is_floating_point():
+        raise ValueError(
+            f"{name}: got {image.dtype} of shape {tuple(image.shape)}; want floating point images "
+            f"(N, C, H, W), as in {name}.float() / 255"
+        )
+
+
+def check_alike(img_a: Any, img_b: Any, hint: str = "") -> None:
+    """Raise unless both are images of one shape, type and device; NaN is another's business."""
+    _check_kind("img_a", img_a)
+    _check_kind("img_b", img_b)
+    if img_a.shape != img_b.shape:
+        raise ValueError(
+            f"img_a is {tuple(img_a.shape)} and img_b is {tuple(img_b.shape)}; want equal shapes"
+            f"{hint}"
+        )
+    if img_a.device != img_b.device or img_a.dtype != img_b.dtype:
+        raise ValueError(
+            f"img_a is {img_a.dtype} on {img_a.device} and img_b is {img_b.dtype} on "
+            f"{img_b.device}; want the same for both"
+        )
+
+
+def check_dense(name: str, values: Tensor) -> None:
+    """Raise a ValueError for tensors whose values cannot simply be read."""
+    if values.is_nested or values.layout != torch.strided or values.is_quantized:
+        kind = "a nested" if values.is_nested else "a quantised" if values.is_quantized else None
+        write = "torch.stack of its images" if values.is_nested else f"{name}.to_dense()"
+        raise ValueError(
+            f"{name}: got {kind or values.layout} tensor; want an ordinary one, as "
+            f"{f'{name}.dequantize()' if values.is_quantized else write} gives"
+        )
+    if values.is_floating_point() and values.itemsize < 2:
+        raise ValueError(f"{name}: got {values.dtype}, which cannot be added; write {name}.float()")
+    if values.is_meta:
+        raise ValueError(f"{name}: is on the meta device, which holds no values; load them")
+
+
+def check_values(name: str, values: Tensor) -> None:
+    """Raise for a tensor that does not hold finite floating point numbers.
+
+    Raises:
+        TypeError: Numbers of another kind.
+        ValueError: NaN or infinite ones, or none to read.
+    """
+    check_dense(name, values)
+    if not values.is_floating_point():
+        raise TypeError(f"{name}: got {values.dtype}; want floating point")
+    if not all_finite(values):
+        raise ValueError(f"{name}: holds values that are NaN or infinite")
+
+
+def all_finite(values: Tensor) -> bool:
+    """Whether nothing is NaN or infinite; taken for granted while a graph is being recorded."""
+    if torch.compiler.is_compiling():
+        return True
+    # One pass in place of isfinite's several: a sum is finite if all of its terms are. The other
+    # way round large terms may overflow.
+    values = values.detach()
+    total = values.sum(dtype=torch.promote_types(values.dtype, torch.float32))
+    return bool(torch.isfinite(total)) or bool(torch.isfinite(values).all())
+
+
+def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
+    """Scores (N,) of a forward function (images (N, C, H, W), ...) -> (N,).
+
+    Raises:
+        TypeError: No function.
+        ValueError: A model in training mode, something else than scores, or one that is not finite.
+    """
+    if not callable(forward_func):
+        raise TypeError(
+            f"forward_func: got {type(forward_func).__name__}; want a function (img_a, img_b) -> "
+            "scores (N,), as a SiameseCosine is"
+        )
+    if isinstance(forward_func, nn.Module):
+        check_mode(forward_func, "siamese" if hasattr(forward_func, "embed") else "forward_func")
+    try:
+        scores, count = forward_func(images, *others), len(images)
+    except TypeError as error:
+        if _takes(forward_func, 1 + len(others)):
+            raise
+        raise TypeError(
+            f"forward_func: {type(forward_func).__name__} does not take these {1 + len(others)} "
+            "arguments; want (img_a, img_b) -> scores (N,), as SiameseCosine(backbone) is"
+        ) from error
+    if not isinstance(scores, Tensor) or scores.shape != (count,):
+        came = (
+            f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+        )
+        raise ValueError(
+            f"forward_func gave {came} for {count} pairs; want one score for each, a tensor (N,)"
+        )
+    if not scores.is_floating_point():
+        raise ValueError(f"forward_func gave {scores.dtype} scores; want floating point")
+    if not all_finite(scores):
+        raise ValueError("forward_func gave scores that are NaN or infinite")
+    return scores
+
+
+def _takes(function: Any, count: int) -> bool:
+    """Whether a function can be called with so many arguments, as far as it says."""
+    try:
+        signature = inspect.signature(getattr(function, "forward", function))
+    except ValueError:
+        return True
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def image_gradients(
+    score: Tensor, images: tuple[Tensor, ...], retain_graph: bool = False
+) -> tuple[Tensor, ...]:
+    """Gradients of the sum of scores to images; zero for images that it does not depend on.
+
+    Raises:
+        ValueError: There is no gradient, or it is not finite.
+    """
+    if not score.requires_grad:
+        raise ValueError(
+            "the score has no gradient: the model detaches it, rounds, or runs under "
+            "torch.no_grad(). Take a method that needs none, as OcclusionPairAttribution"
+        )
+    gradients = torch.autograd.grad(
+        score.sum(), images, retain_graph=retain_graph, materialize_grads=True
+    )
+    if not all(all_finite(gradient) for gradient in gradients):
+        raise ValueError(
+            "the gradient of the score holds NaN or infinite values; want images in the range that "
+            "the model was trained for, in single precision"
+        )
+    return gradients
+
+
+def check_counts(**counts: Any) -> None:
+    """Raise a ValueError for numbers, by name, that are not whole or below 1."""
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name}: got {value!r}; want a whole number, 1 or more")
+
+
+def check_size(name: str, size: Any) -> None:
+    """Raise a ValueError unless this is (height, width) in pixels."""
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise ValueError(f"{name}: got {size!r}; want (height, width)")
+    check_counts(**{f"{name}[0]": size[0], f"{name}[1]": size[1]})
+
+
+def as_number(name: str, value: Any) -> float:
+    """One finite number, given as such or as a tensor or array of one.
+
+    Raises:
+        TypeError: No number.
+        ValueError: NaN or infinite.
+    """
+    try:
+        if isinstance(value, str):
+            raise TypeError
+        number = float(value.detach() if isinstance(value, Tensor) else value)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise TypeError(f"{name}: got {value!r}; want one number") from error
+    if not abs(number) < float("inf"):
+        raise ValueError(f"{name}: got {number}; want a finite number")
+    return number
