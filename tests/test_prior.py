@@ -57,7 +57,7 @@ def test_errors_name_the_fault():
     siamese, (img_a, img_b) = small_siamese(), random_pair(3)
     with pytest.raises(ValueError, match="img_b: got shape"):
         sensitivity_strata(siamese, (img_a, img_b[:2]))
-    with pytest.raises(ValueError, match="prior: got shape"):
+    with pytest.raises(ValueError, match="scores that are NaN"):
         sensitivity_strata(lambda a, b: (a * torch.nan).sum((1, 2, 3)), (img_a, img_b))
     with pytest.raises(ValueError, match="only pair 1 is False"):
         deal_to_others(torch.tensor([True, False, True]))

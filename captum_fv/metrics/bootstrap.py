@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from captum_fv.checks import as_number
+
 Array = npt.NDArray[np.float64]
 
 
@@ -48,7 +50,7 @@ def _weights(count: int, resamples: int, seed: int) -> Array:
 
 def percentile_interval(value: float, resampled: Array, confidence: float = 0.95) -> Interval:
     """The central `confidence` share of the resampled figures (Efron's percentile interval)."""
-    if not 0 < confidence < 1:
+    if not 0 < as_number("confidence", confidence) < 1:
         raise ValueError(f"confidence: got {confidence}; want a share between 0 and 1")
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(value, float(low), float(high))

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from captum_fv.checks import as_number, check_counts
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.error_rates import Values, as_labels
-from captum_fv.metrics.positions import check_images, position_values
+from captum_fv.metrics.positions import as_images, check_images, position_values
 from captum_fv.metrics.replaced_scores import (
     ForwardFunc,
     replaced_scores,
@@ -95,13 +96,9 @@ class DecisionPatchReplacement:
         strata: Tensor | None = None,
         batch_size: int = 32,
     ) -> None:
-        for name, value in (("steps", steps), ("batch_size", batch_size)):
-            if value < 1:
-                raise ValueError(f"{name}: got {value}; want 1 or more")
-        if not np.isfinite(threshold):
-            raise ValueError(f"threshold: got {threshold}; want a finite number")
+        check_counts(steps=steps, batch_size=batch_size)
         self.forward_func = forward_func
-        self.threshold = float(threshold)
+        self.threshold = as_number("threshold", threshold)
         self.steps = steps
         self.cells = cells
         self.strata = strata
@@ -123,7 +120,7 @@ class DecisionPatchReplacement:
         show_progress: bool = False,
     ) -> None:
         """Run DPR for a batch of pairs of any length."""
-        patched_a, img_b = pair
+        patched_a, img_b = as_images(pair)
         check_images(patched_a=patched_a, img_b=img_b, original_a=original_a)
         values = position_values(attributions, patched_a)
         labels = as_labels(genuine, len(patched_a))

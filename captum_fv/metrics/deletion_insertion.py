@@ -14,9 +14,10 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from captum_fv.checks import as_number, check_counts
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 from captum_fv.metrics.error_rates import Values, as_labels
-from captum_fv.metrics.positions import check_images, position_values
+from captum_fv.metrics.positions import as_images, check_images, position_values
 from captum_fv.metrics.replaced_scores import (
     ForwardFunc,
     replaced_scores,
@@ -158,15 +159,13 @@ def deletion_insertion(
     >>> run.mean_scores("deletion").tolist(), run.auc("insertion").value
     ([1.0, 0.75, 0.5, 0.25, 0.0], 0.5)
     """
-    for name, value in (("steps", steps), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"{name}: got {value}; want 1 or more")
-    if not np.isfinite(threshold):
-        raise ValueError(f"threshold: got {threshold}; want a finite number")
+    check_counts(steps=steps, batch_size=batch_size)
+    threshold = as_number("threshold", threshold)
     if population not in get_args(Population):
         raise ValueError(f"population: got {population!r}; want one of {get_args(Population)}")
-    check_images(img_a=pair[0], img_b=pair[1])
-    values = position_values(attributions, pair[0])
+    images_a, images_b = as_images(pair)
+    check_images(img_a=images_a, img_b=images_b)
+    values = position_values(attributions, images_a)
     chosen = np.flatnonzero(as_labels(genuine, len(values)) == (population == "genuine"))
     if not len(chosen):
         raise ValueError(f"population: none of the {len(values)} pairs is {population}")
@@ -174,7 +173,7 @@ def deletion_insertion(
     curves = []
     with tqdm(total=len(chosen), unit="pair", disable=not show_progress) as bar:
         for rows in np.split(chosen, range(batch_size, len(chosen), batch_size)):
-            img_a, img_b = pair[0][rows], pair[1][rows]
+            img_a, img_b = images_a[rows], images_b[rows]
             filled = empty(img_a)
             first, score = score_and_hold_partners(forward_func, (img_a, img_b))
             emptied = score(filled, torch.arange(len(rows), device=img_a.device))
@@ -191,7 +190,7 @@ def deletion_insertion(
             )
             bar.update(len(rows))
     deletion, insertion = (torch.cat(parts, 1).numpy() for parts in zip(*curves, strict=True))
-    return DeletionInsertionResult(deletion, insertion, population, float(threshold))
+    return DeletionInsertionResult(deletion, insertion, population, threshold)
 
 
 def _filler(fill: Fill | float, forward_func: ForwardFunc) -> Callable[[Tensor], Tensor]:
@@ -207,12 +206,16 @@ def _filler(fill: Fill | float, forward_func: ForwardFunc) -> Callable[[Tensor],
                 'fill: "black" is unknown to a model without mean and std; write its value, as in '
                 "fill=-1.0"
             )
-    if isinstance(fill, str) or not np.isfinite(fill):
+    if isinstance(fill, str):
         raise ValueError(f"fill: got {fill!r}; want one of {get_args(Fill)} or a number")
-    return lambda images: torch.full_like(images, fill)
+    value = as_number("fill", fill)
+    return lambda images: torch.full_like(images, value)
 
 
 def _blur(images: Tensor) -> Tensor:
     sigma = images.shape[2] / 14
-    blurred = gaussian_filter(images.cpu().numpy(), (0, 0, sigma, sigma), mode="mirror")
+    # SciPy knows no half precision.
+    values = images.detach().cpu()
+    values = values if values.itemsize > 2 else values.float()
+    blurred = gaussian_filter(values.numpy(), (0, 0, sigma, sigma), mode="mirror")
     return torch.from_numpy(blurred).to(images)

@@ -39,6 +39,13 @@ class DPRResult:
     threshold: float
 
     def __post_init__(self) -> None:
+        shapes = [np.shape(values) for values in (self.scores, self.repaired_scores, self.genuine)]
+        if len(shapes[0]) != 2 or shapes[1:] != [shapes[0][1:]] * 2:
+            raise ValueError(
+                f"scores, repaired_scores and genuine: got {shapes}; want (T, N), (N,) and (N,)"
+            )
+        if not (np.isfinite(self.scores).all() and np.isfinite(self.repaired_scores).all()):
+            raise ValueError("scores: hold NaN or infinite values")
         if self.genuine.all() or not self.genuine.any():
             raise ValueError(
                 f"got {self.genuine.sum()} genuine and {(~self.genuine).sum()} impostor pairs; "
@@ -134,8 +141,12 @@ def _interval(
     """A figure computed from the methods' AUCs (..., methods), and its interval over pairs."""
     first = results[0]
     for other in results[1:]:
-        if not np.array_equal(first.genuine, other.genuine) or first.threshold != other.threshold:
-            raise ValueError("the two runs are not over the same pairs and threshold")
+        if (
+            not np.array_equal(first.genuine, other.genuine)
+            or first.threshold != other.threshold
+            or len(first.scores) != len(other.scores)
+        ):
+            raise ValueError("the two runs are not over the same pairs, threshold and steps")
     populations = {"fmr": [~first.genuine], "fnmr": [first.genuine]}
     populations["mean"] = populations["fmr"] + populations["fnmr"]
     if rate not in populations:

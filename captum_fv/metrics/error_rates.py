@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
+
+from captum_fv.checks import as_number, check_dense
 
 Values = Tensor | npt.ArrayLike
 
@@ -46,13 +48,13 @@ def error_rates(scores: Values, genuine: Values, threshold: float) -> ErrorRates
 def fmr(scores: Values, genuine: Values, threshold: float) -> float:
     """False match rate: the share of impostor pairs with score >= threshold."""
     impostor_scores, _ = _by_class(scores, genuine)
-    return float(np.mean(impostor_scores >= threshold))
+    return float(np.mean(impostor_scores >= as_number("threshold", threshold)))
 
 
 def fnmr(scores: Values, genuine: Values, threshold: float) -> float:
     """False non-match rate: the share of genuine pairs with score < threshold."""
     _, genuine_scores = _by_class(scores, genuine)
-    return float(np.mean(genuine_scores < threshold))
+    return float(np.mean(genuine_scores < as_number("threshold", threshold)))
 
 
 def det_curve(scores: Values, genuine: Values) -> DetCurve:
@@ -82,25 +84,47 @@ def equal_error_rate(scores: Values, genuine: Values) -> float:
     return float(np.mean(error_rates(scores, genuine, eer_threshold(scores, genuine))))
 
 
-def as_labels(genuine: Values, count: int, name: str = "genuine") -> npt.NDArray[np.bool_]:
+def as_labels(
+    genuine: Values, count: int | None = None, name: str = "genuine"
+) -> npt.NDArray[np.bool_]:
     """Labels as (N,) bool, checked against the number of pairs; errors call them `name`."""
-    labels = np.asarray(genuine.detach().cpu() if isinstance(genuine, Tensor) else genuine)
+    labels = _as_array(genuine, name)
+    count = len(labels) if count is None and labels.ndim else count
     if labels.shape != (count,) or not np.isin(labels, (0, 1)).all():
         raise ValueError(
-            f"{name}: got {labels.dtype} {labels.shape} for {count} pairs; want (N,) of True and "
-            "False"
+            f"{name}: got {labels.dtype} {labels.shape} for {count or 'all'} pairs; want (N,) of "
+            "True and False"
         )
     return labels.astype(bool)
+
+
+def as_scores(scores: Values) -> npt.NDArray[np.float64]:
+    """Scores as (N,) float64; a ValueError for what are no finite numbers."""
+    values = _as_array(scores, "scores")
+    if values.dtype.kind not in "biuf" or values.ndim != 1 or not np.isfinite(values).all():
+        raise ValueError(
+            f"scores: got {values.dtype} of shape {values.shape}; want finite numbers (N,)"
+        )
+    return values.astype(np.float64)
+
+
+def _as_array(values: Values, name: str) -> npt.NDArray[Any]:
+    if not isinstance(values, Tensor):
+        try:
+            return np.asarray(values)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{name}: {error}; want numbers (N,)") from error
+    check_dense(name, values)
+    values = values.detach().cpu()
+    # NumPy has no bfloat16.
+    return np.asarray(values.double() if values.is_floating_point() else values)
 
 
 def _by_class(
     scores: Values, genuine: Values
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Scores of the impostor pairs and of the genuine pairs."""
-    values = scores.detach().cpu().double() if isinstance(scores, Tensor) else scores
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or not np.isfinite(values).all():
-        raise ValueError(f"scores: got shape {values.shape}; want finite numbers (N,)")
+    values = as_scores(scores)
     labels = as_labels(genuine, len(values))
     if labels.all() or not labels.any():
         raise ValueError(

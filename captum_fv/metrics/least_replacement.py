@@ -8,7 +8,8 @@ import torch
 from captum.robust import MinParamPerturbation
 from torch import Tensor
 
-from captum_fv.metrics.positions import check_images, position_values
+from captum_fv.checks import as_number, ask_scores, check_counts
+from captum_fv.metrics.positions import as_images, check_images, position_values
 from captum_fv.metrics.replaced_scores import ForwardFunc
 from captum_fv.metrics.replacement_order import replacement_steps
 
@@ -63,27 +64,26 @@ def least_replacement(
     >>> flip.share, flip.pair[0].flatten().tolist()
     (0.5, [0.0, 0.0, 1.0, 1.0])
     """
-    patched_a, img_b = pair
+    patched_a, img_b = as_images(pair)
     check_images(patched_a=patched_a, img_b=img_b, original_a=original_a)
     if len(patched_a) != 1:
         raise ValueError(f"got {len(patched_a)} pairs; want one: pass slices, as img_a[k : k + 1]")
-    for name, value in (("steps", steps), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"{name}: got {value}; want 1 or more")
+    check_counts(steps=steps, batch_size=batch_size)
+    threshold = as_number("threshold", threshold)
     values = position_values(attributions, patched_a)
     with torch.no_grad():
-        match = forward_func(patched_a, img_b) >= threshold
+        match = ask_scores(forward_func, patched_a, img_b) >= threshold
         step_of = replacement_steps(values, match, steps)
 
         def give_back(inputs: tuple[Tensor, Tensor], step: int) -> tuple[Tensor, Tensor]:
             return torch.where(step_of[:, None] <= step, original_a, inputs[0]), inputs[1]
 
         found, step = MinParamPerturbation(
-            lambda inputs: forward_func(*inputs),
+            lambda inputs: ask_scores(forward_func, *inputs),
             attack=give_back,
             arg_name="step",
             arg_min=1,
-            arg_max=steps + 1,
+            arg_max=max(steps + 1, 3),  # it wants two steps at least
             arg_step=1,
             correct_fn=lambda score: bool((score >= threshold) == match),
         ).evaluate((patched_a, img_b), perturbations_per_eval=batch_size)

@@ -10,6 +10,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+from captum_fv.checks import check_dense
 from captum_fv.metrics.error_rates import Values, as_labels
 from captum_fv.metrics.positions import position_values
 
@@ -93,6 +94,9 @@ def _values_in(attributions: Tensor, **masks: Tensor) -> Array:
     """Map values (N, H*W) of the images that masks (N, 1, H, W) belong to."""
     first = next(iter(masks.values()))
     for name, mask in masks.items():
+        if not isinstance(mask, Tensor):
+            raise TypeError(f"{name}: got {type(mask).__name__}; want torch.bool (N, 1, H, W)")
+        check_dense(name, mask)
         if (
             mask.dtype != torch.bool
             or mask.ndim != 4
@@ -103,7 +107,7 @@ def _values_in(attributions: Tensor, **masks: Tensor) -> Array:
             raise ValueError(
                 f"{name}: got {mask.dtype} {tuple(mask.shape)}; want torch.bool (N, 1, H, W)"
             )
-    channels = attributions.shape[1] if attributions.ndim == 4 else 1
+    channels = attributions.shape[1] if getattr(attributions, "ndim", 0) == 4 else 1
     values = position_values(attributions, first.expand(-1, channels, -1, -1))
     return np.asarray(values.flatten(1).cpu())
 

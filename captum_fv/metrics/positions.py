@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from captum_fv.checks import all_finite, check_dense, check_image
+
 
 def position_values(attributions: Tensor, images: Tensor) -> Tensor:
     """The mean of a map over its channels, in double precision.
@@ -17,8 +19,14 @@ def position_values(attributions: Tensor, images: Tensor) -> Tensor:
         (N, H, W) float64, on the images' device.
 
     Raises:
+        TypeError: No tensor.
         ValueError: Another shape, or NaN or infinite values.
     """
+    if not isinstance(attributions, Tensor):
+        raise TypeError(
+            f"attributions: got {type(attributions).__name__}; want a tensor, the map of image A"
+        )
+    check_dense("attributions", attributions)
     count, channels, height, width = images.shape
     if (
         attributions.ndim != 4
@@ -30,20 +38,42 @@ def position_values(attributions: Tensor, images: Tensor) -> Tensor:
             f"attributions: got shape {tuple(attributions.shape)}; want the map of image A, "
             f"({count} or 1, {channels} or 1, {height}, {width})"
         )
-    if not torch.isfinite(attributions).all():
+    if attributions.is_complex():
+        raise ValueError(
+            f"attributions: got {attributions.dtype}, which has no order; want numbers"
+        )
+    if not all_finite(attributions):
         raise ValueError("attributions: hold NaN or infinite values, which have no rank")
     values = attributions.detach().to(images.device).mean(1, dtype=torch.float64)
     return values.expand(count, height, width)
 
 
 def check_images(**images: Tensor) -> None:
-    """Raise a ValueError for images, by name, that are not finite (N, C, H, W) of one shape."""
-    shape = next(iter(images.values())).shape
+    """Raise for images, by name, that are not finite (N, C, H, W) alike in shape, type and device.
+
+    Raises:
+        TypeError: No tensor.
+        ValueError: Images that are none, or do not fit each other.
+    """
+    first = next(iter(images.values()))
     for name, image in images.items():
-        if image.ndim != 4 or 0 in image.shape or image.shape != shape:
+        check_image(name, image)
+        if image.shape != first.shape:
             raise ValueError(
                 f"{name}: got shape {tuple(image.shape)}; want (N, C, H, W), equal for "
                 f"{', '.join(images)}"
             )
-        if not torch.isfinite(image).all():
-            raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")
+        if image.dtype != first.dtype or image.device != first.device:
+            raise ValueError(
+                f"{name}: got {image.dtype} on {image.device}; want {first.dtype} on "
+                f"{first.device}, equal for {', '.join(images)}"
+            )
+
+
+def as_images(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Both images of the pairs; a TypeError if this is no pair."""
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        came = f"{len(pair)} of them" if isinstance(pair, tuple | list) else type(pair).__name__
+        raise TypeError(f"pair: got {came}; want (images A, images B)")
+    img_a, img_b = pair
+    return img_a, img_b

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from captum_fv.checks import ask_scores, check_counts, image_gradients
 from captum_fv.metrics.error_rates import as_labels
-from captum_fv.metrics.positions import check_images
+from captum_fv.metrics.positions import as_images, check_images
 from captum_fv.metrics.replacement_order import equal_strata
 
 
@@ -55,12 +56,15 @@ def summed_sensitivity(
 
     Sums over parts of a set add up to that of the whole. Arguments and errors are the same.
     """
+    pair = as_images(pair)
     check_images(img_a=pair[0], img_b=pair[1])
+    check_counts(batch_size=batch_size)
     total = torch.zeros(pair[0].shape[2:], dtype=torch.float64)
     for img_a, img_b in zip(*(torch.split(images, batch_size) for images in pair), strict=True):
         with torch.inference_mode(False), torch.enable_grad():
             leaf = img_a.detach().clone().requires_grad_()
-            (gradient,) = torch.autograd.grad(forward_func(leaf, img_b.detach()).sum(), leaf)
+            scores = ask_scores(forward_func, leaf, img_b.detach())
+            (gradient,) = image_gradients(scores, (leaf,))
         total += gradient.abs().sum((0, 1), dtype=torch.float64).cpu()
     return total
 
@@ -81,7 +85,7 @@ def deal_to_others(match: Tensor | npt.NDArray[np.bool_], seed: int = 0) -> npt.
     >>> deal_to_others(torch.tensor([True, False, True, False])).tolist()
     [2, 3, 0, 1]
     """
-    labels = as_labels(match, len(match), "match")
+    labels = as_labels(match, name="match")
     rng = np.random.default_rng(seed)
     others = np.empty(len(labels), dtype=np.intp)
     for decision in (True, False):

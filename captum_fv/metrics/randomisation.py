@@ -14,7 +14,8 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from captum_fv.metrics.positions import position_values
+from captum_fv.checks import as_number, check_counts
+from captum_fv.metrics.positions import as_images, position_values
 
 Array = npt.NDArray[np.float64]
 Build = Callable[[Any], Any]
@@ -52,7 +53,9 @@ def randomised_copy(model: Model, share: float = 1.0, seed: int = 0) -> Model:
     Raises:
         ValueError: A share outside (0, 1], or a model without parameters.
     """
-    if not 0 < share <= 1:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model: got {type(model).__name__}; want an nn.Module, as a SiameseCosine")
+    if not 0 < as_number("share", share) <= 1:
         raise ValueError(f"share: got {share}; want a share above 0 and up to 1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's own, from an exported program
@@ -104,9 +107,9 @@ def model_randomisation(
     >>> bool(np.abs(result.absolute).mean() < 0.3)
     True
     """
-    if stages < 1:
-        raise ValueError(f"stages: got {stages}; want 1 or more")
-    before = map_values(build(model), pair)
+    check_counts(stages=stages)
+    pair = as_images(pair)
+    before = map_values(build_method(build, model), pair)
     shares = np.arange(1, stages + 1) / stages
     after = [map_values(build(randomised_copy(model, share, seed)), pair) for share in shares]
     return RandomisationResult(
@@ -114,6 +117,24 @@ def model_randomisation(
         np.stack([rank_correlation(before, values) for values in after]),
         np.stack([rank_correlation(np.abs(before), np.abs(values)) for values in after]),
     )
+
+
+def build_method(build: Build, model: Any) -> Any:
+    """The attribution method for a model; a TypeError if it is none."""
+    if not callable(build):
+        raise TypeError(
+            f"build: got {type(build).__name__}; want a function of a model, as lambda model: "
+            "SimilarityArgumentGradient(model, threshold=0.3)"
+        )
+    method = build(model)
+    check_method("build(model)", method)
+    return method
+
+
+def check_method(name: str, method: Any) -> None:
+    """Raise a TypeError for what has no `attribute`."""
+    if not callable(getattr(method, "attribute", None)):
+        raise TypeError(f"{name}: got {type(method).__name__}; want an attribution method")
 
 
 def map_values(method: Any, pair: tuple[Tensor, Tensor]) -> Array:

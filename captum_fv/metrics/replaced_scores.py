@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from captum_fv.checks import ask_scores
 from captum_fv.siamese import PartnerView, SiameseCosine, cosine
 
 ForwardFunc = Callable[[Tensor, Tensor], Tensor]
@@ -20,14 +21,18 @@ def score_and_hold_partners(
     """Scores (N,) of the pairs, and a function that scores other images in the place of A.
 
     A SiameseCosine embeds B only here.
+
+    Raises:
+        TypeError: No function.
+        ValueError: What it gives are no scores (N,), or not finite; the returned one raises too.
     """
     if isinstance(forward_func, SiameseCosine):
         embed_a, partner = forward_func.embed(*pair)
         first = cosine(embed_a, partner)
         score: ForwardFunc = PartnerView(forward_func)
     else:
-        first, partner, score = forward_func(*pair), pair[1], forward_func
-    return first.double(), lambda images, rows: score(images, partner[rows]).double()
+        first, partner, score = ask_scores(forward_func, *pair), pair[1], forward_func
+    return first.double(), lambda images, rows: ask_scores(score, images, partner[rows]).double()
 
 
 def replaced_scores(
@@ -51,11 +56,9 @@ def replaced_scores(
         step_of: The step at which each position turns, (N, H, W) in [1, steps].
         steps, batch_size: As in `decision_patch_replacement`.
         last: Scores (N,) of the end where they are known, so that it is not scored once more.
-
-    Raises:
-        ValueError: A score that is not finite.
     """
-    turns = torch.where((start != end).any(1), step_of, 0).to(torch.int16)  # 0: looks the same
+    narrow = torch.int16 if steps <= torch.iinfo(torch.int16).max else torch.int64
+    turns = torch.where((start != end).any(1), step_of, 0).to(narrow)  # 0: looks the same
     changed = torch.zeros(steps + 1, len(start), dtype=torch.bool, device=start.device)
     changed.T.scatter_(1, turns.flatten(1).long(), True)
     changed[0] = False
@@ -80,8 +83,6 @@ def replaced_scores(
         if parts:
             batch = torch.cat(parts) if len(parts) > 1 else parts[0]
             scores[step, row] = score(batch.reshape(-1, *start.shape[1:]), row)
-    if not torch.isfinite(scores).all():
-        raise ValueError("forward_func gave scores that are NaN or infinite")
     for t in range(1, steps + 1):
         scores[t] = torch.where(changed[t], scores[t], scores[t - 1])
     return scores.cpu()

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from captum_fv.checks import all_finite, check_counts, check_dense
+
 
 def replacement_steps(
     values: Tensor,
@@ -44,8 +46,12 @@ def _cell_of_position(
     size: tuple[int, ...], cells: tuple[int, int], device: torch.device
 ) -> Tensor:
     """The number of each position's cell, (H*W,)."""
-    (height, width), (rows, columns) = size, cells
-    if not (0 < rows <= height and 0 < columns <= width):
+    height, width = size
+    if not isinstance(cells, tuple | list) or len(cells) != 2:
+        raise ValueError(f"cells: got {cells!r}; want (rows, columns) of a grid")
+    rows, columns = cells
+    check_counts(rows=rows, columns=columns)
+    if rows > height or columns > width:
         raise ValueError(
             f"cells: got {cells}; want at least one pixel for each of {height}x{width}"
         )
@@ -91,7 +97,10 @@ def _step_of_rank(size: int, steps: int) -> Tensor:
 
 
 def check_strata(strata: Tensor, size: tuple[int, ...]) -> None:
-    """Raise a ValueError for strata that are no integer map of an image of (H, W)."""
+    """Raise for strata that are no integer map of an image of (H, W)."""
+    if not isinstance(strata, Tensor):
+        raise TypeError(f"strata: got {type(strata).__name__}; want a tensor of integers (H, W)")
+    check_dense("strata", strata)
     if strata.shape != torch.Size(size) or strata.is_floating_point() or strata.is_complex():
         raise ValueError(
             f"strata: got {strata.dtype} {tuple(strata.shape)}; want the integer number of each "
@@ -112,9 +121,15 @@ def equal_strata(prior: Tensor, count: int = 16) -> Tensor:
     >>> equal_strata(torch.tensor([[3.0, 1.0], [2.0, 9.0]]), count=2).tolist()
     [[1, 0], [0, 1]]
     """
-    if prior.ndim != 2 or not torch.isfinite(prior).all():
-        raise ValueError(f"prior: got shape {tuple(prior.shape)}; want finite values (H, W)")
-    if not 1 <= count <= prior.numel():
+    if not isinstance(prior, Tensor):
+        raise TypeError(f"prior: got {type(prior).__name__}; want a tensor (H, W)")
+    check_dense("prior", prior)
+    if prior.ndim != 2 or prior.is_complex() or not all_finite(prior):
+        raise ValueError(
+            f"prior: got {prior.dtype} of shape {tuple(prior.shape)}; want finite values (H, W)"
+        )
+    check_counts(count=count)
+    if count > prior.numel():
         raise ValueError(
             f"count: got {count} strata for {prior.numel()} positions; want 1 to {prior.numel()}"
         )
@@ -142,6 +157,9 @@ def face_rings(
     >>> face_rings(5, 5, count=3, centre=(0.4, 0.4))[2].tolist()
     [1, 0, 0, 0, 1]
     """
+    check_counts(height=height, width=width)
+    if not isinstance(centre, tuple | list) or len(centre) != 2:
+        raise ValueError(f"centre: got {centre!r}; want (row, column) as shares")
     rows = torch.arange(height, dtype=torch.float64) - centre[0] * height
     columns = torch.arange(width, dtype=torch.float64) - centre[1] * width
     return equal_strata(rows[:, None] ** 2 + columns**2, count)

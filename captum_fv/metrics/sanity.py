@@ -10,10 +10,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from captum_fv.checks import as_number
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation
-from captum_fv.metrics.positions import check_images
-from captum_fv.metrics.randomisation import Build, model_randomisation
+from captum_fv.metrics.positions import as_images, check_images
+from captum_fv.metrics.randomisation import (
+    Build,
+    build_method,
+    check_method,
+    model_randomisation,
+)
 from captum_fv.siamese import SiameseCosine
 
 Array = npt.NDArray[np.float64]
@@ -95,9 +101,10 @@ def sanity_suite(
     Raises:
         ValueError: Shapes that do not fit, maps with NaN, a model without parameters.
     """
-    patched_a, img_b = pair
+    patched_a, img_b = pair = as_images(pair)
     check_images(patched_a=patched_a, img_b=img_b, original_a=original_a)
-    method = build(siamese)
+    threshold = as_number("threshold", threshold)
+    method = build_method(build, siamese)
     randomised = model_randomisation(build, siamese, pair, seed=seed)
     same_a, same_b = method.attribute(original_a, original_a)
     return SanityResult(
@@ -115,7 +122,8 @@ def sanity_suite(
 
 def swap_error(method: Any, pair: tuple[Tensor, Tensor]) -> Array:
     """How far the maps of (B, A) are from those of (A, B) swapped, (N,) shares of the largest."""
-    img_a, img_b = pair
+    check_method("method", method)
+    img_a, img_b = as_images(pair)
     map_a, map_b = method.attribute(img_a, img_b)
     swapped_b, swapped_a = method.attribute(img_b, img_a)
     return _distance((map_a, map_b), (swapped_a, swapped_b))
