@@ -11,7 +11,8 @@ import skimage.data
 from skimage.feature import Cascade
 from skimage.transform import estimate_transform, warp
 
-from captum_fv.data.pairs import Image
+from captum_fv.checks import check_size
+from captum_fv.data.pairs import Image, check_photo
 
 Points = npt.NDArray[np.float64]
 """Five landmarks, (5, 2) as (x, y): left eye, right eye, nose tip, left and right mouth corner.
@@ -63,6 +64,8 @@ def align_face(image: Image, landmarks: npt.ArrayLike, size: tuple[int, int] = (
         ValueError: Landmarks that are not five finite points inside the image, that lie on a line,
             or whose left and right are exchanged.
     """
+    check_photo(image)
+    check_size("size", size)
     points = _checked(landmarks, image)
     transform = estimate_transform("similarity", points, template(size))
     face = warp(image, transform.inverse, output_shape=size, order=1, preserve_range=True)
@@ -79,6 +82,7 @@ def find_face(image: Image) -> Box:
     Raises:
         ValueError: No face, or several.
     """
+    check_photo(image)
     height, width = image.shape[:2]
     scale = min(height, width) / _SEARCH_SIDE
     small = PIL.Image.fromarray(image).resize((round(width / scale), round(height / scale)))
@@ -129,7 +133,10 @@ def _holds_centre(larger: Box, box: Box) -> bool:
 
 
 def _checked(landmarks: npt.ArrayLike, image: Image) -> Points:
-    points = np.asarray(landmarks, dtype=np.float64)
+    try:
+        points = np.asarray(landmarks, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"landmarks: want numbers, shape (5, 2); {error}") from error
     if points.shape != (5, 2):
         raise ValueError(f"landmarks: want five points (x, y), shape (5, 2); got {points.shape}")
     if not np.isfinite(points).all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from captum_fv.checks import check_counts
 from captum_fv.data.face_painter import render_face
 from captum_fv.data.face_parameters import Identity, Nuisance, sample_identity, sample_nuisance
 from captum_fv.data.pairs import Image, PairSet
@@ -59,6 +60,7 @@ def generated_pairs(count: int = 1000, seed: int = 0) -> PairSet:
     >>> generated_pairs(4).genuine.tolist()
     [True, True, False, False]
     """
+    check_counts(count=count)
     if count < 2:
         raise ValueError(f"count: got {count}; want at least 2, one genuine pair and one impostor")
     rng = np.random.default_rng(seed)

@@ -9,6 +9,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
+from captum_fv.checks import check_size
 from captum_fv.data.pairs import Image
 
 
@@ -27,6 +28,8 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None) -> Image:
         ValueError: Not a photo, damaged, truncated, more than 8 bits, or of another size.
     """
     path = Path(path)
+    if size is not None:
+        check_size("size", size)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such image file")
     return decode_image(path.read_bytes(), str(path), size)
@@ -39,8 +42,10 @@ def decode_image(data: bytes, name: str, size: tuple[int, int] | None = None) ->
             photo = PIL.ImageOps.exif_transpose(file)
             photo.load()
     except Exception as error:  # decoders raise whatever they like on damaged bytes
+        known = not isinstance(error, PIL.UnidentifiedImageError)
+        reason = str(error) if known else "of no format that Pillow knows"
         raise ValueError(
-            f"{name}: want an image file, got {len(data)} bytes that do not decode ({error})"
+            f"{name}: want an image file, got {len(data)} bytes that do not decode ({reason})"
         ) from error
     if photo.mode in ("I", "F") or photo.mode.startswith("I;"):
         raise ValueError(f"{name}: want 8 bits per channel, got Pillow mode {photo.mode!r}")

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from captum_fv.checks import check_counts, check_values
+
 Image = npt.NDArray[np.uint8]
 """One photo: (H, W, 3) uint8, RGB."""
 
@@ -31,6 +33,10 @@ class PairSet:
     load: Callable[[int], Image]
 
     def __post_init__(self) -> None:
+        if isinstance(self.people, str) or not isinstance(self.people, Sequence | np.ndarray):
+            raise TypeError(
+                f"people: got {type(self.people).__name__}; want a list, two names for each pair"
+            )
         if len(self.people) % 2:
             raise ValueError(f"people: got {len(self.people)} names; want two for each pair")
 
@@ -49,26 +55,83 @@ class PairSet:
 
     def tensors(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Images A and images B of some pairs, each (n, 3, H, W) float32 in [0, 1]."""
-        images_a, images_b = zip(*(self.pair(k) for k in indices), strict=True)
+        chosen = check_indices(indices, len(self))
+        images_a, images_b = zip(*(self.pair(k) for k in chosen), strict=True)
         return to_tensor(images_a), to_tensor(images_b)
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All pairs in order, at most `size` at a time."""
+        check_counts(size=size)
         for start in range(0, len(self), size):
             yield self.tensors(range(start, min(start + size, len(self))))
 
     def subset(self, indices: Sequence[int]) -> PairSet:
         """The same images and names for some of the pairs, renumbered from 0."""
-        images = [image for k in indices for image in (2 * k, 2 * k + 1)]
+        chosen = check_indices(indices, len(self), some=False)
+        images = [image for k in chosen for image in (2 * k, 2 * k + 1)]
         return PairSet(self.name, [self.people[i] for i in images], lambda i: self.load(images[i]))
+
+
+def check_photo(image: object, name: str = "image") -> None:
+    """Raise unless this is a photo, (H, W, 3) uint8.
+
+    Raises:
+        TypeError: No NumPy array.
+        ValueError: An array of another shape or kind, or without pixels.
+    """
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"{name}: got {type(image).__name__}; want an array (H, W, 3) of uint8")
+    if image.dtype != np.uint8 or image.shape[2:] != (3,) or 0 in image.shape:
+        raise ValueError(
+            f"{name}: got {image.dtype} of shape {image.shape}; want uint8 (H, W, 3), RGB"
+        )
+
+
+def check_indices(indices: Sequence[int], count: int, some: bool = True) -> list[int]:
+    """The numbers of some of so many pairs, as integers.
+
+    Args:
+        indices: The numbers.
+        count: How many pairs there are.
+        some: Whether there must be one at least.
+
+    Raises:
+        ValueError: Something else than numbers of pairs.
+    """
+    chosen = np.asarray(indices)
+    if chosen.size == 0 and not some:
+        return []
+    if (
+        chosen.ndim != 1
+        or chosen.dtype.kind not in "iu"
+        or not chosen.size
+        or chosen.min() < 0
+        or chosen.max() >= count
+    ):
+        raise ValueError(f"indices: got {indices!r}; want numbers of pairs from 0 to {count - 1}")
+    return [int(k) for k in chosen]
 
 
 def to_tensor(images: Sequence[Image]) -> Tensor:
     """(H, W, 3) uint8 photos -> (n, 3, H, W) float32 in [0, 1]."""
+    if not isinstance(images, Sequence | np.ndarray) or not len(images):
+        raise ValueError(f"images: got {type(images).__name__}, want one photo or more in a list")
+    for k, image in enumerate(images):
+        check_photo(image, f"image {k}")
+        if image.shape != images[0].shape:
+            raise ValueError(
+                f"image {k} is {image.shape} and image 0 is {images[0].shape}; want one size for "
+                "all, as align_face gives"
+            )
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
 def to_image(tensor: Tensor) -> Image:
     """(3, H, W) in [0, 1] -> (H, W, 3) uint8, rounded and clipped."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"tensor: got {type(tensor).__name__}; want a tensor (3, H, W)")
+    check_values("tensor", tensor)
+    if tensor.ndim != 3 or 0 in tensor.shape:
+        raise ValueError(f"tensor: got shape {tuple(tensor.shape)}; want one photo, (3, H, W)")
     scaled = (tensor.detach().cpu().float() * 255).round().clamp(0, 255)
     return scaled.byte().permute(1, 2, 0).contiguous().numpy()

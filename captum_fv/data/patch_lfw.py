@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from captum_fv.checks import check_counts, check_size
 from captum_fv.data.pair_batch import PairBatch
-from captum_fv.data.pairs import Image, PairSet, to_tensor
+from captum_fv.data.pairs import Image, PairSet, check_indices, check_photo, to_tensor
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,15 @@ def patch_places(
     >>> places.rows.shape, places.donors.tolist()
     ((2, 27), [3, 3])
     """
+    check_size("size", size)
+    check_counts(count=count, patch=patch)
     height, width = size
-    if not 0 < patch < min(size):
+    if patch >= min(size):
         raise ValueError(
             f"patch: got {patch}; want 1 to {min(size) - 1} on {height}x{width} images"
         )
-    if count < 1:
-        raise ValueError(f"count: got {count} patches; want at least 1")
+    if isinstance(people, str) or np.ndim(people) != 1 or len(people) % 2:
+        raise ValueError(f"people: got {people!r}; want a list, two names for each pair")
     persons = np.unique(np.asarray(people), return_inverse=True)[1].reshape(-1, 2)
     genuine = persons[:, 0] == persons[:, 1]
     rows = np.empty((len(persons), count), dtype=np.int64)
@@ -129,6 +132,16 @@ def patch_mask(
     >>> patch_mask(np.array([2]), np.array([1]), size=(3, 3), patch=2).astype(int).tolist()
     [[0, 1, 1], [0, 1, 1], [0, 0, 0]]
     """
+    check_size("size", size)
+    check_counts(patch=patch)
+    rows, columns = np.asarray(rows), np.asarray(columns)
+    if rows.ndim != 1 or rows.shape != columns.shape or not rows.size:
+        raise ValueError(
+            f"rows and columns: got shapes {rows.shape} and {columns.shape}; want one of each for "
+            "each patch"
+        )
+    if rows.dtype.kind not in "iu" or columns.dtype.kind not in "iu":
+        raise ValueError(f"rows and columns: got {rows.dtype}, {columns.dtype}; want integers")
     height, width = size
     if (
         np.min(rows) < patch
@@ -155,6 +168,8 @@ def apply_patches(
     patch: int = 16,
 ) -> Image:
     """The image with patches from the same places of the donor, (H, W, 3) uint8."""
+    check_photo(image)
+    check_photo(donor, "donor")
     if image.shape != donor.shape:
         raise ValueError(
             f"want a donor as large as the image, got {donor.shape} for {image.shape}; "
@@ -208,16 +223,20 @@ class PatchedPairs:
 
     def tensors(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Patched A, original A and B of some pairs, each (n, 3, H, W) float32 in [0, 1]."""
-        images = [(self.patched(k), self.original(k), self.partner(k)) for k in indices]
+        chosen = check_indices(indices, len(self))
+        images = [(self.patched(k), self.original(k), self.partner(k)) for k in chosen]
         patched_a, original_a, img_b = (to_tensor(side) for side in zip(*images, strict=True))
         return patched_a, original_a, img_b
 
     def masks(self, indices: Sequence[int]) -> Tensor:
         """The patch masks of some pairs, (n, 1, H, W) bool."""
-        return torch.from_numpy(np.stack([self.mask(k) for k in indices])).unsqueeze(1)
+        return torch.from_numpy(
+            np.stack([self.mask(k) for k in check_indices(indices, len(self))])
+        ).unsqueeze(1)
 
     def batch(self, indices: Sequence[int]) -> PairBatch:
         """`tensors` and `masks` of some pairs, with their numbers and labels."""
+        indices = check_indices(indices, len(self))
         people = self.clean.people
         genuine = np.array([people[2 * k] == people[2 * k + 1] for k in indices])
         numbers = np.asarray(indices, dtype=np.int64)
@@ -225,12 +244,13 @@ class PatchedPairs:
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """`tensors` of all pairs in order, at most `size` pairs at a time."""
+        check_counts(size=size)
         for start in range(0, len(self), size):
             yield self.tensors(range(start, min(start + size, len(self))))
 
     def subset(self, indices: Sequence[int]) -> PatchedPairs:
         """Some of the pairs with the patches they have here, renumbered from 0."""
-        chosen = list(indices)
+        chosen = check_indices(indices, len(self), some=False)
         return PatchedPairs(
             self.clean.subset(chosen),
             self.places.subset(chosen),
@@ -243,12 +263,16 @@ def patch_pairs(pairs: PairSet, seed: int = 3, count: int = 27, patch: int = 16)
 
     A subset of the result keeps its patches; patching a subset draws anew.
     """
+    if not isinstance(pairs, PairSet):
+        raise TypeError(f"pairs: got {type(pairs).__name__}; want a PairSet")
     if not len(pairs):
         raise ValueError(f"{pairs.name}: no pairs to patch")
     # A and its donor are asked for twice: as they are, and for patched A.
     recent = lru_cache(maxsize=4)(pairs.load)
-    pairs = replace(pairs, load=lambda i: recent(i).copy())
-    height, width = pairs.load(0).shape[:2]
+    pairs = replace(pairs, load=lambda i: np.array(recent(i)))
+    first = pairs.load(0)
+    check_photo(first, f"{pairs.name}: image 0")
+    height, width = first.shape[:2]
     places = patch_places(pairs.people, seed, (height, width), count, patch)
 
     def patched(k: int) -> Image:

@@ -114,7 +114,9 @@ def read_weights(path: Path) -> StateDict:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails anywhere within torch
-        if isinstance(error, pickle.UnpicklingError) and "nsupported" in str(error):
+        # "Unsupported operand" is no pickle at all.
+        carries_code = "nsupported" in str(error) and "nsupported operand" not in str(error)
+        if isinstance(error, pickle.UnpicklingError) and carries_code:
             raise ValueError(
                 f"{path}: refused, for reading it would run Python code that it carries "
                 f"({_unsupported(error)}). Where you trust it, save its weights alone: "

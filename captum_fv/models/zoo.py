@@ -64,6 +64,7 @@ def load_backbone(
     """
     if (mean is None) != (std is None):
         raise ValueError(f"mean={mean}, std={std}: got one of them; give both or neither")
+    check_device(device)
     if channel_order not in (None, "RGB", "BGR"):
         raise ValueError(f'channel_order: got {channel_order!r}; want "RGB" or "BGR"')
     model: nn.Module
@@ -88,6 +89,15 @@ def load_backbone(
         contract |= {"mean": mean, "std": std}
     vars(model).update(contract)
     return model.eval().requires_grad_(False).to(device)
+
+
+def check_device(device: str | torch.device) -> None:
+    """Raise a ValueError for a device that PyTorch does not find here."""
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"device: got {device!r} ({reason}); want one of this machine") from error
 
 
 def _resolve(given: str, checkpoint: str | Path | None) -> tuple[str | None, Path]:
