@@ -91,7 +91,8 @@ class BackboneState:
             if not _same(content, buffer):
                 _refill(buffer, content)
         torch.set_rng_state(self._random[0])
-        torch.cuda.set_rng_state_all(self._random[1:])
+        if self._random[1:]:  # else asking would wake up all GPUs
+            torch.cuda.set_rng_state_all(self._random[1:])
 
 
 _MISSING = object()
@@ -145,4 +146,7 @@ def _version(weight: Tensor) -> tuple[int, int]:
 
 
 def _random_states() -> list[Tensor]:
-    return [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        states += torch.cuda.get_rng_state_all()
+    return states

@@ -47,8 +47,9 @@ class SiameseCosine(nn.Module):
 
     Raises:
         TypeError: The backbone is no module, or what it returns is not a tensor.
-        ValueError: The backbone is in training mode, images do not fit each other, or embeddings
-            are not (N, d).
+        ValueError: The backbone is in training mode or gives one image two embeddings, images do
+            not fit each other or the backbone, or embeddings are not finite (N, d). A backbone may
+            count calls or keep a cache.
 
     >>> siamese = SiameseCosine(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).eval())
     >>> photo = torch.rand(5, 3, 2, 2)

@@ -154,6 +154,14 @@ def test_layer_maps_hold_both_images(pair):
     assert LayerGradCam(siamese, layer).attribute(pair).shape[0] == 8
 
 
+def test_it_can_be_mapped_and_recorded(pair):
+    siamese = small_siamese()
+    expected = siamese(*pair)
+    mapped = torch.func.vmap(lambda a, b: siamese(a[None], b[None]))(*pair)
+    torch.testing.assert_close(mapped[:, 0], expected)
+    torch.testing.assert_close(torch.compile(siamese, backend="eager")(*pair), expected)
+
+
 def test_errors_say_what_to_write(pair):
     siamese = small_siamese()
     with pytest.raises(TypeError, match="hand the function itself"):
