@@ -65,13 +65,15 @@ def one_sided_baselines(
     """
     as_pair(img_a, img_b)
     try:
-        blank_a, blank_b = (
-            torch.as_tensor(value).to(image).expand_as(image).clone() for image in (img_a, img_b)
-        )
+        level = torch.as_tensor(value)
+        check_dense("value", level)
+        if level.is_complex():
+            raise TypeError("a complex number")
+        blank_a, blank_b = (level.to(image).expand_as(image).clone() for image in (img_a, img_b))
     except (TypeError, RuntimeError) as error:
         came = tuple(value.shape) if isinstance(value, Tensor) else repr(value)
         raise ValueError(
-            f"value: got {came}; want a number, or a tensor that broadcasts to {tuple(img_a.shape)}"
+            f"value: got {came}; want real numbers that broadcast to {tuple(img_a.shape)}"
         ) from error
     check_values("value", blank_a)
     return (blank_a, img_b), (img_a, blank_b)

@@ -47,6 +47,7 @@ def is_good(image: Any) -> bool:
     """Whether this is a batch of images that a method can be asked about."""
     return (
         isinstance(image, Tensor)
+        and not image.is_nested
         and not image.is_meta
         and image.layout == torch.strided
         and image.dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -165,7 +166,9 @@ def world() -> list[Any]:
 
 def image_state(image: Any) -> Any:
     """Whatever of an image a call may not change, as bytes where it has any."""
-    if not isinstance(image, Tensor) or image.is_meta or image.layout != torch.strided:
+    if not isinstance(image, Tensor) or image.is_nested or image.is_meta:
+        return repr(image)
+    if image.layout != torch.strided:
         return repr(image)
     values = image.detach().contiguous().view(torch.uint8) if image.numel() and image.ndim else None
     content = None if values is None else values.numpy().tobytes()
