@@ -11,6 +11,7 @@ torch.Size([1, 3, 112, 112])
 
 from captum_fv.attr import (
     CentrePrior,
+    IntegratedArgumentGradient,
     OcclusionPairAttribution,
     PatchedCosineAttribution,
     PatchOracle,
@@ -30,6 +31,7 @@ from captum_fv.siamese import PartnerView, SiameseCosine
 __all__ = [
     "BenchmarkResults",
     "CentrePrior",
+    "IntegratedArgumentGradient",
     "OcclusionPairAttribution",
     "PartnerView",
     "PatchOracle",

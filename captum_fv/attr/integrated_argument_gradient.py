@@ -36,14 +36,16 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
                     \frac{\partial}{\partial x_p} \sum_n u_n(x(t)) \, v_n \, dt,
               \qquad \sum_p c_p = s(A, B) - s(\mu, B)
 
-    (completeness: the convergence delta is what the integral's few steps miss of it). Smoothing K,
-    a mean of Gaussians from fine to wide, gives three maps, each the answer to its own question:
+    (completeness: the convergence delta is what the integral's few steps miss of it). Single pixels
+    say little: neighbours of opposite sign cancel. So a Gaussian as wide as the grain first gathers
+    what a place says, :math:`e = G[c]`, and a wider one, K, makes three maps of it, each the answer
+    to its own question:
 
-    - "polarity", :math:`K[c]`: what is similar (positive), what dissimilar (negative)? It is
+    - "polarity", :math:`K[e]`: what is similar (positive), what dissimilar (negative)? It is
       complete, as c is.
-    - "relevance", :math:`K[|c|]`: what matters to the score, for or against? Never negative.
-    - "decision", :math:`\pm K[|c|] + K[c]` with the sign of s - th: what carries the decision that
-      was taken? It is twice the smoothed c that speaks for the decision: positive after a match,
+    - "relevance", :math:`K[|e|]`: what matters to the score, for or against? Never negative.
+    - "decision", :math:`\pm K[|e|] + K[e]` with the sign of s - th: what carries the decision that
+      was taken? It is twice the smoothed e that speaks for the decision: positive after a match,
       negative after a non-match. What speaks against it is 0, so it is the order in which
       decision-based patch replacement should repair an image.
 
@@ -60,7 +62,8 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
             that of all.
         steps: Points on the path, by Gauss-Legendre quadrature.
         blur: Standard deviation of the blur of the path's start, as a share of the height.
-        smoothing: Standard deviations of the Gaussians in K, as shares of the height.
+        grain: Standard deviation of G, as a share of the height.
+        smoothing: Standard deviation of K, as a share of the height.
         batch_size: Images in a forward, which bounds the memory.
 
     Raises:
@@ -89,7 +92,8 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
         arguments: Arguments = "all",
         steps: int = 3,
         blur: float = 6 / 112,
-        smoothing: tuple[float, ...] = (0.5 / 112, 2 / 112, 6 / 112),
+        grain: float = 2 / 112,
+        smoothing: float = 8 / 112,
         batch_size: int = 32,
     ) -> None:
         super().__init__(require_embed("IntegratedArgumentGradient", siamese))
@@ -102,15 +106,15 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
         for name, number in (("steps", steps), ("batch_size", batch_size)):
             if number < 1:
                 raise ValueError(f"{name}: got {number}; want 1 or more")
-        if not smoothing or not all(width > 0 for width in (blur, *smoothing)):
-            raise ValueError(
-                f"got blur={blur} and smoothing={smoothing}; want shares of the height above 0"
-            )
+        for name, width in (("blur", blur), ("grain", grain), ("smoothing", smoothing)):
+            if not width > 0:
+                raise ValueError(f"{name}: got {width}; want a share of the height above 0")
         self.threshold = threshold
         self.output = output
         self.arguments = arguments
         self.steps = steps
         self.blur = blur
+        self.grain = grain
         self.smoothing = smoothing
         self.batch_size = batch_size
 
@@ -195,15 +199,13 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
         return gradients.view_as(points)
 
     def _output(self, added: Tensor, sign: Tensor) -> Tensor:
-        if self.output == "polarity":
-            return self._smooth(added)
+        height = added.shape[-2]
+        evidence = smooth(added, self.grain * height)
         if self.output == "relevance":
-            return self._smooth(added.abs())
-        return sign * self._smooth(2 * (sign * added).clamp(min=0))
-
-    def _smooth(self, values: Tensor) -> Tensor:
-        height = values.shape[-2]
-        return torch.stack([smooth(values, width * height) for width in self.smoothing]).mean(0)
+            evidence = evidence.abs()
+        elif self.output == "decision":
+            evidence = 2 * sign * (sign * evidence).clamp(min=0)
+        return smooth(evidence, self.smoothing * height)
 
 
 def _pairwise(rows: Tensor) -> Tensor:
