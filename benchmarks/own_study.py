@@ -1,0 +1,94 @@
+"""One model, one set of patched pairs, and the maps of methods and trials, each explained once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from own_trials import TRIALS
+from torch import Tensor
+from tqdm import tqdm
+
+from captum_fv import SiameseCosine
+from captum_fv.attr.methods import METHODS
+from captum_fv.data.pair_batch import PairBatch
+from captum_fv.metrics import DPRResult, decision_patch_replacement
+
+BUILD: dict[str, Any] = METHODS | TRIALS
+ROWS = 32
+"""Pairs explained at once."""
+
+
+class OwnStudy:
+    """Maps of A of a batch of pairs, and their decision-based patch replacement.
+
+    Args:
+        siamese: The model.
+        batch: The pairs.
+        threshold: The decision threshold of the clean pairs.
+        names: The methods.
+        steps: Of every curve.
+    """
+
+    def __init__(
+        self,
+        siamese: SiameseCosine,
+        batch: PairBatch,
+        threshold: float,
+        names: list[str],
+        steps: int = 20,
+    ) -> None:
+        self.siamese, self.batch, self.threshold = siamese, batch, threshold
+        self.names, self.steps = names, steps
+        self._maps: dict[str, Tensor] = {}
+        self._runs: dict[str, DPRResult] = {}
+
+    @cached_property
+    def match(self) -> Tensor:
+        """The decisions on the patched pairs, (N,) bool."""
+        return self.scores(self.batch.patched_a, self.batch.img_b) >= self.threshold
+
+    @torch.no_grad()
+    def scores(self, img_a: Tensor, img_b: Tensor) -> Tensor:
+        """Cosines of any pairs, (N,)."""
+        batches = zip(img_a.split(ROWS), img_b.split(ROWS), strict=True)
+        return torch.cat([self.siamese(*pair) for pair in batches])
+
+    def maps(self, name: str) -> Tensor:
+        """Maps of the patched images, (N, 1, H, W)."""
+        if name not in self._maps:
+            self._maps[name] = self.explain(name, self.batch.patched_a, self.batch.img_b)
+        return self._maps[name]
+
+    def explain(self, name: str, img_a: Tensor, img_b: Tensor) -> Tensor:
+        """Maps of A of any pairs, (N, 1, H, W)."""
+        method = BUILD[name](self.siamese, self.threshold)
+        pairs = zip(img_a.split(ROWS), img_b.split(ROWS), strict=True)
+        found = [method.attribute(*pair)[0] for pair in tqdm([*pairs], desc=f"maps of {name}")]
+        return torch.cat(found).mean(1, keepdim=True)
+
+    def run(self, name: str) -> DPRResult:
+        """DPR as published."""
+        if name not in self._runs:
+            self._runs[name] = self.replace(self.maps(name))
+        return self._runs[name]
+
+    def replace(self, maps: Tensor, strata: Tensor | None = None) -> DPRResult:
+        """DPR of maps of the patched images, over all positions or within strata."""
+        return decision_patch_replacement(
+            self.siamese,
+            (self.batch.patched_a, self.batch.img_b),
+            self.batch.original_a,
+            maps,
+            self.threshold,
+            self.batch.genuine,
+            self.steps,
+            strata=strata,
+            batch_size=ROWS,
+            show_progress=True,
+        )
+
+    def on(self, batch: PairBatch) -> OwnStudy:
+        """The same study of other pairs."""
+        return OwnStudy(self.siamese, batch, self.threshold, self.names, self.steps)
