@@ -33,8 +33,10 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     siamese = SiameseCosine(load_backbone(arguments.model), arguments.mean, arguments.std)
     pairs, faces = load_pairs(arguments)
-    clean = score_clean_pairs(siamese, pairs, show_progress=True)
     first, last = arguments.range or (0, len(pairs))
+    if not 0 <= first < last <= len(pairs):
+        raise SystemExit(f"--range: got {first} {last}; want a part of 0 {len(pairs)}")
+    clean = score_clean_pairs(siamese, pairs, show_progress=True)
     count = min(arguments.limit, last - first)
     chosen = np.linspace(first, last - 1, count).round().astype(int).tolist()
     print(f"{count} of {len(pairs)} pairs, EER {clean.eer:.4f} at threshold {clean.threshold:.4f}")
@@ -74,7 +76,10 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     named = arguments.methods.split(",")
     trials = [name for name in named if name in BUILD]
-    others = expand_names([name for name in named if name not in trials])
+    try:
+        others = expand_names([name for name in named if name not in trials])
+    except ValueError as error:
+        parser.error(f"--methods: {error}")
     arguments.methods = list(dict.fromkeys([*NEEDED, *trials, *others]))
     if "oracle" in arguments.methods:
         parser.error("--methods: oracle knows the patches, which some parts do not have")

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from captum_fv import IntegratedArgumentGradient, SiameseCosine
 from captum_fv.attr.smoothing import smooth
+from captum_fv.siamese import cosine
 
-NO_GRAIN = 1e-3 / 112
-"""So narrow that every pixel keeps what it has."""
+SINGLE_PIXELS = 1e-3
+"""A grain so narrow that every pixel keeps what it has."""
 
 
 class FineMixture(IntegratedArgumentGradient):
@@ -27,24 +28,38 @@ class FineMixture(IntegratedArgumentGradient):
         return torch.stack([smooth(pixels, w * pixels.shape[-2]) for w in self.WIDTHS]).mean(0)
 
 
+class AgainstThreshold(FineMixture):
+    """What a pixel adds beyond its share of what a match needs; it sums to s - th."""
+
+    def _integrate(self, images: Tensor, start: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
+        added = super()._integrate(images, start, partners, levels)
+        needed = (levels - cosine(self._embed(start), partners)).reshape(-1, 1, 1, 1)
+        return added - needed * added.abs() / added.abs().sum((1, 2, 3), keepdim=True)
+
+
 class WeakPolarity(IntegratedArgumentGradient):
     """The decision from its relevance and only a part of its polarity."""
 
-    PART = 0.5
+    def __init__(self, *arguments: Any, part: float, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.part = part
 
     def _output(self, added: Tensor, sign: Tensor) -> Tensor:
         height = added.shape[-2]
         evidence = smooth(added, self.grain * height)
-        return smooth(sign * evidence.abs() + self.PART * evidence, self.smoothing * height)
+        return smooth(sign * evidence.abs() + self.part * evidence, self.smoothing * height)
 
 
 class WithoutEdges(IntegratedArgumentGradient):
-    """What a place adds, over how much the path changes there: edges count for nothing."""
+    """The map over how much the path changes there, so that edges count for nothing."""
 
     def _integrate(self, images: Tensor, start: Tensor, *others: Tensor) -> Tensor:
-        added = super()._integrate(images, start, *others)
-        change = (images - start).norm(dim=1, keepdim=True)
-        return added / (smooth(change, 6 / 112 * change.shape[-2]) + 3e-3)
+        edges = (images - start).norm(dim=1, keepdim=True)
+        self._edges = smooth(edges, 6 / 112 * edges.shape[-2]) + 3e-3
+        return super()._integrate(images, start, *others)
+
+    def _output(self, added: Tensor, sign: Tensor) -> Tensor:
+        return super()._output(added, sign) / self._edges
 
 
 class FromBothBlurred(IntegratedArgumentGradient):
@@ -84,30 +99,42 @@ class ScalePath(IntegratedArgumentGradient):
         return added
 
 
+Builders = dict[str, Callable[[SiameseCosine, float], Any]]
+
+
 def _outputs(
-    name: str, build: Callable[..., Any] = IntegratedArgumentGradient, **options: Any
-) -> dict[str, Callable[[SiameseCosine, float], Any]]:
+    name: str,
+    build: Callable[..., Any] = IntegratedArgumentGradient,
+    grain: float = 2,
+    smoothing: float = 8,
+    **options: Any,
+) -> Builders:
+    """Decision and polarity, with widths in pixels of 112."""
+    options |= {"grain": (grain or SINGLE_PIXELS) / 112, "smoothing": smoothing / 112}
     return {
         f"{name}_{output}": partial(build, output=output, **options)
-        for output in ("decision", "polarity", "relevance")
+        for output in ("decision", "polarity")
     }
 
 
-TRIALS = {
-    **_outputs("fine", FineMixture, grain=NO_GRAIN, smoothing=NO_GRAIN),
-    **_outputs("pixels1", grain=NO_GRAIN, smoothing=1 / 112),
-    **_outputs("pixels4", grain=NO_GRAIN, smoothing=4 / 112),
-    **_outputs("pixels8", grain=NO_GRAIN, smoothing=8 / 112),
-    **_outputs("grain1", grain=1 / 112),
-    **_outputs("grain4", grain=4 / 112),
-    **_outputs("narrow", smoothing=4 / 112),
-    "weak_decision": WeakPolarity,
-    **_outputs("edgeless", WithoutEdges),
+TRIALS: Builders = {
+    **_outputs("fine", FineMixture, 0, SINGLE_PIXELS),
+    **_outputs("needed", AgainstThreshold, 0, SINGLE_PIXELS),
+    **_outputs("edgeless-g0-s6", WithoutEdges, 0, 6),
+    **_outputs("edgeless-g3-s6", WithoutEdges, 3, 6),
     **_outputs("blur3", blur=3 / 112),
     **_outputs("blur12", blur=12 / 112),
     **_outputs("partner", FromBothBlurred),
     **_outputs("noisy", NoisyPath),
     **_outputs("scales", ScalePath),
-    **_outputs("onestep", steps=1),
 }
 """Name -> (model, threshold) -> method."""
+
+for _width in (0.5, 1, 2, 4, 6, 8, 9):
+    TRIALS |= _outputs(f"g0-s{_width}", grain=0, smoothing=_width)
+for _grain, _smoothing in ((1, 4), (1, 8), (2, 4), (4, 2), (4, 4), (6, 4)):
+    TRIALS |= _outputs(f"g{_grain}-s{_smoothing}", grain=_grain, smoothing=_smoothing)
+for _part, _grain, _smoothing in ((0.5, 2, 8), (0, 2, 8), (0.5, 2, 4), (0.25, 2, 4), (0.5, 3, 8)):
+    TRIALS |= _outputs(
+        f"part{_part}-g{_grain}-s{_smoothing}", WeakPolarity, _grain, _smoothing, part=_part
+    )
