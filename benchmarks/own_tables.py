@@ -15,6 +15,7 @@ from two_faced import two_faced_pairs
 
 from captum_fv.data import PairSet
 from captum_fv.metrics import (
+    DPRResult,
     deal_to_others,
     deletion_insertion,
     model_randomisation,
@@ -48,10 +49,16 @@ def stress_table(study: OwnStudy, faces: PairSet) -> TextTable:
         "a quarter block": study.on(quarter_block(faces, study.batch)),
     }
     rows: list[list[Cell]] = [
-        [name, *(ratio(other.run(name), other.run("rnd")) for other in sets.values())]
+        [name, *(_mean_or_fnmr(other.run(name), other.run("rnd")) for other in sets.values())]
         for name in study.names
     ]
     return TextTable("stress", "DPR AUC over RND's, mean.", ["method", *sets], rows)
+
+
+def _mean_or_fnmr(run: DPRResult, chance: DPRResult) -> Cell:
+    """The mean of both ratios, or that of the FNMR where hardly an impostor pair matches."""
+    mean = ratio(run, chance)
+    return f"FNMR {ratio(run, chance, 'fnmr')}" if mean == "-" else mean
 
 
 def localisation_table(study: OwnStudy, faces: PairSet) -> TextTable:

@@ -62,15 +62,6 @@ class WithoutEdges(IntegratedArgumentGradient):
         return super()._output(added, sign) / self._edges
 
 
-class FromBothBlurred(IntegratedArgumentGradient):
-    """The path starts at the mean of both images' blurs."""
-
-    def _integrate(self, images: Tensor, start: Tensor, *others: Tensor) -> Tensor:
-        pairs = start.reshape(-1, 2, *start.shape[1:])
-        middle = pairs.mean(1, keepdim=True).expand_as(pairs).flatten(0, 1)
-        return super()._integrate(images, middle, *others)
-
-
 class NoisyPath(IntegratedArgumentGradient):
     """Noise on every point of the path, the same for every pair."""
 
@@ -107,10 +98,12 @@ def _outputs(
     build: Callable[..., Any] = IntegratedArgumentGradient,
     grain: float = 2,
     smoothing: float = 8,
+    partner: float = 0,
     **options: Any,
 ) -> Builders:
     """Decision and polarity, with widths in pixels of 112."""
     options |= {"grain": (grain or SINGLE_PIXELS) / 112, "smoothing": smoothing / 112}
+    options["partner"] = partner
     return {
         f"{name}_{output}": partial(build, output=output, **options)
         for output in ("decision", "polarity")
@@ -124,7 +117,6 @@ TRIALS: Builders = {
     **_outputs("edgeless-g3-s6", WithoutEdges, 3, 6),
     **_outputs("blur3", blur=3 / 112),
     **_outputs("blur12", blur=12 / 112),
-    **_outputs("partner", FromBothBlurred),
     **_outputs("noisy", NoisyPath),
     **_outputs("scales", ScalePath),
 }
@@ -132,9 +124,18 @@ TRIALS: Builders = {
 
 for _width in (0.5, 1, 2, 4, 6, 8, 9):
     TRIALS |= _outputs(f"g0-s{_width}", grain=0, smoothing=_width)
-for _grain, _smoothing in ((1, 4), (1, 8), (2, 4), (4, 2), (4, 4), (6, 4)):
+for _grain, _smoothing in ((1, 4), (1, 8), (2, 4), (2, 8), (4, 2), (4, 4), (6, 4)):
     TRIALS |= _outputs(f"g{_grain}-s{_smoothing}", grain=_grain, smoothing=_smoothing)
 for _part, _grain, _smoothing in ((0.5, 2, 8), (0, 2, 8), (0.5, 2, 4), (0.25, 2, 4), (0.5, 3, 8)):
     TRIALS |= _outputs(
         f"part{_part}-g{_grain}-s{_smoothing}", WeakPolarity, _grain, _smoothing, part=_part
     )
+
+for _partner in (0, 0.25, 0.5, 1):
+    for _grain, _smoothing in ((1, 4), (1, 6), (2, 6), (3, 6)):
+        TRIALS |= _outputs(
+            f"partner{_partner}-g{_grain}-s{_smoothing}",
+            grain=_grain,
+            smoothing=_smoothing,
+            partner=_partner,
+        )

@@ -13,8 +13,14 @@ from captum_fv.siamese import SiameseCosine
 from tests.nets import THRESHOLD, random_pair, small_siamese
 
 # In pixels of the 20 rows of the tests' images.
-BLUR, GRAIN, SMOOTHING = 2.5, 0.6, 3.0
-SETTINGS = {"blur": BLUR / 20, "grain": GRAIN / 20, "smoothing": SMOOTHING / 20, "steps": 3}
+BLUR, PARTNER, GRAIN, SMOOTHING = 2.5, 0.3, 0.6, 3.0
+SETTINGS = {
+    "blur": BLUR / 20,
+    "partner": PARTNER,
+    "grain": GRAIN / 20,
+    "smoothing": SMOOTHING / 20,
+    "steps": 3,
+}
 
 
 def naive_smooth(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -37,7 +43,11 @@ def unit(siamese: SiameseCosine, image: torch.Tensor) -> torch.Tensor:
 
 def naive_additions(siamese, image, partner, threshold, arguments):
     """What each pixel adds (H, W), and what it should add up to if the path's steps were exact."""
-    start = torch.from_numpy(np.stack([naive_smooth(channel, BLUR) for channel in image.numpy()]))
+    blurs = [
+        torch.from_numpy(np.stack([naive_smooth(channel, BLUR) for channel in photo.numpy()]))
+        for photo in (image, partner)
+    ]
+    start = (1 - PARTNER) * blurs[0] + PARTNER * blurs[1]
     other = unit(siamese, partner).detach()
     added = torch.zeros_like(image)
     nodes = [0.5 - np.sqrt(0.15), 0.5, 0.5 + np.sqrt(0.15)]
@@ -104,7 +114,8 @@ def test_polarity_is_complete_and_more_steps_bring_the_delta_down():
         maps, delta = method.attribute(pair, return_convergence_delta=True)
         assert delta.shape == (4, 2)
         deltas[steps] = float(delta.abs().mean())
-        start = smooth(pair[0], method.blur * 20)
+        blur_a, blur_b = (smooth(image, method.blur * 20) for image in pair)
+        start = (1 - method.partner) * blur_a + method.partner * blur_b
         added = maps[0].sum((1, 2, 3))
         torch.testing.assert_close(added - delta[:, 0], score - siamese(start, pair[1]))
     assert deltas[64] < 0.1 * deltas[1]
@@ -176,6 +187,7 @@ def test_noise_tunnel_passes_the_delta_on():
         ({"steps": 0}, "steps: got 0"),
         ({"batch_size": 0}, "batch_size: got 0"),
         ({"blur": 0.0}, r"blur: got 0\.0"),
+        ({"partner": 1.5}, r"partner: got 1\.5"),
         ({"grain": float("nan")}, "grain: got nan"),
         ({"smoothing": -0.1}, r"smoothing: got -0\.1"),
     ],

@@ -29,8 +29,9 @@ Arguments = Literal["all", "similar", "dissimilar"]
 class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
     r"""Integrates the arguments of the score along the path from a blurred image to the sharp one.
 
-    With :math:`\mu` a Gaussian blur of A, :math:`x(t) = \mu + t (A - \mu)`, and unit embeddings u
-    of x(t) and v of B, the arguments are :math:`a_n = u_n v_n`. What pixel p adds to them is
+    With :math:`\mu` a Gaussian blur of A that takes a part of B's, :math:`x(t) = \mu + t (A -
+    \mu)`, and unit embeddings u of x(t) and v of B, the arguments are :math:`a_n = u_n v_n`. What
+    pixel p adds to them is
 
     .. math:: c_p = \sum_{channels} (A - \mu)_p \int_0^1
                     \frac{\partial}{\partial x_p} \sum_n u_n(x(t)) \, v_n \, dt,
@@ -62,6 +63,8 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
             that of all.
         steps: Points on the path, by Gauss-Legendre quadrature.
         blur: Standard deviation of the blur of the path's start, as a share of the height.
+        partner: Which part of :math:`\mu` is the blur of B, from 0 to 1: places then also count for
+            how the two photos differ in the large.
         grain: Standard deviation of G, as a share of the height.
         smoothing: Standard deviation of K, as a share of the height.
         batch_size: Images in a forward, which bounds the memory.
@@ -92,8 +95,9 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
         arguments: Arguments = "all",
         steps: int = 3,
         blur: float = 6 / 112,
-        grain: float = 2 / 112,
-        smoothing: float = 8 / 112,
+        partner: float = 0.25,
+        grain: float = 1.5 / 112,
+        smoothing: float = 5 / 112,
         batch_size: int = 32,
     ) -> None:
         super().__init__(require_embed("IntegratedArgumentGradient", siamese))
@@ -109,11 +113,14 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
         for name, width in (("blur", blur), ("grain", grain), ("smoothing", smoothing)):
             if not width > 0:
                 raise ValueError(f"{name}: got {width}; want a share of the height above 0")
+        if not 0 <= partner <= 1:
+            raise ValueError(f"partner: got {partner}; want a share from 0 to 1")
         self.threshold = threshold
         self.output = output
         self.arguments = arguments
         self.steps = steps
         self.blur = blur
+        self.partner = partner
         self.grain = grain
         self.smoothing = smoothing
         self.batch_size = batch_size
@@ -152,7 +159,9 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
             partners = _pairwise(embeddings).flip(1).flatten(0, 1)
             scores = cosine(embeddings, partners)
             levels = as_threshold(level, scores[::2]).repeat_interleave(2)
-            start = smooth(images, self.blur * images.shape[-2])
+            blurred = smooth(images, self.blur * images.shape[-2])
+            others = _pairwise(blurred).flip(1).flatten(0, 1)
+            start = (1 - self.partner) * blurred + self.partner * others
             added = self._integrate(images, start, partners, levels)
             values = self._output(added, decision_sign(scores, levels).to(added))
             maps = _pairwise((values / images.shape[1]).expand_as(images))
