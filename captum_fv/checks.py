@@ -168,10 +168,15 @@ def image_gradients(
     return gradients
 
 
+def is_count(value: Any) -> bool:
+    """Whether this is a whole number of 1 or more."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
 def check_counts(**counts: Any) -> None:
     """Raise a ValueError for numbers, by name, that are not whole or below 1."""
     for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        if not is_count(value):
             raise ValueError(f"{name}: got {value!r}; want a whole number, 1 or more")
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from captum_fv.attr.smoothing import gaussian_blur
-from captum_fv.checks import check_counts
+from captum_fv.checks import is_count
 
 Shape = Literal["square", "circle"]
 Fill = Literal["black", "mean", "blur", "noise", "partner"]
@@ -86,12 +86,11 @@ class PatchPlan:
     cover_edges: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.patch_sizes, Sequence) or not self.patch_sizes:
-            raise ValueError(f"patch_sizes: got {self.patch_sizes!r}; want one or more, as (7, 14)")
-        for size in self.patch_sizes:
-            check_counts(patch_sizes=size)
-        for stride in self.strides:
-            check_counts(stride=stride)
+        if not isinstance(self.patch_sizes, Sequence):
+            raise TypeError(f"patch_sizes: got {self.patch_sizes!r}; want several, as (7, 14)")
+        for name, values in (("patch_sizes", self.patch_sizes), ("stride", self.strides)):
+            if not values or not all(map(is_count, values)):
+                raise ValueError(f"{name}: got {values}; want whole numbers of 1 or more")
         if len(self.strides) != len(self.patch_sizes):
             raise ValueError(
                 f"stride: got {self.stride} for patch_sizes {self.patch_sizes}; want one number, "

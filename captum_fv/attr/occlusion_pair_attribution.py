@@ -205,7 +205,8 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
 
     def _check_variants(self, variants: Sequence[Any]) -> None:
         if not isinstance(variants, Sequence) or not variants:
-            raise ValueError(f"variants: got {variants!r}; want some of {get_args(Variant)}")
+            came = "none" if isinstance(variants, Sequence) else repr(variants)
+            raise ValueError(f"variants: got {came}; want some of {get_args(Variant)}")
         for variant in variants:
             if variant not in get_args(Variant):
                 raise ValueError(f"variant: got {variant!r}; want one of {get_args(Variant)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from captum_fv.checks import check_counts
+from captum_fv.checks import is_count
 from captum_fv.data.generated import PAIR_REACH, UNSEEN_PEOPLE, photograph
 from captum_fv.data.images import read_image
 from captum_fv.data.pairs import Image, PairSet
@@ -98,8 +98,7 @@ def generated_identities(
     >>> generated_identities(people=2, photos=2).people
     ['person-0', 'person-0', 'person-1', 'person-1']
     """
-    check_counts(people=people, photos=photos)
-    if first < 0 or first + people > UNSEEN_PEOPLE:
+    if not (is_count(people) and is_count(photos)) or first < 0 or first + people > UNSEEN_PEOPLE:
         raise ValueError(
             f"got {people} people with {photos} photos from seed {first}; want at least one of "
             f"each, and seeds from 0 to below {UNSEEN_PEOPLE}"
