@@ -108,7 +108,7 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         target: None = None,
         additional_forward_args: Any = None,
         explain: Explain = "both",
-        perturbations_per_eval: int = 16,
+        perturbations_per_eval: int = 32,
         show_progress: bool = False,
     ) -> Pair:
         """Explain a batch of pairs by the constructor's variant.
@@ -145,7 +145,7 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         *,
         variants: Sequence[Variant] = (1, 2, 3),
         explain: Explain = "both",
-        perturbations_per_eval: int = 16,
+        perturbations_per_eval: int = 32,
         show_progress: bool = False,
     ) -> dict[Variant, Pair]:
         """Several variants' maps from one sweep over the patches; the rest is as in `attribute`."""

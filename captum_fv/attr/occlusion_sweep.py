@@ -44,8 +44,8 @@ class Sweep:
         """One of the faces with each patch covered: embeddings (n, d), or scores (n,)."""
         face, partner = self.faces[side], self.faces[1 - side]
         fill = fill_pixels(self.fill, face, partner, grid.size, self.noise)
-        batches = (torch.where(mask[:, None], fill, face) for mask in grid.masks(self.count))
-        return torch.cat([self._look(images, side) for images in batches])
+        covered = grid.cover(face, fill, self.count)
+        return torch.cat([self._look(images, side) for images in covered])
 
     def _look(self, images: Tensor, side: int) -> Tensor:
         if gives_embeddings(self.forward_func):
