@@ -114,8 +114,8 @@ def read_weights(path: Path) -> StateDict:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails anywhere within torch
-        # "Unsupported operand" is no pickle at all.
-        carries_code = "nsupported" in str(error) and "nsupported operand" not in str(error)
+        foreign = "nsupported operand" in str(error)  # no pickle at all
+        carries_code = "nsupported" in str(error) and not foreign
         if isinstance(error, pickle.UnpicklingError) and carries_code:
             raise ValueError(
                 f"{path}: refused, for reading it would run Python code that it carries "
@@ -123,7 +123,9 @@ def read_weights(path: Path) -> StateDict:
                 'torch.save(model.state_dict(), "weights.pt")'
             ) from error
         raise ValueError(
-            f"{path}: no readable checkpoint ({_brief(error)}). Download or copy it again"
+            f"{path}: no readable checkpoint "
+            f"({'torch.save did not write it' if foreign else _brief(error)}). "
+            "Download or copy it again"
         ) from error
     return _bare(content, path)
 
