@@ -33,9 +33,12 @@ def main() -> None:
     arguments = parse_arguments()
     arguments.out.mkdir(parents=True, exist_ok=True)
     siamese = SiameseCosine(load_backbone(arguments.model), arguments.mean, arguments.std)
-    patched, faces = load_pairs(arguments)
-    clean = score_clean_pairs(siamese, patched.clean, show_progress=True)
-    print(f"{len(patched)} pairs, EER {clean.eer:.4f} at threshold {clean.threshold:.4f}")
+    patched, faces, every = load_pairs(arguments)
+    clean = score_clean_pairs(siamese, every, show_progress=True)
+    print(
+        f"{len(patched)} of {len(every)} pairs, EER of all {clean.eer:.4f} at threshold "
+        f"{clean.threshold:.4f}"
+    )
     study = MapStudy(siamese, patched, clean.threshold, arguments.methods, faces, arguments.steps)
     for part in arguments.parts:
         table = PARTS[part](study)
@@ -75,17 +78,15 @@ def plot_readings(table: TextTable) -> Figure:
     return figure
 
 
-def load_pairs(arguments: argparse.Namespace) -> tuple[PatchedPairs, PairSet]:
-    """The pairs asked for, spread evenly over the set with its patches; and all faces."""
+def load_pairs(arguments: argparse.Namespace) -> tuple[PatchedPairs, PairSet, PairSet]:
+    """Pairs spread evenly over the set; faces with third photos; all pairs, for the threshold."""
     if arguments.data == "generated":
-        return (
-            patch_pairs(generated_pairs(arguments.limit)),
-            generated_with_three_photos(arguments.limit),
-        )
+        patched = patch_pairs(generated_pairs(arguments.limit))
+        return patched, generated_with_three_photos(arguments.limit), patched.clean
     patched = patch_pairs(lfw_pairs(arguments.data, arguments.pairs, check_images=True))
     count = min(arguments.limit, len(patched))
     chosen = np.linspace(0, len(patched) - 1, count).round().astype(int).tolist()
-    return patched.subset(chosen), patched.clean
+    return patched.subset(chosen), patched.clean, patched.clean
 
 
 def parse_arguments() -> argparse.Namespace:

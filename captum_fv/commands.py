@@ -12,8 +12,8 @@ import PIL.Image
 import torch
 
 from captum_fv import compare, viz
+from captum_fv.attr.batch_maps import maps_of_pair
 from captum_fv.attr.methods import build_methods, expand_names
-from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
 from captum_fv.attr.patch_oracle import PatchOracle
 from captum_fv.attr.smoothing import wants_blur
 from captum_fv.data.alignment import align_detected
@@ -32,6 +32,9 @@ from captum_fv.xcos_command import train_xcos
 
 def explain(arguments: Namespace) -> None:
     """`captum-fv explain`: one pair, its maps, and the verdict."""
+    if arguments.out.is_dir() or not arguments.out.suffix:
+        raise ValueError(f"--out: {arguments.out} is no picture's name; write one as panel.png")
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     siamese = load_siamese(arguments)
     threshold = arguments.threshold
     if threshold is None:
@@ -41,6 +44,8 @@ def explain(arguments: Namespace) -> None:
             f"--threshold is missing: {arguments.model} does not say from which cosine it matches; "
             "`captum-fv dpr` finds it on your pairs"
         )
+    if not -1 <= threshold <= 1:
+        raise ValueError(f"--threshold: got {threshold}; want a cosine, in [-1, 1]")
     size = getattr(siamese.backbone, "size", None)
     img_a, img_b = (
         to_tensor([read_image(path, size)]).to(arguments.device)
@@ -48,18 +53,14 @@ def explain(arguments: Namespace) -> None:
     )
     with torch.no_grad():
         score = siamese(img_a, img_b).item()
-    maps = {}
     methods = build_methods(arguments.method.split(","), siamese, threshold)
     for name, method in methods.items():
         if isinstance(method, PatchOracle):
             raise ValueError(
                 f"{name}: it knows the patches of a Patch set; `captum-fv dpr` takes it"
             )
-        waits = isinstance(method, OcclusionPairAttribution)
-        extras = {"show_progress": True} if waits else {}
-        map_a, map_b = method.attribute(img_a, img_b, **extras)
-        maps[name] = (map_a[0], map_b[0])
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    found = maps_of_pair(methods, (img_a, img_b), show_progress=True)
+    maps = {name: (map_a[0], map_b[0]) for name, (map_a, map_b) in found.items()}
     blur = [name for name, method in methods.items() if wants_blur(method)]
     figure = viz.plot_pair(img_a[0], img_b[0], maps, score, threshold, blur)
     figure.savefig(arguments.out, dpi=150)

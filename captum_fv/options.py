@@ -32,7 +32,7 @@ def add_model_options(parser: ArgumentParser) -> None:
     group.add_argument(
         "--model",
         default="demo",
-        help='"demo", a name, or a .pt2 or TorchScript file (default: demo)',
+        help='"demo", a name, or a file: a checkpoint, .pt2 or TorchScript (default: demo)',
     )
     group.add_argument("--checkpoint", type=Path, help="weights for a model given by name")
     group.add_argument(
@@ -60,16 +60,21 @@ def add_data_options(parser: ArgumentParser) -> None:
         help="use this many pairs, spread evenly over the set (generated: 300 if not given)",
     )
     group.add_argument(
-        "--seed", type=int, default=3, help="of the patches (default: 3, as published)"
+        "--seed", type=_seed, default=3, help="of the patches (default: 3, as published)"
     )
 
 
 def positive(text: str) -> int:
     """The type of an option that counts something."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}; want a whole number above 0")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"got {text!r}; want a whole number below 2**32")
+    return int(text)
 
 
 def load_siamese(arguments: Namespace) -> SiameseCosine:
@@ -86,6 +91,8 @@ def load_siamese(arguments: Namespace) -> SiameseCosine:
 def load_patched(arguments: Namespace) -> PatchedPairs:
     """The pairs that `add_data_options` describes, patched."""
     if arguments.data == "generated":
+        if arguments.pairs is not None:
+            raise ValueError("--pairs: give --data too, the folder that its photos are in")
         return patch_pairs(generated_pairs(arguments.limit or 300), arguments.seed)
     folder = Path(arguments.data)
     if arguments.pairs is not None:

@@ -32,7 +32,7 @@ def small_faces(arguments):
         return grid.clip(0, 255).astype(np.uint8).repeat(4, 0).repeat(4, 1)
 
     faces = PairSet("noise", people.tolist(), load)
-    return patch_pairs(faces, count=9, patch=9), faces
+    return patch_pairs(faces, count=9, patch=9), faces, faces
 
 
 def test_controls_read_as_they_must(script, monkeypatch, tmp_path, capsys):
@@ -44,7 +44,7 @@ def test_controls_read_as_they_must(script, monkeypatch, tmp_path, capsys):
     arguments = ["x", "--out", str(tmp_path), "--methods", methods]
     monkeypatch.setattr(sys, "argv", arguments)
     script.main()
-    assert "48 pairs" in capsys.readouterr().out
+    assert "48 of 48 pairs" in capsys.readouterr().out
     tables = {}
     for part in ("dpr", "localisation", "polarity", "deletion", "sanity"):
         lines = (tmp_path / f"{part}.md").read_text(encoding="utf-8").splitlines()
