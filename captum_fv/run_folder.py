@@ -54,6 +54,7 @@ class RunFolder:
                 files.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        self._refuse_others()
         try:
             self._lock.acquire()
         except filelock.Timeout as error:
@@ -84,16 +85,19 @@ class RunFolder:
     ) -> None:
         self.close()
 
+    def _refuse_others(self) -> None:
+        """Raise a ValueError for a folder of other things, before anything is written there."""
+        names = [file.name for file in self.path.iterdir()]
+        others = [name for name in names if name not in (LOCK, CHUNKS)]
+        others = [name for name in others if not name.endswith(".partial")]
+        if others and CONFIG not in others:
+            raise ValueError(
+                f"{self.path} holds {others[0]} and no run; want a new or empty folder, or a run's"
+            )
+
     def _check_settings(self) -> None:
         path = self.path / CONFIG
         if not path.is_file():
-            others = [file.name for file in self.path.iterdir() if file.name not in (LOCK, CHUNKS)]
-            others = [name for name in others if not name.endswith(".partial")]
-            if others:
-                raise ValueError(
-                    f"{self.path} holds {others[0]} and no run; want a new or empty folder, or a "
-                    "run's"
-                )
             self.write_config({})
             return
         try:

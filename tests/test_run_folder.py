@@ -116,7 +116,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path):
     for _ in range(2):
         with pytest.raises(ValueError, match=r"holds thesis\.tex"):
             RunFolder(tmp_path, SETTINGS).open()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "thesis.tex"]
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_no_space_leaves_the_file_as_it_was(tmp_path):
