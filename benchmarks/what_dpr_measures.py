@@ -74,7 +74,7 @@ def plot_readings(table: TextTable) -> Figure:
     axis.invert_yaxis()
     axis.set_xlabel("DPR AUC, mean of both errors, as a ratio; 1 is chance")
     axis.grid(axis="x", alpha=0.3)
-    axis.legend(fontsize=8)
+    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
     return figure
 
 
