@@ -90,6 +90,23 @@ class ScalePath(IntegratedArgumentGradient):
         return added
 
 
+class MovingPartner(IntegratedArgumentGradient):
+    """The partner goes along its own path, too; where it is counts for a share beside its end."""
+
+    def __init__(self, *arguments: Any, moving: float, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.moving = moving
+        self.batch_size -= self.batch_size % (2 * self.steps)  # no pair is torn apart
+
+    def _argument_gradients(self, points: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
+        gradients = []
+        for at in points.unbind(1):
+            there = self._embed(at).reshape(-1, 2, partners.shape[1]).flip(1).flatten(0, 1)
+            held = torch.lerp(partners, there, self.moving)
+            gradients.append(super()._argument_gradients(at[:, None], held, levels))
+        return torch.cat(gradients, 1)
+
+
 Builders = dict[str, Callable[[SiameseCosine, float], Any]]
 
 
@@ -119,6 +136,10 @@ TRIALS: Builders = {
     **_outputs("blur12", blur=12 / 112),
     **_outputs("noisy", NoisyPath),
     **_outputs("scales", ScalePath),
+    **_outputs("moving0.5", partial(MovingPartner, moving=0.5), 1.5, 5, 0.25),
+    **_outputs("moving0.75", partial(MovingPartner, moving=0.75), 1.5, 5, 0.25),
+    **_outputs("moving1", partial(MovingPartner, moving=1.0), 1.5, 5, 0.25),
+    **_outputs("moving0.5-blur9", partial(MovingPartner, moving=0.5), 1.5, 5, 0.25, blur=9 / 112),
 }
 """Name -> (model, threshold) -> method."""
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from captum_fv.attr import IntegratedArgumentGradient
+from captum_fv.attr.smoothing import smooth
 from captum_fv.data import patch_pairs
 from tests.nets import THRESHOLD, random_pair, small_siamese
 from tests.test_what_dpr_measures import small_faces
@@ -114,7 +115,11 @@ def test_trials_are_maps_and_differ_where_they_should(script, monkeypatch):
         if "fine" in name or "edgeless" in name:
             assert not torch.allclose(maps[0], plain[0])
     monkeypatch.setattr(own_trials.NoisyPath, "NOISE", 0.0)
-    for build in (own_trials.NoisyPath, partial(own_trials.WeakPolarity, part=1.0)):
+    for build in (
+        own_trials.NoisyPath,
+        partial(own_trials.WeakPolarity, part=1.0),
+        partial(own_trials.MovingPartner, moving=0.0),
+    ):
         torch.testing.assert_close(build(siamese, THRESHOLD).attribute(pair), plain)
 
 
@@ -135,3 +140,10 @@ def test_sums_that_trials_promise(script):
     maps, delta = scales.attribute(pair, return_convergence_delta=True)
     change = (maps[0].sum((1, 2, 3)) - delta[:, 0]).abs()
     assert delta[:, 0].abs().mean() < 0.5 * change.mean()
+    # With both images on their way, both maps together are the change of the score.
+    moving = own_trials.MovingPartner(
+        siamese, THRESHOLD, "polarity", moving=1.0, partner=0.0, steps=256, batch_size=512
+    )
+    starts = (smooth(image, moving.blur * image.shape[-2]) for image in pair)
+    both = sum(maps.sum((1, 2, 3)) for maps in moving.attribute(pair))
+    torch.testing.assert_close(both, score - siamese(*starts), atol=1e-3, rtol=0)
