@@ -114,7 +114,8 @@ def read_weights(path: Path) -> StateDict:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails anywhere within torch
-        foreign = "nsupported operand" in str(error)  # no pickle at all
+        # No pickle at all: an operand that none has, or one out of place.
+        foreign = "nsupported operand" in str(error) or isinstance(error, KeyError)
         carries_code = "nsupported" in str(error) and not foreign
         if isinstance(error, pickle.UnpicklingError) and carries_code:
             raise ValueError(
