@@ -129,11 +129,27 @@ def build_parser() -> argparse.ArgumentParser:
         help="cut the one face of a photo out, as models want it",
         description="Find the one frontal face in a photo and move it to the ArcFace template. The "
         "detector gives a box and no landmarks, so this is approximate: some 4 pixels off on "
-        "average. With five landmarks, captum_fv.data.align_face is exact.",
+        "average. With --landmarks it is exact.",
     )
     align.set_defaults(run=commands.align)
     align.add_argument("photo", type=Path, metavar="IN", help="a photo of one person")
-    align.add_argument("out", type=Path, metavar="OUT.png", help="the 112x112 photo to write")
+    align.add_argument("out", type=Path, metavar="OUT.png", help="the aligned photo to write")
+    align.add_argument(
+        "--landmarks",
+        type=float,
+        nargs=10,
+        metavar="N",
+        help="x and y of left eye, right eye, nose tip, left and right mouth corner, left as seen "
+        "in the picture",
+    )
+    align.add_argument(
+        "--size",
+        type=positive,
+        nargs=2,
+        default=(112, 112),
+        metavar=("HEIGHT", "WIDTH"),
+        help="of the aligned photo (default: 112 112)",
+    )
 
     xcos = subparsers.add_parser(
         "xcos-train",

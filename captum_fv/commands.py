@@ -8,15 +8,18 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import torch
+from matplotlib.backend_bases import FigureCanvasBase
 
 from captum_fv import compare, viz
 from captum_fv.attr.batch_maps import maps_of_pair
 from captum_fv.attr.methods import build_methods, expand_names
 from captum_fv.attr.patch_oracle import PatchOracle
 from captum_fv.attr.smoothing import wants_blur
-from captum_fv.data.alignment import align_detected
+from captum_fv.data.alignment import align_detected, align_face
+from captum_fv.data.identities import IMAGE_SUFFIXES
 from captum_fv.data.images import read_image
 from captum_fv.data.pairs import PairSet, to_tensor
 from captum_fv.data.patch_lfw import PatchedPairs
@@ -32,7 +35,8 @@ from captum_fv.xcos_command import train_xcos
 
 def explain(arguments: Namespace) -> None:
     """`captum-fv explain`: one pair, its maps, and the verdict."""
-    if arguments.out.is_dir() or not arguments.out.suffix:
+    known = arguments.out.suffix.lower().removeprefix(".") in FigureCanvasBase.filetypes
+    if arguments.out.is_dir() or not known:
         raise ValueError(f"--out: {arguments.out} is no picture's name; write one as panel.png")
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     siamese = load_siamese(arguments)
@@ -90,14 +94,23 @@ def patch(arguments: Namespace) -> None:
 
 def align(arguments: Namespace) -> None:
     """`captum-fv align`: the one face of a photo on the ArcFace template."""
+    out: Path = arguments.out
+    if out.is_dir() or out.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(f"{out} is no photo's name; write one that ends in .png, as face.png")
     photo = read_image(arguments.photo)
+    size = tuple(arguments.size)
     try:
-        aligned = align_detected(photo)
+        if arguments.landmarks is None:
+            aligned = align_detected(photo, size)
+            how = "a detected box: good to look at, not to measure with"
+        else:
+            aligned = align_face(photo, np.reshape(arguments.landmarks, (5, 2)), size)
+            how = "its landmarks"
     except ValueError as error:
         raise ValueError(f"{arguments.photo}: {error}") from error
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    PIL.Image.fromarray(aligned).save(arguments.out)
-    print(f"wrote {arguments.out}, aligned by a detected box: good to look at, not to measure with")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(aligned).save(out, quality=95)
+    print(f"wrote {out}, aligned by {how}")
 
 
 def xcos_train(arguments: Namespace) -> None:

@@ -12,6 +12,7 @@ from captum_fv.attr.methods import METHODS, build_methods
 from captum_fv.cli import main
 from captum_fv.compare import compare_methods, score_clean_pairs
 from captum_fv.data import generated_pairs, patch_pairs, read_patch_set
+from captum_fv.data.alignment import TEMPLATE
 from captum_fv.metrics import eer_threshold, equal_error_rate
 from captum_fv.models import load_backbone
 from captum_fv.siamese import SiameseCosine
@@ -117,6 +118,21 @@ def test_models_are_listed(capsys):
     assert "elasticface-arc" in capsys.readouterr().out
 
 
+def test_align_takes_landmarks_and_a_size(photos, tmp_path, capsys):
+    face = np.asarray(Image.open(photos[0]))
+    out = tmp_path / "new" / "face.png"
+    landmarks = [str(number) for number in TEMPLATE.ravel()]
+    command = ["align", photos[0], str(out), "--landmarks", *landmarks]
+    assert main([*command, "--size", "112", "96"]) == 0
+    assert "by its landmarks" in capsys.readouterr().out
+    np.testing.assert_array_equal(np.asarray(Image.open(out)), face[:, 8:104])
+    assert "argument --landmarks: expected 10" in fails(capsys, *command[:-1])
+    assert "a.png: landmarks: " in fails(capsys, *command[:-1], "500")
+    for name in ("face", "face.txt", ""):
+        said = fails(capsys, "align", photos[0], str(tmp_path / name))
+        assert "is no photo's name; write one that ends in .png" in said
+
+
 @needs_shared
 def test_align_gives_a_photo_for_explain(tmp_path, capsys):
     raw = SHARED / "data" / "lfw_raw_sample"
@@ -154,7 +170,8 @@ def test_errors_are_one_line(photos, tmp_path, capsys):
     assert "no_model" in fails(capsys, "explain", *photos, "--model", "no_model.pt2")
     assert "captum-fv dpr" in fails(capsys, "explain", *photos, "--method", "oracle")
     assert "got nan; want a cosine" in fails(capsys, "explain", *photos, "--threshold", "nan")
-    assert "panel.png" in fails(capsys, "explain", *photos, "--out", str(tmp_path))
+    for name in ("", "panel", "panel.xyz"):
+        assert "panel.png" in fails(capsys, "explain", *photos, "--out", str(tmp_path / name))
     assert f"{damaged}/x: Not a dir" in fails(capsys, "dpr", "--out", f"{damaged}/x")
     assert "give --data too" in fails(capsys, "dpr", "--pairs", "pairs.txt")
     assert "got '-1'; want a whole number" in fails(capsys, "dpr", "--seed=-1")
