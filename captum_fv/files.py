@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,21 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Whatever a damaged file or folder raises within becomes an error that says what to do.
+
+    Raises:
+        ValueError: Anything went wrong.
+    """
+    try:
+        yield
+    except Exception as error:  # a damaged file fails anywhere on the way
+        raise ValueError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}); remove it to start anew"
+        ) from error
 
 
 def save_atomically(state: dict[str, Any], path: Path) -> None:

@@ -60,7 +60,7 @@ def add_data_options(parser: ArgumentParser) -> None:
         help="use this many pairs, spread evenly over the set (generated: 300 if not given)",
     )
     group.add_argument(
-        "--seed", type=_seed, default=3, help="of the patches (default: 3, as published)"
+        "--seed", type=whole, default=3, help="of the patches (default: 3, as published)"
     )
 
 
@@ -71,9 +71,10 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def _seed(text: str) -> int:
+def whole(text: str) -> int:
+    """The type of an option that may be 0, or is a seed."""
     if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"got {text!r}; want a whole number below 2**32")
+        raise argparse.ArgumentTypeError(f"got {text!r}; want a whole number, 0 to below 2**32")
     return int(text)
 
 

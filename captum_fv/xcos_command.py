@@ -23,6 +23,7 @@ from captum_fv.models.patched_cosine import (
     fingerprint,
     save_patched_cosine_head,
 )
+from captum_fv.options import positive, whole
 from captum_fv.siamese import SiameseCosine
 from captum_fv.xcos_grids import cache_grids
 from captum_fv.xcos_training import Losses, Recipe, train_head
@@ -44,23 +45,24 @@ def add_training_options(parser: ArgumentParser) -> None:
         "(default: generated)",
     )
     data.add_argument(
-        "--held-out", type=int, help="people of a folder to test on (default: a tenth)"
+        "--held-out", type=positive, help="people of a folder to test on (default: a tenth)"
     )
-    for group, name, default, meaning in (
-        (data, "--test-pairs", 1000, "pairs of unseen people to test on"),
-        (data, "--people", 2000, "generated people"),
-        (data, "--photos", 8, "of each generated person"),
-        (data, "--workers", os.cpu_count() or 1, "processes that load photos"),
-        (training, "--epochs", Recipe.epochs, "over all photos"),
-        (training, "--batch", Recipe.batch, "photos, two of each person"),
-        (training, "--margin", Recipe.margin, "of CosFace"),
-        (training, "--imitation", Recipe.imitation, "weight of (xCos - the backbone's cosine)^2"),
-        (training, "--channels", Recipe.reduced, "of the head's grid"),
-        (training, "--neck", Recipe.neck, "channels of the head's 3x3 layer; 0: none"),
-        (training, "--seed", Recipe.seed, "of weights and batches"),
+    like_cosine = "weight of (xCos - the backbone's cosine)^2"
+    for group, name, kind, default, meaning in (
+        (data, "--test-pairs", positive, 1000, "pairs of unseen people to test on"),
+        (data, "--people", positive, 2000, "generated people"),
+        (data, "--photos", positive, 8, "of each generated person"),
+        (data, "--workers", whole, os.cpu_count() or 1, "processes that load photos"),
+        (training, "--epochs", positive, Recipe.epochs, "over all photos"),
+        (training, "--batch", positive, Recipe.batch, "photos, two of each person"),
+        (training, "--margin", float, Recipe.margin, "of CosFace"),
+        (training, "--imitation", float, Recipe.imitation, like_cosine),
+        (training, "--channels", positive, Recipe.reduced, "of the head's grid"),
+        (training, "--neck", whole, Recipe.neck, "channels of the head's 3x3 layer; 0: none"),
+        (training, "--seed", whole, Recipe.seed, "of weights and batches"),
     ):
         text = f"{meaning} (default: {default:g})"
-        group.add_argument(name, type=type(default), default=default, help=text)
+        group.add_argument(name, type=kind, default=default, help=text)
     parser.add_argument(
         "--out", type=Path, default=Path("captum-fv-out/xcos"), help="folder to write"
     )
@@ -71,7 +73,6 @@ def train_xcos(siamese: SiameseCosine, arguments: Namespace) -> None:
     spatial_features(siamese.backbone)  # before the long work
     started = time.monotonic()
     out: Path = arguments.out
-    faces, unseen = _faces(siamese, arguments)
     recipe = Recipe(
         epochs=arguments.epochs,
         batch=arguments.batch,
@@ -81,6 +82,7 @@ def train_xcos(siamese: SiameseCosine, arguments: Namespace) -> None:
         neck=arguments.neck,
         seed=arguments.seed,
     )
+    faces, unseen = _faces(siamese, arguments)
     device = arguments.device
     cache = cache_grids(
         siamese, faces, out, workers=arguments.workers, device=device, show_progress=True
@@ -144,6 +146,7 @@ def _faces(siamese: SiameseCosine, arguments: Namespace) -> tuple[IdentitySet, P
         faces = generated_identities(arguments.people, arguments.photos, FIRST)
         return faces, generated_pairs(arguments.test_pairs)
     faces = folder_identities(arguments.data, getattr(siamese.backbone, "size", None))
-    held_out = arguments.held_out or max(1, len(set(faces.people)) // HELD_OUT)
+    # Two at least: one person alone gives no impostor pair.
+    held_out = arguments.held_out or max(2, len(set(faces.people)) // HELD_OUT)
     faces, others = faces.split(held_out, arguments.seed)
     return faces, others.pairs(arguments.test_pairs, arguments.seed)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from captum_fv.data.identities import IdentitySet
-from captum_fv.data.pairs import Image, to_tensor
-from captum_fv.files import write_atomically
+from captum_fv.data.pairs import to_tensor
+from captum_fv.files import reading, write_atomically
 from captum_fv.models.patched_cosine import fingerprint
 from captum_fv.siamese import SiameseCosine
 
@@ -69,7 +71,8 @@ def cache_grids(
         show_progress: Show a bar over the photos.
 
     Raises:
-        ValueError: The folder holds grids of something else, or a grid is too large for float16.
+        ValueError: The folder holds grids of something else or damaged ones, a photo cannot be
+            read, or a grid is too large for float16.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = hashlib.sha256("\n".join(faces.people).encode()).hexdigest()[:16]
@@ -84,16 +87,20 @@ def cache_grids(
     embeddings: Any = None
     if done:
         grids, embeddings = _open(folder)
-    photos = Subset(_Photos(faces), range(done, len(faces)))
-    # A generator of its own, for the loader would draw from the caller's.
-    loader = DataLoader(
-        photos, batch_size, num_workers=workers, collate_fn=to_tensor, generator=torch.Generator()
+    loader: DataLoader[Any] = DataLoader(
+        range(done, len(faces)),  # type: ignore[arg-type]  # any sequence will do
+        batch_size,
+        num_workers=workers,
+        collate_fn=partial(_load, faces),
+        generator=torch.Generator(),  # the loader would draw from the caller's
     )
     with tqdm(
         total=len(faces), initial=done, unit="photo", desc="grids", disable=not show_progress
     ) as bar:
         saved = time.monotonic()
         for images in loader:
+            if isinstance(images, Exception):
+                raise images
             images = images.to(device)
             grid, embedding = siamese.grids(images).half(), siamese.embed_images(images)
             if not torch.isfinite(grid).all():
@@ -114,17 +121,15 @@ def cache_grids(
     return GridCache(*_open(folder, "r"), faces.labels)
 
 
-class _Photos(Dataset[Image]):
-    """An IdentitySet as PyTorch's loader wants it."""
+def _load(faces: IdentitySet, numbers: Sequence[int]) -> Tensor | Exception:
+    """These photos (n, 3, H, W), or what is wrong with them.
 
-    def __init__(self, faces: IdentitySet) -> None:
-        self.faces = faces
-
-    def __getitem__(self, i: int) -> Image:
-        return self.faces.load(i)
-
-    def __len__(self) -> int:
-        return len(self.faces)
+    An error raised in a worker would come out wrapped in that worker's traceback.
+    """
+    try:
+        return to_tensor([faces.load(i) for i in numbers])
+    except (OSError, ValueError) as error:
+        return error
 
 
 def _done(folder: Path, made_of: dict[str, Any]) -> int:
@@ -132,8 +137,9 @@ def _done(folder: Path, made_of: dict[str, Any]) -> int:
     path = folder / STATE
     if not path.exists():
         return 0
-    state = json.loads(path.read_text())
-    done = int(state.pop("done"))
+    with reading(folder):
+        state = json.loads(path.read_text())
+        done = int(state.pop("done"))
     different = [name for name in made_of if state.get(name) != made_of[name]]
     if different:
         name = different[0]
@@ -145,7 +151,12 @@ def _done(folder: Path, made_of: dict[str, Any]) -> int:
 
 
 def _open(folder: Path, mode: Literal["r", "r+"] = "r+") -> tuple[Any, Any]:
-    return np.load(folder / GRIDS, mode), np.load(folder / EMBEDDINGS, mode)
+    paths = folder / GRIDS, folder / EMBEDDINGS
+    with reading(folder):
+        for path in paths:
+            np.load(path, "r")  # fails on a file cut short, which "r+" would fill up with zeros
+        grids, embeddings = (np.load(path, mode) for path in paths)
+    return grids, embeddings
 
 
 def _create(folder: Path, count: int, grid: Tensor, embedding: Tensor) -> tuple[Any, Any]:

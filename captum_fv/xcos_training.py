@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from captum_fv.files import save_atomically
+from captum_fv.checks import as_number, check_counts, is_count
+from captum_fv.files import reading, save_atomically
 from captum_fv.models.margin import margin_loss
 from captum_fv.models.patched_cosine import PatchedCosineHead
 from captum_fv.xcos_grids import GridCache
@@ -41,8 +42,15 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_counts(epochs=self.epochs, batch=self.batch, reduced=self.reduced)
         if self.batch < 4:
             raise ValueError(f"batch: got {self.batch}; want 4 photos or more, of two people")
+        for name, value in (("neck", self.neck), ("seed", self.seed)):
+            if value != 0 and not is_count(value):
+                raise ValueError(f"{name}: got {value!r}; want a whole number, 0 or more")
+        for name in ("rate", "margin", "imitation"):
+            if as_number(name, getattr(self, name)) < 0:
+                raise ValueError(f"{name}: got {getattr(self, name)}; want 0 or more")
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,8 @@ def train_head(
         The head, in evaluation mode and frozen, and its losses.
 
     Raises:
-        ValueError: Too few photos for a batch, or a checkpoint of another training.
+        ValueError: Too few photos for a batch, a checkpoint that is damaged or of another training,
+            or losses that grew beyond all numbers.
 
     Reference:
         Lin et al., "xCos", ACM TOMM 2021; Wang et al., "CosFace", CVPR 2018.
@@ -103,6 +112,11 @@ def train_head(
         bar = tqdm(batches, f"epoch {epoch + 1}/{recipe.epochs}", steps, disable=not show_progress)
         for done, chosen in enumerate(bar, 1):
             sums += training.step(chosen, epoch)
+            if not np.isfinite(sums).all():
+                raise ValueError(
+                    f"epoch {epoch + 1}: the loss is no longer a number; take a smaller rate, "
+                    "margin or imitation"
+                )
             margin, imitation = sums / done
             bar.set_postfix_str(f"margin {margin:.3f}, imitation {imitation:.4f}", refresh=False)
         training.losses.margin.append(float(margin))
@@ -129,8 +143,9 @@ class _Training:
         self.centres = nn.Parameter(centres.to(device))
         learned = [*self.head.parameters(), self.centres]
         self.optimiser = torch.optim.AdamW(learned, recipe.rate, weight_decay=0.05)
+        # Over 6 steps at least, for a rise of one step alone would divide by zero.
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, recipe.rate, recipe.epochs * steps, pct_start=0.2
+            self.optimiser, recipe.rate, max(6, recipe.epochs * steps), pct_start=0.2
         )
         self.losses = Losses([], [])
 
@@ -168,22 +183,21 @@ class _Training:
 
     def restore(self, path: Path) -> None:
         """Go back to a checkpoint of the same training."""
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        before, now = (
-            state["recipe"] | {"people": state["people"]},
-            asdict(self.recipe) | {"people": len(self.centres)},
-        )
-        for name, value in now.items():
-            if before[name] != value:
+        with reading(path):
+            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+            before = state["recipe"] | {"people": state["people"]}
+        for name, value in (asdict(self.recipe) | {"people": len(self.centres)}).items():
+            if before.get(name) != value:
                 raise ValueError(
-                    f"{path} is of a training with {name} {before[name]}, and this is {value}; "
-                    "choose another folder, or remove that one"
+                    f"{path} is of a training with {name} {before.get(name)}, and this is {value}; "
+                    "choose another folder, or remove that file to train anew on the same grids"
                 )
-        self.head.load_state_dict(state["head"])
-        self.centres.data.copy_(state["centres"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.losses = Losses(**state["losses"])
+        with reading(path):
+            self.head.load_state_dict(state["head"])
+            self.centres.data.copy_(state["centres"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.losses = Losses(**state["losses"])
 
 
 def _rng(recipe: Recipe, epoch: int) -> np.random.Generator:

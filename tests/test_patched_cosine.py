@@ -178,6 +178,10 @@ def test_wrong_calls_are_named():
         PatchedCosineAttribution(siamese, PatchedCosineHead(8, (7, 7)).eval()).attribute(*pair)
     with pytest.raises(ValueError, match=r"head\.eval\(\)"):
         PatchedCosineAttribution(siamese, small_head().train()).attribute(*pair)
+    broken = small_head()
+    broken.conv1x1[0].weight.data.fill_(float("nan"))
+    with pytest.raises(ValueError, match="what the xCos head gave: holds values that are NaN"):
+        PatchedCosineAttribution(siamese, broken).attribute(*pair)
     with pytest.raises(ValueError, match="channels: got 0"):
         PatchedCosineHead(0, (7, 7))
     with pytest.raises(ValueError, match="neck: got -1"):

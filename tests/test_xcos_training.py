@@ -1,16 +1,17 @@
 """Training of xCos heads: what it learns, that it resumes, and what it refuses."""
 
+import os
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch.nn import functional as F
 
 from captum_fv import xcos_grids
-from captum_fv.cli import main
 from captum_fv.data.generated import UNSEEN_PEOPLE, photograph
 from captum_fv.data.identities import IdentitySet, generated_identities
-from captum_fv.models import load_patched_cosine_head
 from captum_fv.models.margin import margin_loss
 from captum_fv.xcos_grids import GridCache, cache_grids
 from captum_fv.xcos_training import Recipe, _batches, _Training, train_head
@@ -139,8 +140,50 @@ def test_too_few_photos_are_named(tmp_path):
     cache = GridCache(grids, embeddings, np.array([0, 1, 2, 2]))
     with pytest.raises(ValueError, match="got 4 photos of 3 people; want two photos each of 4"):
         train_head(cache, tmp_path, Recipe(batch=8))
-    with pytest.raises(ValueError, match="batch: got 3"):
-        Recipe(batch=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch", 3), ("epochs", 0), ("neck", -1), ("seed", -1), ("margin", -0.1), ("rate", np.nan)],
+)
+def test_numbers_that_nothing_can_be_trained_with_are_named(name, value):
+    with pytest.raises(ValueError, match=f"{name}: got {value}; want"):
+        Recipe(**{name: value})
+
+
+@pytest.mark.parametrize("epochs", range(1, 8))
+def test_a_training_of_any_length_ends(tmp_path, cache, epochs):
+    _, losses = train_head(cache, tmp_path, Recipe(epochs=epochs, batch=32))
+    assert len(losses.margin) == epochs
+
+
+def test_a_loss_beyond_all_numbers_ends_the_training(tmp_path, cache):
+    with pytest.raises(ValueError, match="epoch 1: the loss is no longer a number; take a smaller"):
+        train_head(cache, tmp_path, Recipe(epochs=6, batch=8, rate=1e38))
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_damaged_files_say_how_to_start_anew(tmp_path, cache):
+    folder = tmp_path / "damaged"
+    for name, damage in (
+        ("grids.json", lambda path: path.write_text("{")),
+        ("grids.json", lambda path: path.write_text("[]")),
+        ("grids.npy", lambda path: os.truncate(path, 300)),
+        ("embeddings.npy", Path.unlink),
+    ):
+        cache_grids(small_siamese(), faces(), folder)
+        damage(folder / name)
+        with pytest.raises(ValueError, match=r"damaged: cannot be read \(.*remove it to start"):
+            cache_grids(small_siamese(), faces(), folder)
+        shutil.rmtree(folder)
+    checkpoint = tmp_path / "checkpoint.pt"
+    for content in (b"junk", b""):
+        checkpoint.write_bytes(content)
+        with pytest.raises(ValueError, match=r"checkpoint\.pt: cannot be read .*start anew"):
+            train_head(cache, tmp_path, RECIPE)
+    torch.save({"recipe": {}}, checkpoint)
+    with pytest.raises(ValueError, match=r"cannot be read \(KeyError: 'people'\)"):
+        train_head(cache, tmp_path, RECIPE)
 
 
 def test_generated_people_are_not_those_of_the_pairs():
@@ -167,29 +210,3 @@ def test_people_are_split_and_paired():
         faces().split(7)
     with pytest.raises(ValueError, match="one with two photos"):
         faces(photos=1).pairs(4)
-
-
-def folder_of_people(folder, people=6, photos=3):
-    for person in range(people):
-        (folder / f"person{person}").mkdir(parents=True)
-        for photo in range(photos):
-            image = Image.fromarray(photograph(person, photo))
-            image.save(folder / f"person{person}" / f"{photo}.jpg")
-
-
-def test_the_command_trains_on_a_folder_and_dpr_takes_its_head(tmp_path, capsys):
-    folder_of_people(tmp_path / "faces")
-    out = tmp_path / "xcos"
-    command = ["xcos-train", "--data", str(tmp_path / "faces"), "--batch", "8", "--workers", "0"]
-    command += ["--held-out", "2", "--test-pairs", "6", "--channels", "4", "--out", str(out)]
-    assert main([*command, "--epochs", "2"]) == 0
-    printed = capsys.readouterr().out
-    assert "12 photos of 4 people, 2 epochs" in printed
-    assert "6 pairs of unseen people: backbone EER" in printed
-    assert load_patched_cosine_head(out / "head.safetensors").reduced == 4
-    Image.open(out / "loss.png").verify()
-    assert main([*command, "--epochs", "3"]) == 2
-    assert "training with epochs 2, and this is 3" in capsys.readouterr().err
-    dpr = ["dpr", "--limit", "4", "--methods", "xcos_s,rnd", "--out", str(tmp_path / "dpr")]
-    assert main([*dpr, "--xcos-head", str(out / "head.safetensors")]) == 0
-    assert "| xcos_s |" in capsys.readouterr().out

@@ -18,6 +18,7 @@ from captum_fv.attr.pair import (
     require_embed,
 )
 from captum_fv.backbone import is_training, spatial_features
+from captum_fv.checks import check_values
 from captum_fv.models.patched_cosine import PatchedCosineHead
 from captum_fv.siamese import SiameseCosine
 
@@ -52,7 +53,8 @@ class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
 
     Raises:
         TypeError: The model has no `.embed`, its backbone no `features`, or there is no head.
-        ValueError: An unknown output, a grid that the head does not fit, images that are no pair.
+        ValueError: An unknown output, a grid that the head does not fit, a head that gives NaN,
+            images that are no pair.
 
     Reference:
         Lin et al., "xCos: An Explainable Cosine Metric for Face Verification Task", ACM TOMM 2021.
@@ -117,6 +119,7 @@ class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
             grid_a, grid_b = grids[0::2], grids[1::2]
             similarity, weight_a = self.head.compare(grid_a, grid_b)
             weight_b = self.head.compare(grid_b, grid_a).weight
+            check_values("what the xCos head gave", torch.stack([similarity, weight_a, weight_b]))
             if self.symmetrise:
                 weight_a = weight_b = (weight_a + weight_b) / 2
             if threshold is not None and self.output == "weight":

@@ -54,7 +54,7 @@ class IdentitySet:
         others = set(np.random.default_rng(seed).choice(names, held_out, replace=False).tolist())
         stay = [i for i, person in enumerate(self.people) if person not in others]
         go = [i for i, person in enumerate(self.people) if person in others]
-        return self._subset(stay), self._subset(go)
+        return self._subset(self.name, stay), self._subset(f"held out of {self.name}", go)
 
     def pairs(self, count: int, seed: int = 0) -> PairSet:
         """Random pairs of these photos: first the genuine, half of them, then the impostors.
@@ -66,7 +66,10 @@ class IdentitySet:
         photos = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
         several = [of_one for of_one in photos if len(of_one) > 1]
         if not several or len(photos) < 2:
-            raise ValueError(f"{self.name}: no pairs; want two people, and one with two photos")
+            raise ValueError(
+                f"{self.name}: got {len(self)} photos of {len(photos)} people; pairs want two "
+                "people, and one with two photos"
+            )
         rng = np.random.default_rng(seed)
         chosen: list[int] = []
         for _ in range(count // 2):
@@ -76,9 +79,9 @@ class IdentitySet:
             chosen += [int(rng.choice(photos[person])) for person in two]
         return PairSet(self.name, [self.people[i] for i in chosen], lambda i: self.load(chosen[i]))
 
-    def _subset(self, indices: Sequence[int]) -> IdentitySet:
+    def _subset(self, name: str, indices: Sequence[int]) -> IdentitySet:
         people = [self.people[i] for i in indices]
-        return IdentitySet(self.name, people, partial(_load_chosen, self.load, indices))
+        return IdentitySet(name, people, partial(_load_chosen, self.load, indices))
 
 
 def generated_identities(
