@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,6 +22,14 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 class Handler(BaseHTTPRequestHandler):
     requests = 0
+
+    def do_HEAD(self) -> None:
+        """What the Hub's client asks first."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.send_header("ETag", '"etag"')
+        self.send_header("X-Repo-Commit", "0" * 40)
+        self.end_headers()
 
     def do_GET(self) -> None:
         Handler.requests += 1
@@ -115,6 +125,25 @@ def test_from_hub_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert asked == [("owner/name", "weights.pt")]
     with pytest.raises(ValueError, match=r"owner/name/weights\.pt: its sha256"):
         from_hub("owner/name", "weights.pt", "0" * 64)
+
+
+@pytest.mark.parametrize("sha256", [SHA256, "0" * 64])
+def test_from_hub_with_the_hubs_own_client(sha256: str, address: str, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub", reason="needs the extra hub")
+    call = f"print(from_hub('owner/name', 'weights.pt', '{sha256}'))"
+    # In a process of its own, for the client reads its settings once, when it is imported.
+    done = subprocess.run(
+        [sys.executable, "-c", f"from captum_fv.models import from_hub; {call}"],
+        env=os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    if sha256 == SHA256:
+        path = Path(done.stdout.strip())
+        assert path.is_relative_to(tmp_path)
+        assert path.read_bytes() == CONTENT
+    else:
+        assert f"owner/name/weights.pt: its sha256 is {SHA256}, not 0000" in done.stderr
 
 
 def test_from_hub_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,7 @@ def from_hub(repo_id: str, filename: str, sha256: str) -> Path:
     Raises:
         ImportError: huggingface_hub is not installed.
         ValueError: The content has another hash.
+        OSError: The Hub has no such file, or cannot be reached.
     """
     sha256 = _checked(sha256)
     try:
