@@ -27,7 +27,7 @@ def ask(backbone: nn.Module, function: Callable[[Tensor], Any], images: Tensor) 
     except (AssertionError, IndexError, RuntimeError) as error:
         raise ValueError(
             f"the backbone cannot take {_kind(images)} images of shape {tuple(images.shape)} "
-            f"({str(error).strip().partition(chr(10))[0]}){_cure(backbone, images)}"
+            f"({str(error).strip().partition(chr(10))[0]}){_cure(backbone, images, str(error))}"
         ) from error
 
 
@@ -118,7 +118,9 @@ def describe(out: Any) -> str:
     return f"a {type(out).__name__}"
 
 
-def _cure(backbone: nn.Module, images: Tensor) -> str:
+def _cure(backbone: nn.Module, images: Tensor, told: str) -> str:
+    if "in-place" in told:
+        return "; set inplace=False on its activations"
     weights = chain(backbone.parameters(), backbone.buffers())
     weight = next((weight for weight in weights if weight.is_floating_point()), images)
     if weight.is_meta:

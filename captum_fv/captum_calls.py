@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable
 from types import FrameType
-from typing import Any
+from typing import Any, TypeGuard
 
 import captum.attr as captum
 import torch
@@ -41,22 +40,15 @@ FROM_BASELINES = (
     captum.ShapleyValueSampling,
 )
 
-# These replace the gradient of the activations they know, which must be modules.
-RECTIFIER_METHODS = (captum.GuidedBackprop, captum.Deconvolution)
-Kinds = tuple[type[nn.Module], ...]
-RECTIFIERS: Kinds = (nn.ReLU,)
-PASSED_BY_THEIR_GRADIENT: Kinds = (nn.Sigmoid, nn.Hardsigmoid, nn.Tanh, nn.Softmax)
-DEEP_LIFT_RULES: Kinds = (
-    nn.ELU,
-    nn.LeakyReLU,
-    nn.MaxPool1d,
-    nn.MaxPool2d,
-    nn.MaxPool3d,
-    nn.ReLU,
-    nn.Sigmoid,
-    nn.Softmax,
-    nn.Softplus,
-    nn.Tanh,
+# These put hooks on modules.
+HOOKING = (
+    captum.DeepLift,
+    captum.Deconvolution,
+    captum.GuidedBackprop,
+    captum.GuidedGradCam,
+    captum.LayerAttribution,
+    captum.LRP,
+    captum.NeuronAttribution,
 )
 
 
@@ -72,34 +64,33 @@ def check_captum_call(backbone: nn.Module, *, pair: bool) -> None:
     Raises:
         ValueError: The method cannot work on a pair.
     """
-    calls, user_level = _captum_calls()
+    calls, user_level = calls_under_way()
     if not calls:
         return
     methods = [call["self"] for call in calls]
-    if pair:
-        _refuse_mixed_up_images(methods)
-        _refuse_half_a_mask(calls)
+    _refuse_compiled(methods, backbone)
     _refuse_relevance_of_halves(methods, backbone)
-    for told in (
-        _same_baseline_twice(calls) if pair else None,
-        _activations_without_a_rule(methods, backbone),
-    ):
+    if not pair:
+        return
+    _refuse_mixed_up_images(methods)
+    _refuse_half_a_mask(calls)
+    for told in (_same_baseline_twice(calls), _features_of_both(calls)):
         if told:
             warnings.warn(told, stacklevel=user_level)
 
 
 def called_by_captum() -> bool:
     """Whether a method of Captum is under way, whose hooks leave notes in the modules."""
-    return bool(_captum_calls()[0])
+    return bool(calls_under_way()[0])
 
 
 def called_by_noise_tunnel() -> bool:
     """Whether a NoiseTunnel is under way, which repeats nothing but its first argument."""
-    calls, _ = _captum_calls()
+    calls, _ = calls_under_way()
     return any(isinstance(call["self"], captum.NoiseTunnel) for call in calls)
 
 
-def _captum_calls() -> tuple[list[dict[str, Any]], int]:
+def calls_under_way() -> tuple[list[dict[str, Any]], int]:
     """Variables of each `attribute` of Captum under way, innermost first, and the user's level."""
     calls: list[dict[str, Any]] = []
     user_level = level = 1
@@ -113,6 +104,15 @@ def _captum_calls() -> tuple[list[dict[str, Any]], int]:
                 calls.append(frame.f_locals)
         frame, level = frame.f_back, level + 1
     return calls, user_level
+
+
+def _refuse_compiled(methods: list[Any], backbone: nn.Module) -> None:
+    hooking = [method for method in methods if isinstance(method, HOOKING)]
+    if hooking and any(_is_compiled(module) for module in backbone.modules()):
+        raise ValueError(
+            f"{type(hooking[0]).__name__} needs hooks, which torch.compile leaves out; want the "
+            "backbone as it was before torch.compile"
+        )
 
 
 def _refuse_mixed_up_images(methods: list[Any]) -> None:
@@ -136,7 +136,7 @@ def _refuse_half_a_mask(calls: list[dict[str, Any]]) -> None:
         ):
             raise ValueError(
                 "feature_mask: got one for two images, which leaves image B whole; write "
-                "feature_mask=pair_feature_masks(mask), or a mask for each image"
+                "feature_mask=pair_feature_masks(mask)"
             )
 
 
@@ -171,50 +171,41 @@ def _same_baseline_twice(calls: list[dict[str, Any]]) -> str | None:
     return None
 
 
-def _activations_without_a_rule(methods: list[Any], backbone: nn.Module) -> str | None:
-    for method in methods:
-        if isinstance(method, RECTIFIER_METHODS):
-            rules, fine = RECTIFIERS, (*RECTIFIERS, *PASSED_BY_THEIR_GRADIENT)
-        elif isinstance(method, captum.DeepLift):
-            rules = fine = DEEP_LIFT_RULES
-        else:
-            continue
-        missed = sorted({type(m).__name__ for m in _activations(backbone) if type(m) not in fine})
-        if missed:
-            what = ", ".join(missed)
-        elif not any(isinstance(m, rules) for m in backbone.modules()) and _has_own_code(backbone):
-            what = "activations, in functions or a program where it cannot see them,"
-        else:
-            continue
-        known = ", ".join(rule.__name__ for rule in rules)
-        cure = "IntegratedGradients needs no rules"
-        if missed == ["PReLU"]:
-            cure = "Write unfold_prelu(siamese) for siamese"
-        return (
-            f"{type(method).__name__} has rules for modules {known}; to this backbone's {what} it "
-            f"applies the plain gradient. {cure}"
-        )
+def _features_of_both(calls: list[dict[str, Any]]) -> str | None:
+    for call in calls:
+        masks = call.get("feature_mask")
+        if _is_pair(masks) and _share_numbers(*masks):
+            return (
+                "feature_mask: A and B share features, which Captum changes in both images at "
+                "once: both maps get what both do together. To tell the images apart write "
+                "feature_mask=pair_feature_masks(mask_a, mask_b)"
+            )
     return None
 
 
-def _activations(backbone: nn.Module) -> Iterable[nn.Module]:
-    return (m for m in backbone.modules() if type(m).__module__ == nn.ReLU.__module__)
+def _is_compiled(module: nn.Module) -> bool:
+    return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
 
 
-def _has_own_code(backbone: nn.Module) -> bool:
-    """Whether any part is not PyTorch's own, so that activations may be called as functions."""
-    return any(not type(m).__module__.startswith("torch.nn.modules") for m in backbone.modules())
-
-
-def _is_pair(value: Any) -> bool:
+def _is_pair(value: Any) -> TypeGuard[tuple[Any, Any]]:
     return isinstance(value, tuple) and len(value) == 2
 
 
 def _equal(base_a: Any, base_b: Any) -> bool:
-    return bool((torch.as_tensor(base_a) == torch.as_tensor(base_b)).all())
+    """Whether any pair has the same baseline twice."""
+    same = torch.as_tensor(base_a) == torch.as_tensor(base_b)
+    return bool((same.flatten(1).all(1) if same.ndim > 1 else same).any())
 
 
 def _always_equal(several_a: Tensor, several_b: Tensor) -> bool:
     """Whether a baseline drawn for A is B's, whichever each draws of its own."""
     several = torch.cat([several_a, several_b])
     return bool((several == several[0]).all())
+
+
+def _share_numbers(mask_a: Any, mask_b: Any) -> bool:
+    if not (isinstance(mask_a, Tensor) and isinstance(mask_b, Tensor)):
+        return False
+    if mask_a.max() < mask_b.min() or mask_b.max() < mask_a.min():
+        return False  # as pair_feature_masks gives them; looking closer takes as long as a forward
+    return bool(torch.isin(mask_a, mask_b).any())

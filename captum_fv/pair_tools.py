@@ -134,15 +134,16 @@ def pair_grad_cam(
     pair = as_pair(img_a, img_b)
     try:
         maps = LayerGradCam(siamese, layer).attribute(pair, relu_attributions=relu)
-    except RuntimeError as error:
+    except (AssertionError, RuntimeError) as error:
         raise ValueError(
             f"layer: no gradient of the score reaches this {type(layer).__name__} ({error}); want "
             "a module that the backbone computes its embeddings with"
         ) from error
-    if maps.ndim != 4:
+    if maps.ndim != 4 or len(maps) != 2 * len(pair[0]):
         raise ValueError(
-            f"layer: {type(layer).__name__} gives maps of shape {tuple(maps.shape)}; want a grid "
-            "(2N, 1, h, w): choose a module before the images are flattened"
+            f"layer: {type(layer).__name__} gives maps of shape {tuple(maps.shape)} for "
+            f"{len(pair[0])} pairs; want a grid (2N, 1, h, w): choose a module that takes each "
+            "image once, before it is flattened"
         )
     enlarged = LayerAttribution.interpolate(maps.detach(), pair[0].shape[-2:], "bilinear")
     return split_layer_maps(enlarged)

@@ -21,6 +21,7 @@ from captum_fv.backbone import (
 )
 from captum_fv.backbone_state import same_answer_again
 from captum_fv.captum_calls import called_by_captum, check_captum_call
+from captum_fv.captum_rules import activations_in_sight
 from captum_fv.checks import all_finite, check_alike, check_image, check_values
 from captum_fv.unit_length import unit_length
 
@@ -172,7 +173,8 @@ class SiameseCosine(nn.Module):
         return grid
 
     def _embed(self, images: Tensor) -> Tensor:
-        out = self._ask(self.backbone, images)
+        with activations_in_sight(self.backbone):
+            out = self._ask(self.backbone, images)
         embeddings = select(out, self.output)
         if embeddings.ndim != 2 or len(embeddings) != len(images) or not embeddings.shape[1]:
             raise ValueError(

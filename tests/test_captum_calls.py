@@ -11,7 +11,7 @@ from torch import nn
 
 import captum_fv.attr
 from captum_fv.attr import SimilarityArgumentGradient
-from captum_fv.captum_calls import DEEP_LIFT_RULES
+from captum_fv.captum_rules import DEEP_LIFT_RULES
 from captum_fv.pair_tools import one_sided_baselines, pair_feature_masks
 from captum_fv.prelu import unfold_prelu
 from captum_fv.siamese import PartnerView, SiameseCosine
@@ -34,32 +34,52 @@ def told(call):
     return {str(warning.message) for warning in caught if warning.filename == __file__}
 
 
-class Functional(nn.Module):
-    """A backbone whose activations are functions."""
+class Own(nn.Module):
+    """A backbone of one's own code, with a module of activation and then a function of one."""
 
-    def __init__(self):
+    def __init__(self, module, function):
         super().__init__()
         self.conv = nn.Conv2d(3, 4, 3, stride=4)
+        self.module, self.function = module, function
         self.head = nn.Linear(4 * 5 * 4, 8)
 
     def forward(self, images):
-        return self.head(F.relu(self.conv(images)).flatten(1))
+        return self.head(self.function(self.module(self.conv(images))).flatten(1))
+
+
+class OwnReLU(nn.ReLU):
+    """Which is a ReLU to all but DeepLift."""
+
+
+def plain(values):
+    return values
+
+
+functional = Own(nn.Identity(), F.relu).eval()
+BACKBONES = {
+    "linear": lambda: nn.Sequential(nn.Flatten(), nn.Linear(1080, 8)),
+    "own code": lambda: Own(nn.Identity(), plain),
+    "own code, module": lambda: Own(nn.ReLU(inplace=True), plain),
+    "own code, derived": lambda: Own(OwnReLU(), plain),
+    "functional": lambda: functional,
+    "mixed": lambda: Own(nn.ReLU(), F.leaky_relu),
+    "mixed, gate": lambda: Own(nn.ReLU(), torch.sigmoid),
+    "mixed, in place": lambda: Own(nn.PReLU(), torch.relu_),
+    "method": lambda: Own(nn.ReLU(), torch.Tensor.relu),
+    "graph": lambda: torch.fx.symbolic_trace(functional),
+    "exported": lambda: torch.export.export(
+        functional, (torch.rand(4, 3, 20, 18),), dynamic_shapes=({0: torch.export.Dim("n")},)
+    ).module(),
+    "scripted": lambda: torch.jit.trace(functional, torch.rand(4, 3, 20, 18)),
+    "ReLU, gate": lambda: nn.Sequential(small_siamese(activation=nn.ReLU).backbone, nn.Sigmoid()),
+}
 
 
 def backbone(kind):
     torch.manual_seed(0)
-    if kind == "linear":
-        return nn.Sequential(nn.Flatten(), nn.Linear(1080, 8))
-    if kind == "functional":
-        return Functional().eval()
-    if kind == "graph":  # what torch.export gives is one, too
-        return torch.fx.symbolic_trace(Functional().eval())
-    if kind == "scripted":
-        return torch.jit.trace(Functional().eval(), torch.rand(4, 3, 20, 18))
-    net = small_siamese(activation=nn.ReLU if "ReLU, gate" in kind else getattr(nn, kind)).backbone
-    if kind == "ReLU, gate":
-        net.layers.append(nn.Sigmoid())
-    return net
+    if kind in BACKBONES:
+        return BACKBONES[kind]()
+    return small_siamese(activation=getattr(nn, kind)).backbone
 
 
 RULES = {  # method, backbone -> what the warning names; None: right, so silence
@@ -73,10 +93,23 @@ RULES = {  # method, backbone -> what the warning names; None: right, so silence
     ("GuidedBackprop", "ReLU"): None,
     ("Deconvolution", "ReLU"): None,
     ("DeepLift", "ReLU"): None,
-    ("GuidedBackprop", "functional"): "cannot see",
-    ("DeepLift", "functional"): "cannot see",
-    ("GuidedBackprop", "scripted"): "cannot see",
-    ("GuidedBackprop", "graph"): "cannot see",
+    ("GuidedBackprop", "functional"): "(relu called as a function)",
+    ("DeepLift", "functional"): "(relu called as a function)",
+    ("GuidedBackprop", "mixed"): "(leaky_relu called as a function)",
+    ("DeepLift", "mixed"): "(leaky_relu called as a function)",
+    ("GuidedBackprop", "mixed, gate"): None,
+    ("DeepLift", "mixed, gate"): "(sigmoid called as a function)",
+    ("Deconvolution", "mixed, in place"): "(PReLU, relu called as a function) it",
+    ("GuidedBackprop", "method"): "(relu called as a function)",
+    ("GuidedBackprop", "graph"): "(relu called as a function)",
+    ("DeepLift", "exported"): "(relu called as a function)",
+    ("GuidedBackprop", "scripted"): "(those of a scripted program)",
+    ("GuidedBackprop", "own code"): None,
+    ("DeepLift", "own code"): None,
+    ("Deconvolution", "own code, module"): None,
+    ("DeepLift", "own code, module"): None,
+    ("GuidedBackprop", "own code, derived"): None,
+    ("DeepLift", "own code, derived"): "(OwnReLU)",
     ("GuidedBackprop", "linear"): None,
     ("DeepLift", "linear"): None,
     ("Saliency", "PReLU"): None,
@@ -143,6 +176,9 @@ def test_the_same_baseline_on_both_sides_is_named(pair, name):
     same = [(grey, grey), (0.5, 0.5), (grey, 0.5), None]
     if name in ("GradientShap", "DeepLiftShap"):
         same = [(grey, grey)]
+    if "Shap" not in name:
+        in_one_pair = torch.cat([grey[:1], pair[0][1:]]), torch.cat([grey[:1], pair[1][1:]])
+        same.append(in_one_pair)
     for baselines in same:
         (message,) = told(lambda b=baselines: method.attribute(pair, baselines=b, **options))
         assert "score - 1" in message
@@ -176,6 +212,61 @@ def test_one_mask_for_two_images_is_an_error(pair, name):
         with pytest.raises(ValueError, match="pair_feature_masks"):
             method.attribute(pair, feature_mask=mask)
     assert method.attribute(pair, feature_mask=MASKS)[1].abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", ["FeatureAblation", "ShapleyValues", "DataLoaderAttribution"])
+def test_features_of_both_images_are_named(pair, name):
+    siamese = small_siamese()
+
+    def attribute(masks):
+        if name == "DataLoaderAttribution":
+            data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*pair), 2)
+            method = captum.DataLoaderAttribution(captum.FeatureAblation(siamese))
+            return method.attribute(data, input_roles=(0, 0), feature_mask=masks)
+        base = (0.0, 0.3)
+        return getattr(captum, name)(siamese).attribute(pair, base, feature_mask=masks)
+
+    (message,) = told(lambda: attribute((HALVES, HALVES)))
+    assert "pair_feature_masks" in message
+    together = attribute((HALVES, HALVES))
+    assert torch.equal(together[0], together[1])
+    for masks in (MASKS, MASKS[::-1], (HALVES * 2, HALVES * 2 + 1)):
+        assert not told(lambda masks=masks: attribute(masks))
+        apart = attribute(masks)
+        assert not torch.allclose(apart[0], apart[1])
+
+
+HOOKING = ["GuidedBackprop", "DeepLift", "LRP", "LayerGradCam", "LayerActivation"]
+
+
+@pytest.mark.parametrize("viewed", [False, True], ids=["pair", "view"])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_hooks_do_not_reach_a_compiled_backbone(pair, in_place, viewed):
+    net = Own(nn.ReLU(), plain).eval()
+    if in_place:
+        net.compile(backend="eager")
+    siamese = SiameseCosine(net if in_place else torch.compile(net, backend="eager"))
+    model, inputs = (PartnerView(siamese), pair[0]) if viewed else (siamese, pair)
+    extra = siamese.embed_images(pair[1]) if viewed else None
+    for name in HOOKING:
+        method = getattr(captum, name)(model, *([net.conv] if "Layer" in name else []))
+        with pytest.raises(ValueError, match=rf"{name} needs hooks.*before torch\.compile"):
+            method.attribute(inputs, additional_forward_args=extra)
+    for method in (captum.Saliency(model), captum.IntegratedGradients(model)):
+        options = {} if viewed or "Sal" in method.get_name() else {"baselines": (0, pair[1])}
+        assert not told(
+            lambda m=method, o=options: m.attribute(inputs, additional_forward_args=extra, **o)
+        )
+
+
+def test_activations_in_place_that_captum_cannot_work_with_are_named(pair):
+    siamese = SiameseCosine(Own(nn.ReLU(inplace=True), plain).eval())
+    method = captum.LayerIntegratedGradients(siamese, siamese.backbone.conv)
+    with pytest.raises(ValueError, match="set inplace=False"):
+        method.attribute(pair, baselines=one_sided_baselines(*pair)[0])
+    siamese.backbone.module.inplace = False
+    maps = method.attribute(pair, baselines=one_sided_baselines(*pair)[0])
+    assert maps.any()
 
 
 def test_wrong_calls_show_the_right_one(pair):

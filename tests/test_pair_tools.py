@@ -109,6 +109,30 @@ def test_grad_cam_wants_a_grid(siamese, pair):
         pair_grad_cam(siamese, siamese.backbone.layers[-1], *pair)
 
 
+class Flipped(nn.Module):
+    """Adds the embedding of the mirrored image, from one call, as some test protocols do."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, images):
+        return sum(self.net(torch.cat([images, images.flip(-1)])).chunk(2))
+
+
+def test_grad_cam_wants_each_image_once(siamese, pair):
+    flipped = SiameseCosine(Flipped(siamese.backbone).eval(), mean=0.5, std=0.5)
+    with pytest.raises(ValueError, match="takes each image once"):
+        pair_grad_cam(flipped, siamese.backbone.layers[3], *pair)
+
+
+def test_grad_cam_of_an_exported_program_is_an_error(siamese, pair):
+    program = torch.export.export(siamese.backbone, (torch.cat(pair),))
+    exported = SiameseCosine(program, mean=0.5, std=0.5)
+    with pytest.raises(ValueError, match="no gradient of the score reaches this Module"):
+        pair_grad_cam(exported, exported.backbone.layers, *pair)
+
+
 @pytest.mark.parametrize("slopes", [1, 8])
 def test_unfolded_prelu_computes_the_same_on_the_same_weights(pair, slopes):
     siamese = small_siamese()
