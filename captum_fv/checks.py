@@ -187,6 +187,14 @@ def check_size(name: str, size: Any) -> None:
     check_counts(**{f"{name}[0]": size[0], f"{name}[1]": size[1]})
 
 
+def check_generator(generator: Any) -> None:
+    """Raise a TypeError for something else than a generator of random numbers or None."""
+    if not isinstance(generator, torch.Generator | None):
+        raise TypeError(
+            f"generator: got {type(generator).__name__}; write torch.Generator().manual_seed(0)"
+        )
+
+
 def as_number(name: str, value: Any) -> float:
     """One finite number, given as such or as a tensor or array of one.
 

@@ -76,6 +76,10 @@ SOME_FUNCTIONS = st.sampled_from(
 )
 
 
+FUNCTIONS = ("forward_func", "model", "backbone", "head", "output")
+"""Arguments that are functions themselves; for others a function spoils the usual value."""
+
+
 @st.composite
 def one_of_them_wrong(draw: st.DrawFn, **arguments: Any) -> dict[str, Any]:
     """Usual arguments of a call, of which one or two are drawn anew."""
@@ -83,7 +87,7 @@ def one_of_them_wrong(draw: st.DrawFn, **arguments: Any) -> dict[str, Any]:
     values = {}
     for name, (usual, strategy) in arguments.items():
         drawn = draw(strategy) if name in changed else None
-        callable_on = callable(drawn) and name not in ("forward_func", "model")
+        callable_on = callable(drawn) and name not in FUNCTIONS
         values[name] = usual if name not in changed else drawn(usual) if callable_on else drawn
     return values
 

@@ -45,8 +45,8 @@ class CentrePrior(PerturbationAttribution):  # type: ignore[misc]
         if not isinstance(centre, tuple | list) or len(centre) != 2:
             raise ValueError(f"centre: got {centre!r}; want (row, column) as shares")
         centre = as_number("centre", centre[0]), as_number("centre", centre[1])
-        if not as_number("sigma", sigma) > 0:
-            raise ValueError(f"sigma: got {sigma}; want a share of the height above 0")
+        if not 0.001 <= as_number("sigma", sigma) <= 1000:
+            raise ValueError(f"sigma: got {sigma}; want a share of the height, 0.001 to 1000")
         self.threshold = threshold
         self.centre = centre
         self.sigma = sigma

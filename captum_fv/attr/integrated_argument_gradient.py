@@ -19,7 +19,7 @@ from captum_fv.attr.pair import (
     require_embed,
 )
 from captum_fv.attr.smoothing import smooth
-from captum_fv.checks import image_gradients
+from captum_fv.checks import as_number, check_counts, image_gradients
 from captum_fv.siamese import SiameseCosine, cosine
 
 Output = Literal["decision", "polarity", "relevance"]
@@ -107,23 +107,23 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
         ):
             if value not in known:
                 raise ValueError(f"{name}: got {value!r}; want one of {known}")
-        for name, number in (("steps", steps), ("batch_size", batch_size)):
-            if number < 1:
-                raise ValueError(f"{name}: got {number}; want 1 or more")
+        check_counts(steps=steps, batch_size=batch_size)
         for name, width in (("blur", blur), ("grain", grain), ("smoothing", smoothing)):
-            if not width > 0:
-                raise ValueError(f"{name}: got {width}; want a share of the height above 0")
-        if not 0 <= partner <= 1:
+            if not 0 < as_number(name, width) <= 1:
+                raise ValueError(
+                    f"{name}: got {width}; want a share of the height, above 0 and up to 1"
+                )
+        if not 0 <= as_number("partner", partner) <= 1:
             raise ValueError(f"partner: got {partner}; want a share from 0 to 1")
         self.threshold = threshold
         self.output = output
         self.arguments = arguments
-        self.steps = steps
+        self.steps = int(steps)
         self.blur = blur
         self.partner = partner
         self.grain = grain
         self.smoothing = smoothing
-        self.batch_size = batch_size
+        self.batch_size = int(batch_size)
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from captum_fv.attr.smoothing import gaussian_blur
-from captum_fv.checks import is_count
+from captum_fv.checks import check_generator, is_count
 
 Shape = Literal["square", "circle"]
 Fill = Literal["black", "mean", "blur", "noise", "partner"]
@@ -158,7 +158,7 @@ def resolve_fill(
     """The fill itself, checked, with "black" replaced by its value.
 
     Raises:
-        TypeError: Neither a name nor a number.
+        TypeError: Neither a name nor a number, or a generator that is none.
         ValueError: An unknown name, "black" where its value is unknown, or "noise" without a
             generator.
     """
@@ -168,6 +168,7 @@ def resolve_fill(
         raise ValueError(f"fill: got {fill!r}; want a number or one of {get_args(Fill)}")
     if not isinstance(fill, str) and not math.isfinite(fill):
         raise ValueError(f"fill: got {fill}; want a finite number")
+    check_generator(generator)
     if fill == "noise" and generator is None:
         raise ValueError(
             "fill='noise': say where the numbers come from, as in "

@@ -161,7 +161,12 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         with torch.no_grad(), bar:
             for i, faces in enumerate(zip(*pairs, strict=True)):
                 sweep = Sweep(
-                    self.forward_func, faces, self.fill, noise, perturbations_per_eval, bar.update
+                    self.forward_func,
+                    faces,
+                    self.fill,
+                    noise,
+                    int(perturbations_per_eval),
+                    bar.update,
                 )
                 for (variant, side), values in zip(wanted, self._maps(sweep, wanted), strict=True):
                     maps[variant][side][i] = values

@@ -10,7 +10,7 @@ from captum.log import log_usage
 from torch import Tensor
 
 from captum_fv.attr.pair import Pair, as_pair, decision_sign, refuse_extras, score_pairs
-from captum_fv.checks import check_dense
+from captum_fv.checks import check_dense, check_generator
 
 
 class PatchOracle(PerturbationAttribution):  # type: ignore[misc]
@@ -39,6 +39,7 @@ class PatchOracle(PerturbationAttribution):  # type: ignore[misc]
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(forward_func)
+        check_generator(generator)
         self.threshold = threshold
         self.generator = generator
 

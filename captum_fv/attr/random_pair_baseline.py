@@ -10,6 +10,7 @@ from captum.log import log_usage
 from torch import Tensor
 
 from captum_fv.attr.pair import Pair, as_pair, refuse_extras
+from captum_fv.checks import check_generator
 
 
 class RandomPairBaseline(PerturbationAttribution):  # type: ignore[misc]
@@ -41,10 +42,7 @@ class RandomPairBaseline(PerturbationAttribution):  # type: ignore[misc]
         shared_order: bool = False,
     ) -> None:
         super().__init__(forward_func)
-        if not isinstance(generator, torch.Generator | None):
-            raise TypeError(
-                f"generator: got {type(generator).__name__}; write torch.Generator().manual_seed(0)"
-            )
+        check_generator(generator)
         self.generator = torch.Generator().manual_seed(0) if generator is None else generator
         self.shared_order = shared_order
         self._order_seed = self.generator.initial_seed()

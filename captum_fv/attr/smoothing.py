@@ -83,5 +83,5 @@ def _spread(size: int, sigma: float) -> Tensor:
     for turn in range(-reach, reach + 1):
         for mirrored in (place, -1 - place):
             offset = place[:, None] - mirrored - 2 * size * turn
-            shares += torch.exp(-(offset**2) / (2 * sigma**2))
+            shares += torch.exp(-((offset / sigma) ** 2) / 2)
     return shares / shares.sum(1, keepdim=True)

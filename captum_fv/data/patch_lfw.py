@@ -269,9 +269,9 @@ def patch_pairs(pairs: PairSet, seed: int = 3, count: int = 27, patch: int = 16)
         raise ValueError(f"{pairs.name}: no pairs to patch")
     # A and its donor are asked for twice: as they are, and for patched A.
     recent = lru_cache(maxsize=4)(pairs.load)
-    pairs = replace(pairs, load=lambda i: np.array(recent(i)))
-    first = pairs.load(0)
+    first = recent(0)
     check_photo(first, f"{pairs.name}: image 0")
+    pairs = replace(pairs, load=lambda i: np.array(recent(i)))
     height, width = first.shape[:2]
     places = patch_places(pairs.people, seed, (height, width), count, patch)
 

@@ -107,7 +107,10 @@ def _values_in(attributions: Tensor, **masks: Tensor) -> Array:
             raise ValueError(
                 f"{name}: got {mask.dtype} {tuple(mask.shape)}; want torch.bool (N, 1, H, W)"
             )
-    channels = attributions.shape[1] if getattr(attributions, "ndim", 0) == 4 else 1
+    channels = 1
+    if isinstance(attributions, Tensor):
+        check_dense("attributions", attributions)
+        channels = max(attributions.shape[1], 1) if attributions.ndim == 4 else 1
     values = position_values(attributions, first.expand(-1, channels, -1, -1))
     return np.asarray(values.flatten(1).cpu())
 

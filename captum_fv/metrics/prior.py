@@ -60,7 +60,9 @@ def summed_sensitivity(
     check_images(img_a=pair[0], img_b=pair[1])
     check_counts(batch_size=batch_size)
     total = torch.zeros(pair[0].shape[2:], dtype=torch.float64)
-    for img_a, img_b in zip(*(torch.split(images, batch_size) for images in pair), strict=True):
+    for img_a, img_b in zip(
+        *(torch.split(images, int(batch_size)) for images in pair), strict=True
+    ):
         with torch.inference_mode(False), torch.enable_grad():
             leaf = img_a.detach().clone().requires_grad_()
             scores = ask_scores(forward_func, leaf, img_b.detach())

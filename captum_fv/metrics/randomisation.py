@@ -55,7 +55,8 @@ def randomised_copy(model: Model, share: float = 1.0, seed: int = 0) -> Model:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model: got {type(model).__name__}; want an nn.Module, as a SiameseCosine")
-    if not 0 < as_number("share", share) <= 1:
+    share = as_number("share", share)
+    if not 0 < share <= 1:
         raise ValueError(f"share: got {share}; want a share above 0 and up to 1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's own, from an exported program

@@ -71,7 +71,7 @@ def replaced_scores(
         scores = torch.where(known, last, scores)
     turning = _places_by_step(turns.flatten(), steps)
     images, reached, size = start.flatten(2).clone(), 0, start[0, 0].numel()
-    for jobs in torch.split((changed & ~known).nonzero(), batch_size):
+    for jobs in torch.split((changed & ~known).nonzero(), int(batch_size)):
         step, row = jobs.unbind(1)
         parts = []
         for t in sorted(set(step.tolist())):
