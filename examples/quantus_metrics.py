@@ -35,11 +35,12 @@ def towards(classes, maps):
 
 
 def explainer(method):
-    """Quantus's explain_func for a method of ours."""
+    """Quantus's explain_func for a method for pairs, ours or Captum's."""
 
     def explain(model, inputs, targets, **options):
         pair = torch.as_tensor(inputs, dtype=torch.float32).chunk(2, dim=1)
-        return towards(targets, torch.cat(method.attribute(*pair), dim=1).numpy())
+        maps = torch.cat(method.attribute(pair), dim=1).detach()
+        return towards(targets, maps.numpy())
 
     return explain
 

@@ -7,6 +7,7 @@ import re
 import runpy
 from pathlib import Path
 
+import captum.attr
 import matplotlib
 import numpy as np
 import pytest
@@ -119,6 +120,10 @@ def test_quantus_gives_our_numbers(run):
         inside = np.where(patched.mask.numpy(), speaks, 0).sum((1, 2, 3)) / speaks.sum((1, 2, 3))
         mass = names["mass"](a_batch=speaks, **pairs, **names["in_patches"])
         assert mass == pytest.approx(inside, rel=1e-4)
+
+    maps = names["explainer"](captum.attr.IntegratedGradients(siamese))(None, stacked, match)
+    assert maps.shape == tuple(stacked.shape)
+    assert maps.any()
 
 
 def test_grad_cam_is_ours(run):
