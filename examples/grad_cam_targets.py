@@ -60,13 +60,13 @@ torch.manual_seed(0)  # what is filled in has some noise
 road = ROADCombined(percentiles=[60, 80])
 scores = {name: road(img_a, cam, targets, embedder) for name, cam in cams.items()}
 
-figure = Figure(figsize=(2.1 * (2 + len(cams)), 2.6), layout="constrained")
+figure = Figure(figsize=(2.1 * (2 + len(cams)), 2.9), layout="constrained")
 axes = figure.subplots(1, 2 + len(cams))
 for axis, photo, title in zip(axes, (img_a[0], img_b[0]), "AB", strict=False):
-    axis.imshow(photo.permute(1, 2, 0))
+    axis.imshow(photo.permute(1, 2, 0).numpy())
     axis.set_title(title)
 for axis, (name, cam) in zip(axes[2:], cams.items(), strict=True):
-    axis.imshow(img_a[0].mean(0), cmap="gray")
+    axis.imshow(img_a[0].mean(0).numpy(), cmap="gray")
     axis.imshow(cam[0], cmap="inferno", alpha=0.6)
     axis.set_title(f"{name}\nROAD {scores[name].mean():.3f}")
     print(f"{name:12} ROAD {scores[name].mean():.3f} over {len(img_a)} pairs")
