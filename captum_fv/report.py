@@ -112,6 +112,7 @@ def _curves(model: str, results: ModelResults) -> dict[str, tuple[str, Figure]]:
     """Curves of all methods that were measured on the same pairs, for each such set of pairs."""
     first_on = {tuple(result.pairs): name for name, result in reversed(results.methods.items())}
     by_size = sorted(first_on.items(), key=lambda item: -len(item[0]))
+    every = list(results.methods)
     figures: dict[str, tuple[str, Figure]] = {}
     for number, (pairs, first) in enumerate(by_size, 1):
         methods = results.on_pairs_of(first)
@@ -119,13 +120,13 @@ def _curves(model: str, results: ModelResults) -> dict[str, tuple[str, Figure]]:
         suffix = f"_{number}" if number > 1 else ""
         figures[f"figure5{suffix}"] = (
             f"DPR, {on}: errors left as pixels go back; lower is better (Figure 5)",
-            plot_dpr({name: some.dpr for name, some in methods.items()}, f"{model}, {on}"),
+            plot_dpr({name: some.dpr for name, some in methods.items()}, f"{model}, {on}", every),
         )
         strata = {name: some.stratified for name, some in methods.items() if some.stratified}
         if strata:
             figures[f"figure5_stratified{suffix}"] = (
                 f"Stratified DPR, {on}: maps rank only within strata of equal mean sensitivity",
-                plot_dpr(strata, f"{model}, {on}, stratified"),
+                plot_dpr(strata, f"{model}, {on}, stratified", every),
             )
     return figures
 

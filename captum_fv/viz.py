@@ -83,11 +83,20 @@ def verdict(score: float, threshold: float) -> str:
     return f"{decision}: cosine {score:.3f}, threshold {threshold:.3f}, margin {margin:+.3f}"
 
 
-def plot_dpr(runs: Mapping[str, DPRResult], title: str = "") -> Figure:
-    """DPR curves of several methods: FMR left, FNMR right. Lower is better."""
+def plot_dpr(runs: Mapping[str, DPRResult], title: str = "", colours: Sequence[str] = ()) -> Figure:
+    """DPR curves of several methods: FMR left, FNMR right. Lower is better.
+
+    Args:
+        runs: Method's name -> its DPR, all on the same pairs.
+        title: Above both.
+        colours: Names in the order in which colours are dealt, so that a method looks the same in
+            figures of different methods; then those of the runs that are not among them.
+    """
     figure = Figure(figsize=(9.6, 4.2 + 0.2 * (len(runs) // 5)), layout="constrained")
     axes = figure.subplots(1, 2)
-    for i, (name, run) in enumerate(runs.items()):
+    order = list(dict.fromkeys([*colours, *runs]))
+    for name, run in runs.items():
+        i = order.index(name)
         style: dict[str, Any] = {
             "label": f"{name} ({run.fmr_auc:.2f}, {run.fnmr_auc:.2f})",
             "color": _LINE_COLOURS[i % len(_LINE_COLOURS)],

@@ -57,3 +57,12 @@ def test_curves_are_labelled_and_told_apart():
     (legend,) = figure.legends
     label = f"method-3 ({result.fmr_auc:.2f}, {result.fnmr_auc:.2f})"
     assert label in [text.get_text() for text in legend.texts]
+
+
+def test_a_method_keeps_its_colour_in_figures_of_other_methods():
+    result = synthetic_run(models=["net"]).models["net"].methods["fast"].dpr
+    every = ["one", "two", "three"]
+    full = plot_dpr(dict.fromkeys(every, result), "", every).axes[0].lines
+    part = plot_dpr(dict.fromkeys(["three", "new"], result), "", every).axes[0].lines
+    assert part[0].get_color() == full[2].get_color() != full[0].get_color()
+    assert part[1].get_color() not in {line.get_color() for line in full}

@@ -40,7 +40,7 @@ def pair_html(pair: ShownPair, model: str) -> str:
         _tile(photo(pair.patched_a, f"Photo A of pair {pair.number} with patches"), "A patched"),
         _tile(photo(pair.original_a, f"Photo A of pair {pair.number}"), "A original"),
         _tile(photo(pair.img_b, f"Photo B of pair {pair.number}"), "B"),
-        class_="tiles photos",
+        class_="tiles",
     )
     scores = np.concatenate([explained.scores for explained in pair.methods.values()])
     span = (float(scores.min()), float(scores.max()))
@@ -86,9 +86,8 @@ def _line(
         for step, score in enumerate(scores)
     )
     drawn = (
-        f'<line x1="0" x2="{_WIDTH}" y1="{y(threshold):.1f}" y2="{y(threshold):.1f}" '
-        f'stroke="#55555f" stroke-dasharray="3 3"/>'
-        f'<polyline points="{points}" fill="none" stroke="#0b57a4" stroke-width="1.5"/>'
+        f'<line x1="0" x2="{_WIDTH}" y1="{y(threshold):.1f}" y2="{y(threshold):.1f}"/>'
+        f'<polyline points="{points}"/>'
     )
     label = (
         f"{name}: the cosine goes from {scores[0]:.2f} to {scores[-1]:.2f} as pixels go back; "
