@@ -34,9 +34,10 @@ def run_benchmark(
     """Measure methods on models over patched pairs, and write a run folder with its report.
 
     Of every model: scores of the clean pairs and their EER threshold; errors of the patched pairs;
-    of each method DPR, stratified DPR, patch localisation and latency. The same call goes on where
-    an interrupted one stopped, and its results are the same, times aside. Under torchrun the
-    processes share the work. Memory does not grow with the number of pairs, but for their scores.
+    of each method DPR, stratified DPR, patch localisation and latency, and on demand deletion,
+    insertion and sanity. The same call goes on where an interrupted one stopped, and its results
+    are the same, times aside. Under torchrun the processes share the work. Memory does not grow
+    with the number of pairs, but for their scores.
 
     Args:
         models: Name -> model, on the device.
@@ -45,8 +46,8 @@ def run_benchmark(
             give the same batches in every pass.
         methods: Names, as of METHODS, a group or "module:Class"; or name -> a function (siamese,
             threshold) -> method.
-        out: The run's folder: config.json, scores, maps and latency as .parquet (with pyarrow) or
-            .npz, tables, figures and report.html.
+        out: The run's folder: config.json, scores, maps, checks and latency as .parquet (with
+            pyarrow) or .npz, tables, figures and report.html.
         settings: What is measured, and how.
         device: Where the models are.
         command: What config.json calls the run.
@@ -56,18 +57,22 @@ def run_benchmark(
         The run's results; `BenchmarkResults.load(out)` reads them again.
 
     Raises:
-        ValueError: A folder of another run or in use, pairs of one kind alone, images that changed
-            under the run, a method's map that is none.
+        ValueError: A method that does not fit a model, a folder of another run or in use, pairs of
+            one kind alone, images that changed under the run, a method's map that is none.
     """
     settings = settings or Settings()
     if not models:
         raise ValueError("models: got none; want a name and a SiameseCosine for each")
+    own = {}
     if not isinstance(methods, Mapping):
-        methods = {name: method_builder(name) for name in expand_names(methods)}
+        names = expand_names(methods)
+        own = provenance.own_sources(names)
+        methods = {name: method_builder(name) for name in names}
     if unknown := settings.subset.keys() - methods.keys():
         raise ValueError(
             f"subset: {', '.join(sorted(unknown))} is not measured; there are {', '.join(methods)}"
         )
+    _check_models(models, methods, settings)
     source = as_source(pairs, settings.batch_size)
     described = {
         "command": command,
@@ -76,10 +81,12 @@ def run_benchmark(
         "models": {name: provenance.describe_model(model) for name, model in models.items()},
         "model_order": list(models),
         "methods": list(methods),
+        "own_methods_sha256": own,
         "subset": dict(settings.subset),
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         "strata": STRATA if settings.stratified else 0,
+        "check_pairs": settings.check_pairs,
         "latency": [settings.latency_pairs, settings.latency_seconds],
         "device": torch.device(device).type,
         "tables": "parquet" if columns.has_parquet() else "npz",
@@ -99,3 +106,20 @@ def run_benchmark(
         finally:
             folder.close()
         return BenchmarkResults.load(out)
+
+
+def _check_models(
+    models: Mapping[str, SiameseCosine], methods: Mapping[str, Builder], settings: Settings
+) -> None:
+    """Raise a ValueError for a model that cannot be measured so, before anything is measured."""
+    for model, siamese in models.items():
+        if settings.check_pairs and next(siamese.parameters(), None) is None:
+            raise ValueError(
+                f"check_pairs: {model} has no parameters, which the sanity checks make random; "
+                "want 0 for it"
+            )
+        for name, build in methods.items():
+            try:
+                build(siamese, 0.0)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{name} on {model}: {error}") from error

@@ -45,6 +45,13 @@ def add_benchmark_options(parser: ArgumentParser) -> None:
         help="leave stratified DPR out, which takes a gradient of every pair",
     )
     group.add_argument(
+        "--check-pairs",
+        type=int,
+        default=Settings.check_pairs,
+        help="also measure deletion and insertion on so many pairs, without patches, and on a few "
+        "of them whether maps pass the sanity checks; 100 do (default: 0)",
+    )
+    group.add_argument(
         "--latency-pairs",
         type=int,
         default=Settings.latency_pairs,
@@ -81,6 +88,7 @@ def run_command(arguments: Namespace) -> None:
         batch_size=arguments.batch_size,
         seed=arguments.seed,
         stratified=not arguments.no_strata,
+        check_pairs=arguments.check_pairs,
         latency_pairs=arguments.latency_pairs,
         latency_seconds=arguments.latency_seconds,
         faces=not arguments.no_faces,

@@ -86,6 +86,12 @@ def concatenate(tables: Sequence[Table]) -> Table:
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
+def labelled(table: Table, column: str, value: str) -> Table:
+    """The table with a column before the others that is the same in all rows."""
+    rows = len(next(iter(table.values())))
+    return {column: np.full(rows, value), **table}
+
+
 def sha256(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
     """One hash over the names, types, shapes and bytes of arrays, in the order of their names."""
     digest = hashlib.sha256()

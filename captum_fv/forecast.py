@@ -1,4 +1,4 @@
-"""How fast a run goes, and when it will end."""
+"""How fast a run goes, and when its maps will be measured; what follows is short."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Forecast:
         self._seconds[kind] += seconds
 
     def rest(self) -> str:
-        """The time to the end in words; nothing while no work is planned.
+        """The time to the end of the maps in words; nothing while no work is planned.
 
         >>> forecast = Forecast()
         >>> for kind in ("quick", "slow"):
         ...     forecast.plan(kind, 100)
         >>> forecast.done("quick", 20, seconds=1.0)
         >>> forecast.rest()
-        ', more than 4 s to the end'
+        ', more than 4 s to the end of the maps'
         """
         left = {kind: pairs for kind, pairs in self._left.items() if pairs > 0}
         if not left:
@@ -54,7 +54,7 @@ class Forecast:
         known = [kind for kind in left if self._done[kind]]
         seconds = sum(left[kind] * self._seconds[kind] / self._done[kind] for kind in known)
         bound = "about" if len(known) == len(left) else "more than"
-        return f", {bound} {duration(seconds)} to the end"
+        return f", {bound} {duration(seconds)} to the end of the maps"
 
     def tell(self, progress: str, at_once: bool = False) -> None:
         """Print a line on stderr, if the last one is some time ago or it must be `at_once`."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 
 import numpy as np
 import torch
 
+from captum_fv.attr.batch_maps import reads_patches
 from captum_fv.attr.methods import Method
 from captum_fv.columns import Table
 from captum_fv.data.pair_batch import PairBatch
@@ -52,6 +52,5 @@ def _time(method: Method, pairs: PairBatch) -> float:
 
 
 def _explain(method: Method, pairs: PairBatch) -> None:
-    wants_mask = "patch_mask" in inspect.signature(method.attribute).parameters
-    extras = {"patch_mask": pairs.mask} if wants_mask else {}
+    extras = {"patch_mask": pairs.mask} if reads_patches(method) else {}
     method.attribute(pairs.patched_a, pairs.img_b, **extras)

@@ -1,8 +1,13 @@
-"""What a run's figures depend on: versions, weights, settings."""
+"""What a run's figures depend on: versions, weights, the source of methods of one's own."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import platform
+from collections.abc import Iterable
+from contextlib import suppress
+from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
@@ -27,3 +32,16 @@ def describe_model(siamese: SiameseCosine) -> dict[str, Any]:
         "std": None if siamese.std is None else siamese.std.flatten().tolist(),
     }
     return described | ({} if head is None else {"xcos_head_sha256": fingerprint(head)})
+
+
+def own_sources(methods: Iterable[str]) -> dict[str, str]:
+    """A hash of the source of each "module:Class": an edited method is another one."""
+    hashes = {}
+    for name in methods:
+        module, colon, _ = name.partition(":")
+        if not colon:
+            continue
+        with suppress(OSError, TypeError):  # a module without source: a notebook, compiled code
+            source = inspect.getsource(importlib.import_module(module))
+            hashes[name] = sha256(source.encode()).hexdigest()
+    return hashes

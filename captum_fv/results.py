@@ -12,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from captum_fv.columns import Table, read_table
+from captum_fv.map_checks import MapChecks
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.error_rates import ErrorRates, eer_threshold, equal_error_rate, error_rates
 
 Array = npt.NDArray[np.float64]
 
-CONFIG, SCORES, MAPS, LATENCY = "config.json", "scores", "maps", "latency"
-"""The files of a run folder: a JSON file, and three tables in .npz or .parquet."""
+CONFIG, SCORES, MAPS = "config.json", "scores", "maps"
+LATENCY, CHECKS = "latency", "checks"
+"""The files of a run folder: a JSON file, and tables in .npz or .parquet, the last two optional."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class MethodResults:
         auroc, average_precision: (n,) patch localisation of the maps of A; NaN for a pair whose
             patches cover nothing or everything.
         latency: None if it was not timed.
+        checks: Deletion and insertion, and sanity; None if they were not asked for.
     """
 
     pairs: npt.NDArray[np.int64]
@@ -59,6 +62,7 @@ class MethodResults:
     auroc: Array
     average_precision: Array
     latency: Latency | None = None
+    checks: MapChecks | None = None
 
     def rows(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         """Where some of the measured pairs stand.
@@ -85,6 +89,7 @@ class MethodResults:
             self.auroc[rows],
             self.average_precision[rows],
             self.latency,
+            self.checks,
         )
 
 
@@ -158,17 +163,23 @@ class BenchmarkResults:
             config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{folder / CONFIG}: not JSON ({error})") from error
-        try:
-            latency = read_table(folder / LATENCY)
-        except FileNotFoundError:
-            latency = None
-        return cls.from_tables(
-            config, read_table(folder / SCORES), read_table(folder / MAPS), latency
-        )
+        scores, maps = (read_table(folder / name) for name in (SCORES, MAPS))
+        optional: list[Table | None] = []
+        for name in (LATENCY, CHECKS):
+            try:
+                optional.append(read_table(folder / name))
+            except FileNotFoundError:
+                optional.append(None)
+        return cls.from_tables(config, scores, maps, *optional)
 
     @classmethod
     def from_tables(
-        cls, config: dict[str, Any], scores: Table, maps: Table, latency: Table | None = None
+        cls,
+        config: dict[str, Any],
+        scores: Table,
+        maps: Table,
+        latency: Table | None = None,
+        checks: Table | None = None,
     ) -> BenchmarkResults:
         """The results in a run's tables.
 
@@ -180,14 +191,14 @@ class BenchmarkResults:
                 stratified (T + 1,) or NaN, auroc, average_precision.
             latency: One row for each model, method and timed pair: model, method, seconds,
                 batched_seconds (a pair's share of its batch).
+            checks: One row for each model, method and checked pair: model, method, and the columns
+                of `check_method`.
         """
         models = {}
         for model in _names(scores["model"]):
             clean = _select(scores, model=model)
-            genuine, threshold = (
-                clean["genuine"],
-                eer_threshold(clean["clean_score"], clean["genuine"]),
-            )
+            genuine = clean["genuine"]
+            threshold = eer_threshold(clean["clean_score"], genuine)
             own = _select(maps, model=model)
             methods = {}
             for method in _names(own["method"]):
@@ -203,6 +214,7 @@ class BenchmarkResults:
                     rows["auroc"],
                     rows["average_precision"],
                     None if latency is None else _latency(latency, model, method),
+                    None if checks is None else _checks(checks, model, method, clean, threshold),
                 )
             models[model] = ModelResults(
                 clean["clean_score"], clean["patched_score"], genuine, methods
@@ -239,3 +251,13 @@ def _latency(table: Table, model: str, method: str) -> Latency | None:
     if not len(rows["seconds"]):
         return None
     return Latency(rows["seconds"], float(rows["batched_seconds"].sum()))
+
+
+def _checks(
+    table: Table, model: str, method: str, scores: Table, threshold: float
+) -> MapChecks | None:
+    rows = _select(table, model=model, method=method)
+    if not len(rows["pair"]):
+        return None
+    genuine = scores["genuine"][np.searchsorted(scores["pair"], rows["pair"])]
+    return MapChecks.from_table(rows, genuine, threshold)

@@ -11,6 +11,9 @@ import numpy.typing as npt
 STRATA = 64
 """Strata of equal mean sensitivity; with so many, one map for all pairs is at chance."""
 
+LEAST = {"batch_size": 1, "check_pairs": 0, "latency_pairs": 0, "latency_seconds": 0}
+"""The smallest values of settings."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -23,6 +26,8 @@ class Settings:
         seed: Of random maps.
         stratified: Also DPR within strata of equal mean sensitivity, which takes a gradient of
             every pair.
+        check_pairs: On how many pairs every method's deletion and insertion curves are measured,
+            and on a few of them its sanity; 0 leaves them out.
         latency_pairs: On how many pairs methods are timed; 0 leaves Table 3 out.
         latency_seconds: After so many seconds no further pair of a method is timed.
         faces: Show pairs in the report.
@@ -32,12 +37,13 @@ class Settings:
     batch_size: int = 32
     seed: int = 0
     stratified: bool = True
+    check_pairs: int = 0
     latency_pairs: int = 100
     latency_seconds: float = 60.0
     faces: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("latency_pairs", 0), ("latency_seconds", 0)):
+        for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: got {getattr(self, name)}; want {least} or more")
         for method, count in self.subset.items():

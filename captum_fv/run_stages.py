@@ -1,10 +1,10 @@
-"""The stages of a run: scores, maps, latency, and the files of the whole."""
+"""The stages of a run: scores, maps, checks, latency, and the files of the whole."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +18,14 @@ from captum_fv.data.pair_batch import PairBatch
 from captum_fv.data.pair_source import PairSource
 from captum_fv.forecast import Forecast
 from captum_fv.latency import time_method
+from captum_fv.map_checks import check_method
 from captum_fv.measure import Protocol, measure_batch, score_batch
 from captum_fv.metrics.error_rates import eer_threshold
 from captum_fv.metrics.prior import summed_sensitivity
 from captum_fv.metrics.replacement_order import equal_strata
 from captum_fv.report import write_report
-from captum_fv.results import LATENCY, MAPS, SCORES, BenchmarkResults
+from captum_fv.results import CHECKS, LATENCY, MAPS, SCORES, BenchmarkResults
+from captum_fv.run_chunks import RunChunks
 from captum_fv.run_folder import RunFolder
 from captum_fv.run_settings import STRATA, Settings, evenly
 from captum_fv.siamese import SiameseCosine
@@ -57,12 +59,11 @@ class Run:
         self.folder, self.settings, self.device = folder, settings, device
         self.workers, self.forecast = workers, forecast
         self.scores: dict[str, _Scores] = {}
-        self.maps: dict[str, Table] = {}
-        self.latency: list[Table] = []
+        self.kept = RunChunks(folder, list(models), list(methods))
         self.chunks = 0
 
     def measure_all(self) -> None:
-        """Scores and maps of all models, by all processes; then latency, by the first alone."""
+        """Scores, maps and checks, by all processes; then latency, by the first alone."""
         if self.source.count is not None:
             self._plan(self.source.count, len(self.models))
         for model in self.models:
@@ -72,30 +73,32 @@ class Run:
             if self.source.count is None and len(self.scores) == 1:
                 self._plan(len(self.scores[model].table["pair"]), len(self.models) - 1)
             self._each_chunk(model, MAPS, self._explain)
+            self._check(model)
         self.workers.wait()
         for model in self.models if self.workers.is_first else ():
-            parts = [part for part in self._gather(model, MAPS) if len(part["method"])]
-            self.maps[model] = _in_order(columns.concatenate(parts), list(self.builders))
             self._time(model)
 
     def _each_chunk(self, model: str, stage: str, work: Callable[[str, PairBatch], Table]) -> None:
         """Do this process's part of a stage, except for what is done."""
-        started, pairs = time.perf_counter(), 0
+        started, pairs, progress = time.perf_counter(), 0, ""
         for chunk in self.source.chunks:
             self.chunks = chunk.number + 1
             if not self.workers.owns(chunk.number):
                 continue
-            name = self._chunk_name(stage, model, chunk.number)
-            if (stored := self.folder.read_chunk(name)) is not None:
+            if (stored := self.kept.read(stage, model, chunk.number)) is not None:
                 kinds = stored.get("method", np.full(len(stored["pair"]), stage))
                 for kind, rows in zip(*np.unique(kinds, return_counts=True), strict=True):
                     self.forecast.plan(str(kind), -int(rows))
                 continue
+            if progress:
+                self.forecast.tell(progress)
             batch = chunk.load().to(self.device)
-            self.folder.write_chunk(name, work(model, batch))
+            self.kept.write(stage, model, chunk.number, work(model, batch))
             pairs += len(batch)
             speed = pairs / (time.perf_counter() - started)
-            self.forecast.tell(f"{stage} of {model}: {pairs} pairs, {speed:.3g} pairs/s")
+            progress = f"{stage} of {model}: {pairs} pairs, {speed:.3g} pairs/s"
+        if progress:
+            self.forecast.tell(progress, at_once=True)
 
     def _plan(self, count: int, unscored: int) -> None:
         """Tell the forecast of this process's share of `count` pairs, on all models."""
@@ -122,7 +125,7 @@ class Run:
         return table
 
     def _gather_scores(self, model: str) -> _Scores:
-        parts = self._gather(model, SCORES)
+        parts = self.kept.all_of(SCORES, model, self.chunks)
         sensitivity = [part.pop("sensitivity") for part in parts if "sensitivity" in part]
         table = columns.concatenate(parts)
         genuine = table["genuine"]
@@ -144,7 +147,7 @@ class Run:
     def _explain(self, model: str, batch: PairBatch) -> Table:
         """All methods' maps of some pairs, measured: one row for each method and pair."""
         scores = self.scores[model]
-        _check_same(scores.table["image_sha256"][batch.numbers], batch.image_hashes())
+        self._check_same(model, batch)
         count = len(scores.table["pair"])
         rows_of = {}
         for name in self.builders:
@@ -167,38 +170,68 @@ class Run:
             rows_of=rows_of,
             on_map=on_map,
         )
-        parts = [_labelled(table, "method", name) for name, table in tables.items()]
+        parts = [columns.labelled(table, "method", name) for name, table in tables.items()]
         return columns.concatenate(parts) if parts else {"method": np.array([], dtype=str)}
 
-    def _time(self, model: str) -> None:
-        count = len(self.scores[model].table["pair"])
-        chosen = evenly(count, self.settings.latency_pairs)
+    def _each_method(
+        self,
+        model: str,
+        stage: str,
+        pairs: int,
+        work: Callable[[Builder, PairBatch], Table],
+        owns: Callable[[int], bool],
+    ) -> None:
+        """This process's part of a stage that measures each method by itself, on some pairs."""
+        chosen = evenly(len(self.scores[model].table["pair"]), pairs)
         if not len(chosen):
             return
-        pairs: PairBatch | None = None
-        for number, (name, method) in enumerate(self._build(model).items()):
-            chunk = self._chunk_name(LATENCY, model, number)
-            table = self.folder.read_chunk(chunk)
-            if table is None:
-                self.forecast.tell(f"latency of {name} on {model}", at_once=True)
-                if pairs is None:
-                    pairs = self.source.batch(chosen.tolist()).to(self.device)
-                at_most = self.settings.latency_seconds
-                table = time_method(method, pairs, self.settings.batch_size, at_most)
-                self.folder.write_chunk(chunk, table)
-            self.latency.append(_labelled(_labelled(table, "method", name), "model", model))
+        batch: PairBatch | None = None
+        for number, (name, build) in enumerate(self.builders.items()):
+            if owns(number) and self.kept.read(stage, model, number) is None:
+                self.forecast.tell(f"{stage} of {name} on {model}", at_once=True)
+                if batch is None:
+                    batch = self.source.batch(chosen.tolist()).to(self.device)
+                    self._check_same(model, batch)
+                self.kept.write(stage, model, number, work(build, batch))
+
+    def _check(self, model: str) -> None:
+        siamese, threshold = self.models[model], self.scores[model].threshold
+        seed, size = self.settings.seed, self.settings.batch_size
+
+        def check(build: Builder, pairs: PairBatch) -> Table:
+            return check_method(build, siamese, pairs, threshold, seed, size)
+
+        self._each_method(model, CHECKS, self.settings.check_pairs, check, self.workers.owns)
+
+    def _time(self, model: str) -> None:
+        siamese, threshold = self.models[model], self.scores[model].threshold
+        size, at_most = self.settings.batch_size, self.settings.latency_seconds
+
+        def clock(build: Builder, pairs: PairBatch) -> Table:
+            return time_method(build(siamese, threshold), pairs, size, at_most)
+
+        self._each_method(model, LATENCY, self.settings.latency_pairs, clock, lambda _: True)
 
     def finish(self, show_progress: bool) -> None:
         """Write the tables of the whole run, its config and its report."""
-        scores = [_labelled(found.table, "model", model) for model, found in self.scores.items()]
+        scores = [
+            columns.labelled(found.table, "model", model) for model, found in self.scores.items()
+        ]
         hashes = {"images": scores[0]["image_sha256"]}
         for table in scores:
             del table["image_sha256"]
         self.folder.write_table(SCORES, columns.concatenate(scores))
-        maps = [_labelled(table, "model", model) for model, table in self.maps.items()]
+        maps = [
+            columns.labelled(self.kept.maps(model, self.chunks), "model", model)
+            for model in self.models
+        ]
         self.folder.write_table(MAPS, columns.concatenate(maps))
-        if self.latency:
-            self.folder.write_table(LATENCY, columns.concatenate(self.latency))
+        for stage, pairs in (
+            (CHECKS, self.settings.check_pairs),
+            (LATENCY, self.settings.latency_pairs),
+        ):
+            if pairs:
+                self.folder.write_table(stage, self.kept.by_method(stage))
         self.folder.write_config({"images_sha256": columns.sha256(hashes)})
         if show_progress:
             print("writing the report", file=sys.stderr, flush=True)
@@ -218,25 +251,8 @@ class Run:
         threshold = self.scores[model].threshold
         return {name: build(self.models[model], threshold) for name, build in self.builders.items()}
 
-    def _gather(self, model: str, stage: str) -> list[Table]:
-        """All processes' chunks of a stage, in order."""
-        parts = []
-        for number in range(self.chunks):
-            name = self._chunk_name(stage, model, number)
-            part = self.folder.read_chunk(name)
-            if part is None:
-                raise ValueError(f"{self.folder.path}: {name} is gone; the same command mends it")
-            parts.append(part)
-        return parts
-
-    def _chunk_name(self, stage: str, model: str, number: int) -> str:
-        return f"{stage}-{list(self.models).index(model)}-{number:06d}"
-
-
-def _labelled(table: Table, column: str, value: str) -> Table:
-    """The table with a column before the others that is the same in all rows."""
-    rows = len(next(iter(table.values())))
-    return {column: np.full(rows, value), **table}
+    def _check_same(self, model: str, batch: PairBatch) -> None:
+        _check_same(self.scores[model].table["image_sha256"][batch.numbers], batch.image_hashes())
 
 
 def _check_same(before: npt.NDArray[np.str_], now: npt.NDArray[np.str_]) -> None:
@@ -246,10 +262,3 @@ def _check_same(before: npt.NDArray[np.str_], now: npt.NDArray[np.str_]) -> None
             "the images are not those that were scored at first; begin anew in another folder, "
             "with images that stay (a DataLoader must not shuffle or augment)"
         )
-
-
-def _in_order(table: Table, methods: Sequence[str]) -> Table:
-    """Rows by method, in the order asked for, and by pair."""
-    place = np.array([methods.index(name) for name in table["method"]], dtype=int)
-    order = np.lexsort((table["pair"], place))
-    return {name: values[order] for name, values in table.items()}

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from captum_fv.attr.methods import GROUPS
+from captum_fv.check_tables import deletion_table, sanity_table
 from captum_fv.metrics.bootstrap import percentile_interval, resampled_means
 from captum_fv.metrics.controls import CONTROLS, unbeaten_controls
 from captum_fv.metrics.dpr_result import DPRResult, Rate
@@ -44,7 +45,7 @@ SUBSET_NOTE = (
 
 
 def benchmark_tables(results: BenchmarkResults) -> list[TextTable]:
-    """All tables that a run has figures for: clean errors, DPR, stratified DPR, places, times."""
+    """All tables that a run has figures for: errors, DPR, stratified DPR, places, checks, times."""
     measured = [result for model in results.models.values() for result in model.methods.values()]
     tables = [error_table(results)]
     if measured:
@@ -53,6 +54,10 @@ def benchmark_tables(results: BenchmarkResults) -> list[TextTable]:
         tables.append(benchmark_dpr_table(results, stratified=True))
     if any(np.isfinite(result.auroc).any() for result in measured):
         tables.append(localisation_table(results))
+    if any(result.checks is not None for result in measured):
+        tables.append(deletion_table(results))
+    if any(result.checks is not None and result.checks.sanity for result in measured):
+        tables.append(sanity_table(results))
     if any(result.latency is not None for result in measured):
         tables.append(latency_table(results))
     return tables

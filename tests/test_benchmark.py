@@ -172,6 +172,25 @@ def test_a_black_box_method_of_ones_own(tmp_path):
     assert own.latency.batched_total > 0
 
 
+def test_an_edited_method_of_ones_own_is_another_run(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    source = "from captum_fv.attr import SimilarityArgumentGradient as Mine\n"
+    call = [{"net": small_siamese()}, loader(), ["edited_method:Mine"], tmp_path / "run"]
+    settings = Settings(batch_size=4, latency_pairs=0, stratified=False, faces=False)
+    for text in (source, source):
+        (tmp_path / "edited_method.py").write_text(text)
+        run_benchmark(*call, settings)
+    (tmp_path / "edited_method.py").write_text(f"{source}# edited\n")
+    with pytest.raises(ValueError, match="holds a run with own_methods_sha256"):
+        run_benchmark(*call, settings)
+
+
+def test_a_method_that_does_not_fit_a_model_stops_the_run_at_once(tmp_path):
+    with pytest.raises(ValueError, match="xcos_w on net: head: got NoneType"):
+        run_benchmark({"net": small_siamese()}, loader(), ["rnd", "xcos_w"], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -196,6 +215,7 @@ def test_bad_calls_are_named(change, says, tmp_path):
     [
         ({"batch_size": 0}, "batch_size: got 0"),
         ({"latency_pairs": -1}, "latency_pairs: got -1"),
+        ({"check_pairs": -1}, "check_pairs: got -1"),
         ({"subset": {"rnd": 0}}, "got 0 pairs for rnd"),
     ],
 )

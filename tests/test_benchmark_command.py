@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,8 +18,10 @@ from captum_fv.results import BenchmarkResults
 
 OPTIONS = [
     *("benchmark", "--limit", "16", "--batch-size", "2", "--methods", "rogue:Mine,centre"),
-    *("--latency-pairs", "0", "--out", "run"),
+    *("--check-pairs", "4", "--latency-pairs", "0", "--out", "run"),
 ]
+CHUNKS = 8 + 8 + 2
+"""Of scores, of maps, and the checks of each method."""
 ROOT = Path(__file__).resolve().parents[1]
 
 ROGUE = """
@@ -86,18 +89,18 @@ def test_a_run_prints_its_tables_and_how_to_look_at_it(whole):
     config = json.loads((folder / "run/config.json").read_text())
     assert config["command"] == f"captum-fv {' '.join(OPTIONS)}"
     assert config["data"]["pairs"] == 16
-    assert chunks(folder) == 16
+    assert chunks(folder) == CHUNKS
 
 
 def test_a_killed_run_goes_on_to_the_same_files(whole, tmp_path):
-    for done in (3, 11):
+    for done in (3, 11, 17):
         process = start(tmp_path)
         while chunks(tmp_path) < done:
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        assert done <= chunks(tmp_path) < 16
+        assert done <= chunks(tmp_path) < CHUNKS
         with pytest.raises(FileNotFoundError, match="has not ended"):
             BenchmarkResults.load(tmp_path / "run")
     finish(start(tmp_path))
@@ -108,13 +111,15 @@ def test_two_processes_share_a_run(whole, tmp_path):
     _, errors = finish(start(tmp_path, processes=2))
     assert_same_files(files(tmp_path), files(whole[0]))
     assert "Traceback" not in errors
+    for process in ("process 1 of 2", "process 2 of 2"):
+        assert re.search(f"{process}: maps of demo: 8 pairs, .* pairs/s", errors)
 
 
 def test_a_lost_process_leaves_what_was_done(whole, tmp_path):
     process = start(tmp_path, processes=2, LOST="1")
     process.communicate(timeout=600)
     assert process.returncode != 0
-    assert 10 < chunks(tmp_path) < 16
+    assert 10 < chunks(tmp_path) < CHUNKS
     finish(start(tmp_path))
     assert_same_files(files(tmp_path), files(whole[0]))
 

@@ -69,6 +69,11 @@ def maps_of_pair(
     return {name: found[name] for name in methods}
 
 
+def reads_patches(method: Method) -> bool:
+    """Whether a method is told where the patches are, as the oracle is."""
+    return "patch_mask" in inspect.signature(method.attribute).parameters
+
+
 def _sharing_sweep(name: str, methods: Mapping[str, Method]) -> dict[str, Method]:
     """The method and all others that one xFace sweep serves with it."""
     method, together = methods[name], {name: methods[name]}

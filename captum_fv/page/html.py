@@ -13,6 +13,9 @@ from captum_fv.data.pairs import Image
 from captum_fv.metrics.bootstrap import Interval
 from captum_fv.table_formats import Cell, TextTable
 
+QUIET = {"does not beat": ("(control)", "beats all"), "fails": ("nothing",)}
+"""Columns in which every other cell is a warning."""
+
 
 def tag(name: str, *children: str, **attributes: str | int | None) -> str:
     """An element; its children are HTML already, its attributes are text. None leaves one out.
@@ -63,7 +66,7 @@ def _jpeg(image: PIL.Image.Image, alt: str) -> str:
 
 
 def table_html(table: TextTable) -> str:
-    """A table with its caption and notes; rows of controls are quiet, unbeaten controls loud."""
+    """A table with its caption and notes; rows of controls are quiet, warnings loud."""
     head = tag("tr", *(tag("th", text(title), scope="col") for title in table.header))
     body = "\n".join(_row(table, row) for row in table.rows)
     caption = tag("caption", text(table.caption))
@@ -83,6 +86,6 @@ def _row(table: TextTable, row: Sequence[Cell]) -> str:
             figure, _, interval = str(cell).partition(" ")
             cells.append(tag("td", text(figure), tag("small", text(interval)), data_value=figure))
         else:
-            loud = title == "does not beat" and cell not in ("(control)", "beats all")
-            cells.append(tag("td", text(cell), class_="unbeaten" if loud else None))
+            loud = cell not in QUIET.get(title, (cell,))
+            cells.append(tag("td", text(cell), class_="loud" if loud else None))
     return tag("tr", *cells, class_="control" if "(control)" in row else None)
