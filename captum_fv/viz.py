@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from captum_fv.attr.smoothing import gaussian_blur
+from captum_fv.backbone import describe
+from captum_fv.checks import as_number, check_values
 from captum_fv.data.pairs import Image, to_image
 from captum_fv.metrics.dpr_result import DPRResult
 
@@ -49,6 +51,8 @@ def plot_pair(
     Returns:
         A figure of two columns; save it with `figure.savefig(path)`.
     """
+    if not isinstance(maps, Mapping):
+        raise TypeError(f'maps: got {describe(maps)}; write {{"xssab": (map_a[0], map_b[0])}}')
     rows = 1 + len(maps)
     figure = Figure(figsize=(6.4, 0.6 + 2.7 * rows), layout="constrained")
     axes = figure.subplots(rows, 2, squeeze=False)
@@ -78,6 +82,7 @@ def verdict(score: float, threshold: float) -> str:
     >>> verdict(0.53, 0.31)
     'MATCH: cosine 0.530, threshold 0.310, margin +0.220'
     """
+    score, threshold = as_number("score", score), as_number("threshold", threshold)
     decision = "MATCH" if score >= threshold else "NON-MATCH"
     margin = score - threshold
     return f"{decision}: cosine {score:.3f}, threshold {threshold:.3f}, margin {margin:+.3f}"
@@ -134,17 +139,35 @@ def paint_maps(images: Sequence[Tensor], maps: Sequence[Tensor], blur: bool = Tr
 
     Returns:
         (H, W, 3) uint8 for each.
+
+    Raises:
+        TypeError: Not one map for each photo, or something else than tensors of floating point.
+        ValueError: Maps of another size than their photos, or with NaN or infinite values.
     """
-    values = [_display_values(mapped, blur) for mapped in maps]
+    if not isinstance(maps, tuple | list) or len(maps) != len(images):
+        raise TypeError(f"maps: got {describe(maps)}; want one for each of {len(images)} photos")
+    photos = [to_image(image) for image in images]
+    values = [
+        _display_values(mapped, photo.shape[:2], blur)
+        for mapped, photo in zip(maps, photos, strict=True)
+    ]
     # A handful of extreme pixels would leave all others white.
     limit = float(np.quantile(np.abs(values), 0.995)) or 1.0
     return [
-        _overlay(to_image(image), np.clip(value / limit, -1, 1))
-        for image, value in zip(images, values, strict=True)
+        _overlay(photo, np.clip(value / limit, -1, 1))
+        for photo, value in zip(photos, values, strict=True)
     ]
 
 
-def _display_values(mapped: Tensor, blur: bool) -> npt.NDArray[np.float64]:
+def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> npt.NDArray[np.float64]:
+    if not isinstance(mapped, Tensor):
+        raise TypeError(f"map: got {type(mapped).__name__}; want a tensor (C, H, W)")
+    check_values("map", mapped)
+    if mapped.ndim != 3 or not len(mapped) or mapped.shape[1:] != size:
+        raise ValueError(
+            f"map: got shape {tuple(mapped.shape)}; want (C, {size[0]}, {size[1]}), the map of one "
+            "photo, as map_a[0] is"
+        )
     values = mapped.detach().cpu().double().mean(0, keepdim=True)[None]
     if blur:
         values = gaussian_blur(values)

@@ -1,12 +1,14 @@
 """Pictures of maps and curves show the numbers they are given."""
 
 import numpy as np
+import pytest
 import torch
 
 from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
 from captum_fv.attr.similarity_argument_gradient import SimilarityArgumentGradient
 from captum_fv.attr.smoothing import gaussian_blur, wants_blur
 from captum_fv.viz import paint_maps, plot_dpr, plot_pair
+from tests.bad_input import OTHER_IMAGES, clear_error
 from tests.nets import random_pair, small_siamese
 from tests.synthetic_run import synthetic_run
 
@@ -66,3 +68,25 @@ def test_a_method_keeps_its_colour_in_figures_of_other_methods():
     part = plot_dpr(dict.fromkeys(["three", "new"], result), "", every).axes[0].lines
     assert part[0].get_color() == full[2].get_color() != full[0].get_color()
     assert part[1].get_color() not in {line.get_color() for line in full}
+
+
+@pytest.mark.parametrize("spoil", OTHER_IMAGES.values(), ids=OTHER_IMAGES.keys())
+def test_any_map_is_painted_or_named(spoil):
+    photos = [image[0] for image in random_pair(1)]
+    mapped = spoil(random_pair(1)[0] - 0.5)
+    batch = isinstance(mapped, torch.Tensor) and not mapped.is_nested and mapped.ndim == 4
+    mapped = mapped[0] if batch and len(mapped) else mapped
+    painted, _ = clear_error(lambda: paint_maps(photos, [mapped, photos[1]]))
+    assert painted is None or mapped.shape[1:] == photos[0].shape[1:]
+
+
+def test_pictures_of_what_is_no_pair_or_score():
+    (img_a,), (img_b,) = random_pair(1)
+    maps = img_a - 0.5, img_b - 0.5
+    for wrong in ([maps], {"xssab": maps[:1]}, {"xssab": None}, {"xssab": random_pair(1)}):
+        with pytest.raises((TypeError, ValueError), match="map"):
+            plot_pair(img_a, img_b, wrong, 0.5, 0.3)
+    with pytest.raises(ValueError, match="NaN"):
+        plot_pair(img_a, img_b, {"xssab": (maps[0], maps[1] * torch.nan)}, 0.5, 0.3)
+    with pytest.raises(ValueError, match="score: got nan"):
+        plot_pair(img_a, img_b, {"xssab": maps}, float("nan"), 0.3)
