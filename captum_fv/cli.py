@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -32,12 +33,14 @@ NAMES = ", ".join([*METHODS, *GROUPS])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it worked, 2 after an error, which is one line on stderr."""
+    """Run one command; 0 if it worked, 2 after an error. Errors and warnings are one line each."""
     argv = sys.argv[1:] if argv is None else argv
     arguments = build_parser().parse_args(argv)
     arguments.command_line = shlex.join(["captum-fv", *argv])
     try:
-        arguments.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            arguments.run(arguments)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         said = str(error)
         if isinstance(error, OSError) and error.filename and error.strerror:
@@ -48,6 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("captum-fv: stopped", file=sys.stderr)
         return 130
     return 0
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Say a warning without the line of code that gave it."""
+    print(f"captum-fv: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -39,7 +39,7 @@ class Forecast:
         self._seconds[kind] += seconds
 
     def rest(self) -> str:
-        """The time to the end of the maps in words; nothing while no work is planned.
+        """The time to the end of the maps in words; nothing while nothing is known of what is left.
 
         >>> forecast = Forecast()
         >>> for kind in ("quick", "slow"):
@@ -49,9 +49,9 @@ class Forecast:
         ', more than 4 s to the end of the maps'
         """
         left = {kind: pairs for kind, pairs in self._left.items() if pairs > 0}
-        if not left:
-            return ""
         known = [kind for kind in left if self._done[kind]]
+        if not known:
+            return ""
         seconds = sum(left[kind] * self._seconds[kind] / self._done[kind] for kind in known)
         bound = "about" if len(known) == len(left) else "more than"
         return f", {bound} {duration(seconds)} to the end of the maps"

@@ -53,6 +53,8 @@ class RunFolder:
             ValueError: Another run uses the folder, or it holds a run with other settings, or other
                 files.
         """
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{self.path} is a file; want a new or empty folder, or a run's")
         self.path.mkdir(parents=True, exist_ok=True)
         self._refuse_others()
         try:

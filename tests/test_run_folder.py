@@ -119,6 +119,12 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(ValueError, match="run is a file; want a new or empty folder"):
+        RunFolder(tmp_path / "run", {"tables": "npz"}).open()
+
+
 def test_no_space_leaves_the_file_as_it_was(tmp_path):
     path = tmp_path / "table"
     write_atomically(path, b"before")
