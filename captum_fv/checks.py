@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from numbers import Integral
 from typing import Any
 
@@ -83,15 +84,42 @@ def check_values(name: str, values: Tensor) -> None:
         raise ValueError(f"{name}: holds values that are NaN or infinite")
 
 
+def check_photo_range(images: Tensor) -> None:
+    """Raise for pixels up to 255, and warn of pixels in [-1, 1], where photos are in [0, 1].
+
+    The cosine of such images looks like any other. Noise on a photo, which leads out of its range
+    on both sides, passes.
+    """
+    if _hides_values(images):
+        return
+    low, high = (float(value) for value in images.detach().aminmax())
+    if high > 10:
+        raise ValueError(
+            f"images: hold values up to {high:.4g}; this model takes photos in [0, 1], so write "
+            "images / 255"
+        )
+    if low < -0.5 and high <= 1:
+        warnings.warn(
+            f"images hold values from {low:.2g} to {high:.2g}; this model takes photos in [0, 1] "
+            "and normalises them itself",
+            stacklevel=2,
+        )
+
+
 def all_finite(values: Tensor) -> bool:
     """Whether nothing is NaN or infinite; taken for granted where nobody can look at values."""
-    if torch.compiler.is_compiling() or torch._C._functorch.is_batchedtensor(values):
-        return True  # recorded by torch.compile or torch.export, or within torch.vmap
+    if _hides_values(values):
+        return True
     # One pass in place of isfinite's several: a sum is finite if all of its terms are. The other
     # way round large terms may overflow.
     values = values.detach()
     total = values.sum(dtype=torch.promote_types(values.dtype, torch.float32))
     return bool(torch.isfinite(total)) or bool(torch.isfinite(values).all())
+
+
+def _hides_values(values: Tensor) -> bool:
+    """Whether this is recorded by torch.compile or torch.export, or within torch.vmap."""
+    return torch.compiler.is_compiling() or torch._C._functorch.is_batchedtensor(values)
 
 
 def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
@@ -178,6 +206,12 @@ def check_counts(**counts: Any) -> None:
     for name, value in counts.items():
         if not is_count(value):
             raise ValueError(f"{name}: got {value!r}; want a whole number, 1 or more")
+
+
+def check_seed(seed: Any) -> None:
+    """Raise a ValueError for what NumPy's generators do not take."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 2**32:
+        raise ValueError(f"seed: got {seed!r}; want a whole number from 0 to below 2**32")
 
 
 def check_size(name: str, size: Any) -> None:

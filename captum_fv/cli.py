@@ -75,7 +75,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    explain = subparsers.add_parser("explain", help="explain one pair of photos in a picture")
+    explain = subparsers.add_parser(
+        "explain",
+        help="explain one pair of photos in a picture",
+        description="Say whether two photos match, and paint over each what spoke for it (green) "
+        "and against it (pink). The photos must be aligned as the model wants them, most often to "
+        "112x112: `captum-fv align` does that.",
+    )
     explain.set_defaults(run=commands.explain)
     explain.add_argument("img_a", type=Path, metavar="A.jpg", help="an aligned photo")
     explain.add_argument("img_b", type=Path, metavar="B.jpg", help="the photo to compare it with")
@@ -88,9 +94,17 @@ def build_parser() -> argparse.ArgumentParser:
         "(the demo model has its own)",
     )
     explain.add_argument(
-        "--method", default="xssab", help=f"one or more of {NAMES}; commas between"
+        "--methods",
+        "--method",
+        default="xssab",
+        help=f"one or more of {NAMES}; commas between (default: xssab)",
     )
-    explain.add_argument("--out", type=Path, default=Path("panel.png"), help="the picture to write")
+    explain.add_argument(
+        "--out",
+        type=Path,
+        default=Path("panel.png"),
+        help="the picture to write (default: panel.png)",
+    )
 
     dpr = subparsers.add_parser(
         "dpr",
@@ -103,10 +117,19 @@ def build_parser() -> argparse.ArgumentParser:
     add_model_options(dpr)
     add_head_option(dpr)
     dpr.add_argument(
-        "--methods", default="xssab,rnd,controls", help=f"any of {NAMES}; commas between"
+        "--methods",
+        default="xssab,rnd,controls",
+        help=f"any of {NAMES}; commas between (default: xssab,rnd,controls)",
     )
-    dpr.add_argument("--batch-size", type=positive, default=32, help="pairs explained at once")
-    dpr.add_argument("--out", type=Path, default=Path("captum-fv-out/dpr"), help="folder to write")
+    dpr.add_argument(
+        "--batch-size", type=positive, default=32, help="pairs explained at once (default: 32)"
+    )
+    dpr.add_argument(
+        "--out",
+        type=Path,
+        default=Path("captum-fv-out/dpr"),
+        help="folder to write (default: captum-fv-out/dpr)",
+    )
 
     benchmark = subparsers.add_parser(
         "benchmark",
@@ -171,12 +194,25 @@ def build_parser() -> argparse.ArgumentParser:
     add_model_options(xcos)
     add_training_options(xcos)
 
-    models = subparsers.add_parser("models", help="list the models that load by name")
+    models = subparsers.add_parser(
+        "models",
+        help="list the models that load by name",
+        description="List the models that load by name: what they take, their licences, and where "
+        "their authors publish the checkpoints.",
+    )
     models.set_defaults(run=commands.models)
 
-    demo = subparsers.add_parser("demo", help="all of it on generated faces, in about a minute")
+    demo = subparsers.add_parser(
+        "demo",
+        help="all of it on generated faces, in about a minute",
+        description="Measure xSSAB, chance and the controls on generated faces, explain two pairs "
+        "with and without patches, and name the pictures.",
+    )
     demo.set_defaults(run=run_demo)
     demo.add_argument(
-        "--out", type=Path, default=Path("captum-fv-out/demo"), help="folder to write"
+        "--out",
+        type=Path,
+        default=Path("captum-fv-out/demo"),
+        help="folder to write (default: captum-fv-out/demo)",
     )
     return parser

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import torch
-from matplotlib.backend_bases import FigureCanvasBase
 
 from captum_fv import compare, viz
 from captum_fv.attr.batch_maps import maps_of_pair
@@ -35,9 +34,11 @@ from captum_fv.xcos_command import train_xcos
 
 def explain(arguments: Namespace) -> None:
     """`captum-fv explain`: one pair, its maps, and the verdict."""
-    known = arguments.out.suffix.lower().removeprefix(".") in FigureCanvasBase.filetypes
-    if arguments.out.is_dir() or not known:
-        raise ValueError(f"--out: {arguments.out} is no picture's name; write one as panel.png")
+    if arguments.out.is_dir() or arguments.out.suffix.lower() not in viz.PICTURE_SUFFIXES:
+        raise ValueError(
+            f"--out: {arguments.out} is no picture's name; write one that ends in "
+            f"{', '.join(viz.PICTURE_SUFFIXES)}"
+        )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     siamese = load_siamese(arguments)
     threshold = arguments.threshold
@@ -57,7 +58,7 @@ def explain(arguments: Namespace) -> None:
     )
     with torch.no_grad():
         score = siamese(img_a, img_b).item()
-    methods = build_methods(arguments.method.split(","), siamese, threshold)
+    methods = build_methods(arguments.methods.split(","), siamese, threshold)
     for name, method in methods.items():
         if isinstance(method, PatchOracle):
             raise ValueError(

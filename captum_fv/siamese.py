@@ -22,7 +22,13 @@ from captum_fv.backbone import (
 from captum_fv.backbone_state import same_answer_again
 from captum_fv.captum_calls import called_by_captum, check_captum_call
 from captum_fv.captum_rules import activations_in_sight
-from captum_fv.checks import all_finite, check_alike, check_image, check_values
+from captum_fv.checks import (
+    all_finite,
+    check_alike,
+    check_image,
+    check_photo_range,
+    check_values,
+)
 from captum_fv.unit_length import unit_length
 
 Normalisation = float | Sequence[float] | Tensor | None
@@ -49,8 +55,8 @@ class SiameseCosine(nn.Module):
     Raises:
         TypeError: The backbone is no module, or what it returns is not a tensor.
         ValueError: The backbone is in training mode or gives one image two embeddings, images do
-            not fit each other or the backbone, or embeddings are not finite (N, d). A backbone may
-            count calls or keep a cache.
+            not fit each other or the backbone, or hold pixels up to 255 where [0, 1] is wanted, or
+            embeddings are not finite (N, d). A backbone may count calls or keep a cache.
 
     >>> siamese = SiameseCosine(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).eval())
     >>> photo = torch.rand(5, 3, 2, 2)
@@ -73,10 +79,9 @@ class SiameseCosine(nn.Module):
             backbone = backbone.module()
         if not isinstance(backbone, nn.Module):
             raise TypeError(
-                f"backbone: got {type(backbone).__name__}; want an nn.Module that maps images (N, "
-                "C, H, W) to "
-                "embeddings (N, d). To explain a black box, hand the function itself to a "
-                "perturbation method"
+                f"backbone: got {type(backbone).__name__}; want an nn.Module that maps images "
+                "(N, C, H, W) to embeddings (N, d). To explain a black box, hand the function "
+                "itself to a perturbation method"
             )
         if (mean is None) != (std is None):
             raise ValueError("mean and std: got one of them; give both or neither")
@@ -86,8 +91,11 @@ class SiameseCosine(nn.Module):
         self.output = output
         self.register_buffer("mean", _per_channel("mean", mean), persistent=False)
         self.register_buffer("std", _per_channel("std", std), persistent=False)
-        if self.std is not None and not (self.std > 0).all():
-            raise ValueError(f"std: got {std}; want numbers above 0")
+        if self.std is not None and not ((self.std > 0) & (self.std <= 1)).all():
+            raise ValueError(
+                f"std: got {std}; want numbers above 0 and up to 1, since photos are in [0, 1]: "
+                "0.5 and not 127.5"
+            )
         self.training = is_training(backbone)
         self._is_trusted = False
 
@@ -159,6 +167,8 @@ class SiameseCosine(nn.Module):
         """What a function of the backbone gives for images that it can take."""
         check_image("images", images)
         check_image_size(self.backbone, images)
+        if self.mean is not None:
+            check_photo_range(images)
         check_mode(self.backbone)
         return ask(self.backbone, lambda x: function(self._normalised(x)), images)
 
@@ -179,8 +189,8 @@ class SiameseCosine(nn.Module):
         if embeddings.ndim != 2 or len(embeddings) != len(images) or not embeddings.shape[1]:
             raise ValueError(
                 f"the backbone gave {tuple(embeddings.shape)} for {len(images)} images; want "
-                "embeddings (N, d): "
-                "pick or flatten them with output=, as in output=lambda out: out.flatten(1)"
+                "embeddings (N, d): pick or flatten them with output=, as in output=lambda out: "
+                "out.flatten(1)"
             )
         check_values("the backbone's embedding", embeddings)
         # Half precision loses the third decimal of a cosine, where thresholds live.
@@ -225,8 +235,7 @@ class PartnerView(nn.Module):
             came = "missing" if partner_embedding is None else describe(partner_embedding)
             raise ValueError(
                 f"partner_embedding is {came}; want {tuple(embedding.shape)}, one row per image. "
-                "Captum takes it in a tuple: "
-                "additional_forward_args=(siamese.embed_images(img_b),)"
+                "In Captum's methods: additional_forward_args=(siamese.embed_images(img_b),)"
             )
         check_values("partner_embedding", partner_embedding)
         return cosine(embedding, unit_length(partner_embedding.to(embedding)))

@@ -23,17 +23,20 @@ SIMILARITY_COLOURS = LinearSegmentedColormap.from_list(
 )
 """The paper's colours: pink is dissimilar, white says nothing, green is similar."""
 
-_LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
+"""Files that figures are saved to."""
+
+_LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _LINE_STYLES = ("-", "--", "-.", ":")
 # Okabe and Ito's colours, which the colour-blind tell apart. Seven of them and four styles: 28
-# curves before a combination comes again, and neighbours differ in both.
+# curves before a combination comes again; neighbours differ in both, and colours of one style much.
 
 
 def plot_pair(
     img_a: Tensor,
     img_b: Tensor,
     maps: Mapping[str, tuple[Tensor, Tensor]],
-    score: float,
+    score: float | Tensor,
     threshold: float,
     blur: bool | Container[str] = True,
 ) -> Figure:
@@ -50,6 +53,10 @@ def plot_pair(
 
     Returns:
         A figure of two columns; save it with `figure.savefig(path)`.
+
+    Raises:
+        TypeError: Photos or maps that are no tensors, or a score that is not one number.
+        ValueError: Photos or maps of another shape, or with NaN.
     """
     if not isinstance(maps, Mapping):
         raise TypeError(f'maps: got {describe(maps)}; write {{"xssab": (map_a[0], map_b[0])}}')

@@ -196,7 +196,9 @@ def test_a_method_that_does_not_fit_a_model_stops_the_run_at_once(tmp_path):
     [
         ({"models": {}}, "models: got none"),
         ({"methods": ["xsab"]}, "unknown method 'xsab'"),
+        ({"methods": "xssab"}, r"want a list, as \['xssab'\]"),
         ({"methods": ["torch:nothing"]}, "nothing"),
+        ({"methods": ["torch:nn"]}, "torch:nn.*got module; want a class"),
         ({"methods": ["no_such_module:Class"]}, "no_such_module"),
         ({"settings": Settings(subset={"xface": 3})}, "xface is not measured"),
         ({"pairs": [(*pairs(), np.ones(COUNT))]}, "14 genuine and 0 impostor"),
@@ -206,7 +208,7 @@ def test_a_method_that_does_not_fit_a_model_stops_the_run_at_once(tmp_path):
 def test_bad_calls_are_named(change, says, tmp_path):
     call = {"models": {"net": small_siamese()}, "pairs": loader(), "methods": METHODS}
     call |= {"settings": QUICK} | change
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises((TypeError, ValueError), match=says):
         run_benchmark(**call, out=tmp_path)
 
 

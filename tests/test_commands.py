@@ -31,8 +31,8 @@ def photos(tmp_path_factory):
 
 def test_explain_prints_the_verdict_and_writes_a_picture(photos, tmp_path, capsys):
     out = tmp_path / "new" / "panel.png"
-    command = ["explain", *photos, "--threshold", "0.3", "--method", "xssab,rnd", "--out", str(out)]
-    assert main(command) == 0
+    command = ["explain", *photos, "--threshold", "0.3", "--methods", "xssab,rnd"]
+    assert main([*command, "--out", str(out)]) == 0
     with torch.no_grad():
         score = SiameseCosine(load_backbone("demo"))(*generated_pairs(2).tensors([0])).item()
     printed = capsys.readouterr().out
@@ -170,8 +170,12 @@ def test_errors_are_one_line(photos, tmp_path, capsys):
     assert "no_model" in fails(capsys, "explain", *photos, "--model", "no_model.pt2")
     assert "captum-fv dpr" in fails(capsys, "explain", *photos, "--method", "oracle")
     assert "got nan; want a cosine" in fails(capsys, "explain", *photos, "--threshold", "nan")
-    for name in ("", "panel", "panel.xyz"):
-        assert "panel.png" in fails(capsys, "explain", *photos, "--out", str(tmp_path / name))
+    for out in (tmp_path, "panel", "panel.xyz"):
+        assert "ends in .png" in fails(capsys, "explain", *photos, "--out", str(out))
+    assert "os:path" in fails(capsys, "explain", *photos, "--methods", "os:path")
+    assert "0.5 and not 127.5" in fails(
+        capsys, "explain", *photos, "--mean", "127.5", "--std", "127.5"
+    )
     assert f"{damaged}/x: Not a dir" in fails(capsys, "dpr", "--out", f"{damaged}/x")
     assert "give --data too" in fails(capsys, "dpr", "--pairs", "pairs.txt")
     assert "got '-1'; want a whole number" in fails(capsys, "dpr", "--seed=-1")

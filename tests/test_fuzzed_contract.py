@@ -95,9 +95,9 @@ def test_any_pair_of_images(case, pair):
         # Maps come in the type of the images, which a method without a model takes in any.
         assert_right(maps, in_double(case, siamese, pair), max(1e-3, torch.finfo(img_a.dtype).eps))
     elif fits and img_a.dtype == torch.float32:
-        # The images could be of the wrong size only, or too large to compute with.
-        largest = max(float(image.abs().max()) for image in pair)
-        assert img_a.shape[1:] != random_pair()[0].shape[1:] or largest > 1e30, error
+        # The images could be of the wrong size only, or no photos in [0, 1].
+        largest = max(float(image.max()) for image in pair)
+        assert img_a.shape[1:] != random_pair()[0].shape[1:] or largest > 10, error
 
 
 @every_subject

@@ -100,3 +100,5 @@ def test_an_image_number_is_always_the_same_picture_and_no_two_share_one() -> No
 def test_one_pair_cannot_hold_both_kinds() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         generated_pairs(1)
+    with pytest.raises(ValueError, match="seed: got -1"):
+        generated_pairs(4, seed=-1)

@@ -40,7 +40,9 @@ def test_folds_count_from_one_and_keep_the_order_given(tmp_path):
     whole = lfw_pairs(tmp_path, path).people
     assert lfw_pairs(tmp_path, path, folds=[2]).people == whole[8:]
     assert lfw_pairs(tmp_path, path, folds=[2, 1]).people == whole[8:] + whole[:8]
-    with pytest.raises(ValueError, match=r"folds: got 0; .* has folds 1 to 2"):
+    with pytest.raises(
+        ValueError, match=r"folds: got \[0\]; want a list of folds 1 to 2 of .*pairs.txt"
+    ):
         lfw_pairs(tmp_path, path, folds=[0])
 
 

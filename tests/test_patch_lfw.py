@@ -120,6 +120,9 @@ def test_bad_recipes_are_named():
         patch_places(PEOPLE, patch=112)
     with pytest.raises(ValueError, match=r"count: got 0"):
         patch_places(PEOPLE, count=0)
+    for seed in (-1, 2**32, 1.5, None):
+        with pytest.raises(ValueError, match=r"seed: got .*want a whole number from 0"):
+            patch_places(PEOPLE, seed=seed)
     with pytest.raises(ValueError, match=r"no pairs to patch"):
         patch_pairs(noise_pairs([]))
     with pytest.raises(ValueError, match=r"got \(8, 9, 3\) for \(8, 8, 3\)"):

@@ -1,6 +1,7 @@
 """The Siamese model: numbers, kinds of backbone, Captum on it, and errors."""
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -170,6 +171,8 @@ def test_errors_say_what_to_write(pair):
         SiameseCosine(siamese.backbone, mean=0.5)
     with pytest.raises(ValueError, match="above 0"):
         SiameseCosine(siamese.backbone, mean=0.5, std=0.0)
+    with pytest.raises(ValueError, match=r"0\.5 and not 127\.5"):
+        SiameseCosine(siamese.backbone, mean=127.5, std=127.5)
     with pytest.raises(ValueError, match=r"siamese\(img_a, img_b\)"):
         siamese(pair[0])
     with pytest.raises(ValueError, match="equal shapes"):
@@ -180,6 +183,21 @@ def test_errors_say_what_to_write(pair):
         SiameseCosine(nn.Conv2d(3, 4, 3).eval())(*pair)
     with pytest.raises(ValueError, match="floating point"):
         siamese.embed_images((pair[0] * 255).byte())
+
+
+def test_photos_in_another_range_than_the_model_takes(pair):
+    siamese, plain = small_siamese(), SiameseCosine(small_siamese().backbone)
+    bytes_like = [image * 255 for image in pair]
+    with pytest.raises(ValueError, match=r"up to 25\d.*photos in \[0, 1\].*images / 255"):
+        siamese(*bytes_like)
+    normalised = [image * 2 - 1 for image in pair]
+    with pytest.warns(UserWarning, match=r"photos in \[0, 1\] and normalises them itself"):
+        siamese(*normalised)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        siamese(*(image + 0.5 * torch.randn_like(image) for image in pair))
+        torch.testing.assert_close(plain(*normalised), siamese(*pair))
+        plain(*bytes_like)
 
 
 def test_training_mode_is_an_error_even_for_one_layer(pair):

@@ -19,7 +19,7 @@ class CentrePrior(PerturbationAttribution):  # type: ignore[misc]
     .. math:: map(y, x) = \pm \exp(-((y - cy)^2 + (x - cx)^2) / 2 \sigma^2)
 
     It sees neither image and explains nothing: a benchmark that it wins rewards looking at the
-        centre. The forward function is asked for the score alone.
+    centre. The forward function is asked for the score alone.
 
     Args:
         forward_func: (img_a, img_b) -> scores (N,).

@@ -80,8 +80,11 @@ def expand_names(names: Iterable[str]) -> list[str]:
     """Names of methods, each once, with a group's members in place of the group.
 
     Raises:
+        TypeError: One name alone.
         ValueError: A name that `method_builder` does not know.
     """
+    if isinstance(names, str):
+        raise TypeError(f"methods: got {names!r}; want a list, as [{names!r}]")
     expanded = [member for name in names for member in GROUPS.get(name, (name,))]
     for name in expanded:
         method_builder(name)
@@ -110,6 +113,8 @@ def method_builder(name: str) -> Builder:
         raise ValueError(
             f"method {name!r}: {error}; want module:Class, importable from here"
         ) from error
+    if not callable(found):
+        raise ValueError(f"method {name!r}: got {type(found).__name__}; want a class")
     if "threshold" in inspect.signature(found).parameters:
         return lambda siamese, threshold: found(siamese, threshold=threshold)
     return lambda siamese, threshold: found(siamese)

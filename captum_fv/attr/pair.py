@@ -65,8 +65,7 @@ def as_threshold(threshold: float | Tensor, scores: Tensor) -> Tensor:
     if values.ndim > 1 or (values.ndim == 1 and len(values) != len(scores)):
         raise ValueError(
             f"threshold is {tuple(values.shape)} for {len(scores)} pairs; want a number or one "
-            "for each pair. "
-            "Under NoiseTunnel, repeat it: threshold.repeat_interleave(nt_samples)"
+            "for each pair. Under NoiseTunnel, repeat it: threshold.repeat_interleave(nt_samples)"
         )
     if not torch.isfinite(values).all():
         raise ValueError(f"threshold: got {threshold}; want a finite number")
@@ -107,8 +106,7 @@ def require_embed(method: str, siamese: Any) -> SiameseCosine:
     if not callable(getattr(siamese, "embed", None)):
         raise TypeError(
             f"{method} reads the embeddings of both images, which {type(siamese).__name__} does "
-            "not give; "
-            f"write {method}(SiameseCosine(backbone), ...)"
+            f"not give; write {method}(SiameseCosine(backbone), ...)"
         )
     return siamese  # type: ignore[no-any-return]
 

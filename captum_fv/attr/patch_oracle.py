@@ -17,7 +17,7 @@ class PatchOracle(PerturbationAttribution):  # type: ignore[misc]
     """The true patch mask with the sign of the decision; zero on image B, which has no patches.
 
     It is no upper bound for DPR: pixels inside the patches differ in weight, and it does not know
-        how.
+    how.
 
     Args:
         forward_func: (img_a, img_b) -> scores (N,).

@@ -14,7 +14,6 @@ HAIR = ("120e0d", "2b1b13", "513420", "86603a", "c7a468")
 IRIS = ("3a2112", "6b4724", "5f6f42", "4f7fa3", "8c9ca6")
 FRAMES = ("18181c", "5a3320", "7d1f2b", "24406a", "a8884c")
 
-
 # Rows that hold a feature in any pose.
 BROW_ROWS, EYE_ROWS = slice(22, 62), slice(34, 70)
 GLASSES_ROWS, LOWER_ROWS = slice(26, 80), slice(70, None)

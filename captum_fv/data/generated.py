@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from captum_fv.checks import check_counts
+from captum_fv.checks import check_counts, check_seed
 from captum_fv.data.face_painter import render_face
 from captum_fv.data.face_parameters import Identity, Nuisance, sample_identity, sample_nuisance
 from captum_fv.data.pairs import Image, PairSet
@@ -23,7 +23,6 @@ __all__ = [
 
 UNSEEN_PEOPLE = 1_000_000
 """Identities below this seed may be trained on; `generated_pairs` uses only those from here on."""
-
 
 PAIR_REACH = 1.4
 """Nuisances of the pairs; the training's reach 1. Easier ones leave no errors to explain."""
@@ -61,6 +60,7 @@ def generated_pairs(count: int = 1000, seed: int = 0) -> PairSet:
     [True, True, False, False]
     """
     check_counts(count=count)
+    check_seed(seed)
     if count < 2:
         raise ValueError(f"count: got {count}; want at least 2, one genuine pair and one impostor")
     rng = np.random.default_rng(seed)

@@ -84,10 +84,10 @@ def _read_list(path: Path, folds: Sequence[int] | None) -> list[_Photo]:
             f"{path}, line {wrong}: the header promises {fold_count} x 2 x {per_fold} = {wanted} "
             f"pairs, the file has {len(lines) - 1}"
         )
-    chosen = range(1, fold_count + 1) if folds is None else folds
-    bad = [fold for fold in chosen if not 1 <= fold <= fold_count]
-    if bad:
-        raise ValueError(f"folds: got {bad[0]}; {path} has folds 1 to {fold_count}")
+    known = range(1, fold_count + 1)
+    chosen = known if folds is None else folds
+    if not isinstance(chosen, Sequence) or not all(fold in known for fold in chosen):
+        raise ValueError(f"folds: got {folds!r}; want a list of folds 1 to {fold_count} of {path}")
     parsed = [
         _parse(path, number, line, genuine=(number - 2) % (2 * per_fold) < per_fold)
         for number, line in enumerate(lines[1:], start=2)

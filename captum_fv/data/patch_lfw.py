@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_fv.checks import check_counts, check_size
+from captum_fv.checks import check_counts, check_seed, check_size
 from captum_fv.data.pair_batch import PairBatch
 from captum_fv.data.pairs import Image, PairSet, check_indices, check_photo, to_tensor
 
@@ -93,6 +93,7 @@ def patch_places(
     """
     check_size("size", size)
     check_counts(count=count, patch=patch)
+    check_seed(seed)
     height, width = size
     if patch >= min(size):
         raise ValueError(
