@@ -48,24 +48,6 @@ def test_maps_that_come_blurred_are_not_blurred_again():
     np.testing.assert_array_equal(shown[3], shown[5])
 
 
-def test_what_cannot_be_painted_is_refused():
-    img_a, img_b = (image[0] for image in random_pair(1))
-    mapped = torch.zeros_like(img_a)
-    score = torch.tensor([0.5])  # as a model gives it for one pair
-    title = plot_pair(img_a, img_b, {"zeros": (mapped, mapped)}, score, 0.1).get_suptitle()
-    assert title == "MATCH: cosine 0.500, threshold 0.100, margin +0.400"
-    for wrong, said in (
-        (mapped * torch.nan, "NaN"),
-        (mapped[None], r"map: got shape \(1, 3, 20, 18\); want \(C, 20, 18\)"),
-        (mapped[:, :9], r"map: got shape \(3, 9, 18\)"),
-        (mapped.numpy(), "map: got ndarray; want a tensor"),
-    ):
-        with pytest.raises((TypeError, ValueError), match=said):
-            plot_pair(img_a, img_b, {"wrong": (wrong, mapped)}, 0.5, 0.1)
-    with pytest.raises(TypeError, match=r"score: got .*want one number"):
-        plot_pair(img_a, img_b, {"zeros": (mapped, mapped)}, torch.zeros(2), 0.1)
-
-
 def test_curves_are_labelled_and_told_apart():
     result = synthetic_run(models=["net"]).models["net"].methods["fast"].dpr
     runs = {f"method-{i}": result for i in range(12)}
