@@ -83,7 +83,7 @@ def plot_pair(
     return figure
 
 
-def verdict(score: float, threshold: float) -> str:
+def verdict(score: float | Tensor, threshold: float) -> str:
     """The decision in words.
 
     >>> verdict(0.53, 0.31)
