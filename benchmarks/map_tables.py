@@ -22,6 +22,7 @@ from captum_fv.metrics import (
     unbeaten_controls,
 )
 from captum_fv.metrics.bootstrap import percentile_interval, resampled_means
+from captum_fv.metrics.deletion_insertion import AREA_TITLES
 from captum_fv.metrics.dpr_result import Rate
 from captum_fv.table_formats import Cell, TextTable
 
@@ -84,12 +85,6 @@ def localisation_table(study: MapStudy) -> TextTable:
 
 def deletion_table(study: MapStudy) -> TextTable:
     """Deletion and insertion on unpatched pairs, the population explicit."""
-    columns = {
-        ("genuine", "deletion"): "low is good",
-        ("genuine", "insertion"): "high is good",
-        ("impostor", "deletion"): "high is good",
-        ("impostor", "insertion"): "low is good",
-    }
     runs = {
         (name, population): deletion_insertion(
             study.siamese,
@@ -109,7 +104,7 @@ def deletion_table(study: MapStudy) -> TextTable:
     rows: list[list[Cell]] = []
     for name in dict.fromkeys(name for name, _ in runs):
         row: list[Cell] = [name]
-        for population, curve in columns:
+        for population, curve in AREA_TITLES:
             run, chance = runs[name, population], runs["rnd", population]
             row.append(text(run.auc(curve) if name == "rnd" else run.difference_to(chance, curve)))
         rows.append(row)
@@ -117,7 +112,7 @@ def deletion_table(study: MapStudy) -> TextTable:
         "deletion",
         "Deletion and insertion on pairs without patches: area under the mean cosine minus that "
         "of rnd, whose row gives the area itself.",
-        ["method", *(f"{' '.join(column)} ({good})" for column, good in columns.items())],
+        ["method", *AREA_TITLES.values()],
         rows,
     )
 

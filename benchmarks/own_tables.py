@@ -23,6 +23,7 @@ from captum_fv.metrics import (
     patch_polarity,
     sensitivity_strata,
 )
+from captum_fv.metrics.deletion_insertion import AREA_TITLES
 from captum_fv.table_formats import Cell, TextTable
 
 
@@ -90,12 +91,6 @@ def polarity_table(study: OwnStudy, faces: PairSet) -> TextTable:
 def deletion_table(study: OwnStudy, faces: PairSet) -> TextTable:
     """Deletion and insertion on pairs without patches, minus those of chance."""
     batch = study.batch
-    wanted = {
-        ("genuine", "deletion"): "low is good",
-        ("genuine", "insertion"): "high is good",
-        ("impostor", "deletion"): "high is good",
-        ("impostor", "insertion"): "low is good",
-    }
     runs = {}
     for name in study.names:
         maps = study.explain(name, batch.original_a, batch.img_b)
@@ -112,11 +107,11 @@ def deletion_table(study: OwnStudy, faces: PairSet) -> TextTable:
     rows: list[list[Cell]] = []
     for name in study.names:
         row: list[Cell] = [name]
-        for population, curve in wanted:
+        for population, curve in AREA_TITLES:
             chance = runs["rnd", population]
             row.append(text(runs[name, population].difference_to(chance, curve)))
         rows.append(row)
-    header = ["method", *(f"{' '.join(column)} ({good})" for column, good in wanted.items())]
+    header = ["method", *AREA_TITLES.values()]
     return TextTable("deletion", "Areas under the mean cosine minus rnd's.", header, rows)
 
 

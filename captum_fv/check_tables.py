@@ -7,17 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from captum_fv.map_checks import MapChecks
-from captum_fv.metrics.deletion_insertion import Curve, Population
+from captum_fv.metrics.deletion_insertion import AREA_TITLES
 from captum_fv.results import BenchmarkResults
 from captum_fv.table_formats import Cell, TextTable
-
-_GOOD: dict[tuple[Population, Curve], str] = {
-    ("genuine", "deletion"): "low",
-    ("genuine", "insertion"): "high",
-    ("impostor", "deletion"): "high",
-    ("impostor", "insertion"): "low",
-}
-"""Population and curve -> which areas are good."""
 
 
 def deletion_table(results: BenchmarkResults) -> TextTable:
@@ -32,7 +24,7 @@ def deletion_table(results: BenchmarkResults) -> TextTable:
         rnd = results.models[model].methods.get("rnd")
         chance = rnd.checks if rnd else None
         row: list[Cell] = [model, name, str(checks.pairs)]
-        for population, curve in _GOOD:
+        for population, curve in AREA_TITLES:
             run = checks.curves.get(population)
             if run is None:
                 row.append("-")
@@ -45,13 +37,7 @@ def deletion_table(results: BenchmarkResults) -> TextTable:
         "deletion",
         "Deletion and insertion on pairs without patches: what a map of A names is blurred, or "
         f"alone is not. Area under the mean cosine{minus}.",
-        [
-            *("model", "method", "pairs"),
-            *(
-                f"{population} {curve} ({good} is good)"
-                for (population, curve), good in _GOOD.items()
-            ),
-        ],
+        ["model", "method", "pairs", *AREA_TITLES.values()],
         rows,
         [
             "On genuine pairs the most similar places go first, on impostor pairs the most "

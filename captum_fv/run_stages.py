@@ -147,7 +147,7 @@ class Run:
     def _explain(self, model: str, batch: PairBatch) -> Table:
         """All methods' maps of some pairs, measured: one row for each method and pair."""
         scores = self.scores[model]
-        self._check_same(model, batch)
+        self._check_images(model, batch)
         count = len(scores.table["pair"])
         rows_of = {}
         for name in self.builders:
@@ -191,7 +191,7 @@ class Run:
                 self.forecast.tell(f"{stage} of {name} on {model}", at_once=True)
                 if batch is None:
                     batch = self.source.batch(chosen.tolist()).to(self.device)
-                    self._check_same(model, batch)
+                    self._check_images(model, batch)
                 self.kept.write(stage, model, number, work(build, batch))
 
     def _check(self, model: str) -> None:
@@ -251,7 +251,7 @@ class Run:
         threshold = self.scores[model].threshold
         return {name: build(self.models[model], threshold) for name, build in self.builders.items()}
 
-    def _check_same(self, model: str, batch: PairBatch) -> None:
+    def _check_images(self, model: str, batch: PairBatch) -> None:
         _check_same(self.scores[model].table["image_sha256"][batch.numbers], batch.image_hashes())
 
 

@@ -22,13 +22,7 @@ from captum_fv.backbone import (
 from captum_fv.backbone_state import same_answer_again
 from captum_fv.captum_calls import called_by_captum, check_captum_call
 from captum_fv.captum_rules import activations_in_sight
-from captum_fv.checks import (
-    all_finite,
-    check_alike,
-    check_image,
-    check_photo_range,
-    check_values,
-)
+from captum_fv.checks import all_finite, check_alike, check_image, check_photo_range, check_values
 from captum_fv.unit_length import unit_length
 
 Normalisation = float | Sequence[float] | Tensor | None

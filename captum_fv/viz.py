@@ -29,7 +29,8 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 _LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _LINE_STYLES = ("-", "--", "-.", ":")
 # Okabe and Ito's colours, which the colour-blind tell apart. Seven of them and four styles: 28
-# curves before a combination comes again; neighbours differ in both, and colours of one style much.
+# curves before a combination comes again; neighbours differ in both, and two of one style have
+# colours far apart.
 
 
 def plot_pair(

@@ -30,6 +30,14 @@ Population = Literal["genuine", "impostor"]
 Fill = Literal["blur", "mean", "black"]
 Curve = Literal["deletion", "insertion"]
 
+AREA_TITLES: dict[tuple[Population, Curve], str] = {
+    ("genuine", "deletion"): "genuine deletion (low is good)",
+    ("genuine", "insertion"): "genuine insertion (high is good)",
+    ("impostor", "deletion"): "impostor deletion (high is good)",
+    ("impostor", "insertion"): "impostor insertion (low is good)",
+}
+"""Population and curve -> what tables call its area."""
+
 
 @dataclass(frozen=True)
 class DeletionInsertionResult:
