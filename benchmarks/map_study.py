@@ -13,7 +13,7 @@ from captum_fv import SiameseCosine
 from captum_fv.attr import OcclusionPairAttribution, PatchOracle
 from captum_fv.attr.methods import METHODS
 from captum_fv.data import PairSet
-from captum_fv.data.patch_lfw import PatchedPairs
+from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.metrics import DPRResult, decision_patch_replacement
 
 NAMES = (*METHODS, *(name for name in OCCLUSION_READINGS if name not in METHODS))

@@ -22,9 +22,9 @@ from captum_fv.metrics import (
     unbeaten_controls,
 )
 from captum_fv.metrics.bootstrap import percentile_interval, resampled_means
-from captum_fv.metrics.deletion_insertion import AREA_TITLES
+from captum_fv.metrics.deletion import AREA_TITLES
 from captum_fv.metrics.dpr_result import Rate
-from captum_fv.table_formats import Cell, TextTable
+from captum_fv.report.text_table import Cell, TextTable
 
 
 def dpr_table(study: MapStudy) -> TextTable:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from captum_fv import SiameseCosine
 from captum_fv.attr import OcclusionPairAttribution
 from captum_fv.attr.smoothing import gaussian_blur
-from captum_fv.siamese import cosine
+from captum_fv.core.vectors import cosine
 
 OCCLUSION_READINGS = ("xface2", "xface2_even", "xface2_unsigned")
 """As published; divided by how often a place is covered; and that of the falls' magnitudes."""

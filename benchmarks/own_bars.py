@@ -8,7 +8,7 @@ from own_study import OwnStudy
 from captum_fv.data import PairSet
 from captum_fv.metrics import Interval
 from captum_fv.metrics.dpr_result import Rate
-from captum_fv.table_formats import Cell, TextTable
+from captum_fv.report.text_table import Cell, TextTable
 
 RATES: tuple[Rate, ...] = ("fmr", "fnmr")
 REFERENCES = ("centre", "xssab")

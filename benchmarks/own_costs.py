@@ -11,7 +11,7 @@ from timing import compare
 from torch import Tensor, nn
 
 from captum_fv.data import PairSet
-from captum_fv.table_formats import TextTable
+from captum_fv.report.text_table import TextTable
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from two_faced import generated_with_three_photos
 
 from captum_fv import SiameseCosine, load_backbone
 from captum_fv.attr.methods import expand_names
-from captum_fv.compare import score_clean_pairs
+from captum_fv.benchmark.compare import score_clean_pairs
 from captum_fv.data import PairSet, generated_pairs, lfw_pairs, patch_pairs
 
 OWN = "iag_decision,iag_polarity"

@@ -8,7 +8,7 @@ import torch
 
 from captum_fv.attr.smoothing import smooth
 from captum_fv.data import PairSet, patch_pairs
-from captum_fv.data.pair_batch import PairBatch
+from captum_fv.data.patched_pairs import PairBatch
 
 FEATHER, RADIUS = 3 / 112, 30 / 112
 CENTRE = (62 / 112, 56 / 112)

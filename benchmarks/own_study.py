@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from captum_fv import SiameseCosine
 from captum_fv.attr.methods import METHODS
-from captum_fv.data.pair_batch import PairBatch
+from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics import DPRResult, decision_patch_replacement
 
 BUILD: dict[str, Any] = METHODS | TRIALS

@@ -23,8 +23,8 @@ from captum_fv.metrics import (
     patch_polarity,
     sensitivity_strata,
 )
-from captum_fv.metrics.deletion_insertion import AREA_TITLES
-from captum_fv.table_formats import Cell, TextTable
+from captum_fv.metrics.deletion import AREA_TITLES
+from captum_fv.report.text_table import Cell, TextTable
 
 
 def corrected_table(study: OwnStudy, faces: PairSet) -> TextTable:

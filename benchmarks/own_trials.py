@@ -12,7 +12,7 @@ from torch import Tensor
 
 from captum_fv import IntegratedArgumentGradient, SiameseCosine
 from captum_fv.attr.smoothing import smooth
-from captum_fv.siamese import cosine
+from captum_fv.core.vectors import cosine
 
 SINGLE_PIXELS = 1e-3
 """A grain so narrow that every pixel keeps what it has."""

@@ -19,12 +19,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from captum_fv.compare import score_clean_pairs
+from captum_fv.benchmark.compare import score_clean_pairs
+from captum_fv.core.files import save_atomically
 from captum_fv.data.generated import generated_pairs, photograph
 from captum_fv.data.pairs import PairSet, to_tensor
-from captum_fv.data.patch_lfw import patch_pairs
-from captum_fv.files import save_atomically
-from captum_fv.metrics.error_rates import error_rates
+from captum_fv.data.patched_pairs import patch_pairs
+from captum_fv.metrics.rates import error_rates
 from captum_fv.models.demo import DemoBackbone
 from captum_fv.models.margin import margin_loss
 from captum_fv.siamese import SiameseCosine

@@ -21,11 +21,11 @@ from two_faced import generated_with_three_photos
 
 from captum_fv import SiameseCosine, load_backbone
 from captum_fv.attr.methods import METHODS, expand_names
-from captum_fv.compare import score_clean_pairs
+from captum_fv.benchmark.compare import score_clean_pairs
 from captum_fv.data import PairSet, generated_pairs, lfw_pairs, patch_pairs
-from captum_fv.data.patch_lfw import PatchedPairs
+from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.metrics import Interval
-from captum_fv.table_formats import TextTable
+from captum_fv.report.text_table import TextTable
 
 
 def main() -> None:

@@ -4,9 +4,19 @@
 >>> siamese = fv.SiameseCosine(fv.load_backbone("demo"))
 >>> img_a, img_b = fv.generated_pairs(2).tensors([0])
 >>> xssab = fv.SimilarityArgumentGradient(siamese, threshold=0.3)
->>> map_a, map_b = xssab.attribute(img_a, img_b)
+>>> map_a, map_b = xssab.attribute((img_a, img_b))
 >>> map_a.shape
 torch.Size([1, 3, 112, 112])
+
+The rooms of this package; each imports only from those above it, and never from its neighbour:
+
+    core                 checks of arguments, files that are whole; knows no model
+    siamese | data       the one model that everything explains | where pairs of photos come from
+    models | metrics     backbones with their authors' keys | what a map is worth
+    attr                 the attribution methods: one method, one file
+    benchmark            models by methods by pairs, measured into a folder
+    report               pictures, tables, figures and the page of a run
+    cli                  the commands, a file for each
 """
 
 from captum_fv.attr import (
@@ -20,16 +30,16 @@ from captum_fv.attr import (
     SensitivityControl,
     SimilarityArgumentGradient,
 )
-from captum_fv.benchmark import run_benchmark
-from captum_fv.data.generated import generated_pairs
+from captum_fv.benchmark import BenchmarkResults, BenchmarkSettings, run_benchmark
+from captum_fv.data import generated_pairs
 from captum_fv.metrics import decision_patch_replacement, eer_threshold, error_rates
 from captum_fv.models import load_backbone
-from captum_fv.results import BenchmarkResults
-from captum_fv.run_settings import Settings
-from captum_fv.siamese import PartnerView, SiameseCosine
+from captum_fv.report import plot_dpr, plot_pair, write_report
+from captum_fv.siamese import PartnerView, SiameseCosine, unfold_prelu
 
 __all__ = [
     "BenchmarkResults",
+    "BenchmarkSettings",
     "CentrePrior",
     "IntegratedArgumentGradient",
     "OcclusionPairAttribution",
@@ -39,7 +49,6 @@ __all__ = [
     "PixelDifference",
     "RandomPairBaseline",
     "SensitivityControl",
-    "Settings",
     "SiameseCosine",
     "SimilarityArgumentGradient",
     "decision_patch_replacement",
@@ -47,5 +56,9 @@ __all__ = [
     "error_rates",
     "generated_pairs",
     "load_backbone",
+    "plot_dpr",
+    "plot_pair",
     "run_benchmark",
+    "unfold_prelu",
+    "write_report",
 ]

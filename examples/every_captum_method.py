@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 
 import captum_fv as fv
+from captum_fv.attr.captum_tools import pair_feature_masks, pair_grad_cam
 from captum_fv.attr.methods import METHODS, build_methods
 from captum_fv.attr.smoothing import gaussian_blur
 from captum_fv.data import patch_pairs
-from captum_fv.pair_tools import pair_feature_masks, pair_grad_cam
-from captum_fv.prelu import unfold_prelu
-from captum_fv.viz import paint_maps, verdict
+from captum_fv.report.pictures import paint_maps, verdict
+from captum_fv.siamese.prelu import unfold_prelu
 
 siamese = fv.SiameseCosine(fv.load_backbone("demo"))
 threshold = siamese.backbone.threshold

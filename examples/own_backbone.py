@@ -7,7 +7,7 @@ from torch import nn
 import captum_fv as fv
 from captum_fv.data import to_tensor
 from captum_fv.data.generated import photograph
-from captum_fv.viz import plot_pair
+from captum_fv.report.pictures import plot_pair
 
 
 class Fisherfaces(nn.Module):

@@ -13,7 +13,7 @@ import captum_fv as fv
 from captum_fv.attr.methods import build_methods
 from captum_fv.data import patch_pairs
 from captum_fv.metrics import DecisionPatchReplacement
-from captum_fv.viz import plot_dpr
+from captum_fv.report.pictures import plot_dpr
 
 
 class StackedPair(nn.Module):

@@ -1,7 +1,7 @@
 """Why do these two faces match? Ten lines, on faces that belong to nobody."""
 
 import captum_fv as fv
-from captum_fv.viz import plot_pair
+from captum_fv.report.pictures import plot_pair
 
 siamese = fv.SiameseCosine(fv.load_backbone("demo"))
 img_a, img_b = fv.generated_pairs().tensors([0])  # (1, 3, 112, 112) in [0, 1]

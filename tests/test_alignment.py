@@ -16,7 +16,7 @@ from captum_fv.data.alignment import (
     template,
 )
 from captum_fv.data.images import read_image
-from tests.shared import SHARED, needs_shared
+from tests.support.shared import SHARED, needs_shared
 
 
 def photo(height=250, width=250):

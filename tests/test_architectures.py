@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from captum_fv.models import ARCHITECTURES, CATALOGUE, IResNet, XCosBody, describe_models
-from tests.backbones import build_meta
-from tests.shared import SHARED, needs_shared
+from tests.support.backbones import build_meta
+from tests.support.shared import SHARED, needs_shared
 
 KEY_LISTS = {
     "iresnet18": "iresnet18",

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from captum_fv.models import IResNet, IRNet, MobileFaceNet, MobileFaceNetCASIA
-from tests.backbones import State, shuffled
+from tests.support.backbones import State, shuffled
 
 
 def norm(x: Tensor, state: State, key: str) -> Tensor:

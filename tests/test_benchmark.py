@@ -15,19 +15,16 @@ from captum_fv.attr import (
     SimilarityArgumentGradient,
 )
 from captum_fv.benchmark import run_benchmark
-from captum_fv.columns import has_parquet, read_table
-from captum_fv.metrics import (
-    decision_patch_replacement,
-    patch_localisation,
-    sensitivity_strata,
-)
-from captum_fv.results import BenchmarkResults
-from captum_fv.run_settings import Settings
-from tests.nets import random_pair, small_siamese
+from captum_fv.benchmark.columns import has_parquet, read_table
+from captum_fv.benchmark.results import BenchmarkResults
+from captum_fv.benchmark.settings import BenchmarkSettings
+from captum_fv.metrics import decision_patch_replacement, patch_localisation, sensitivity_strata
+from captum_fv.report import write_report
+from tests.support.nets import random_pair, small_siamese
 
 COUNT = 14
 GENUINE = np.arange(COUNT) % 2 == 0
-QUICK = Settings(batch_size=4, seed=5, latency_pairs=0, subset={"slow": 5})
+QUICK = BenchmarkSettings(batch_size=4, seed=5, latency_pairs=0, subset={"slow": 5})
 METHODS = {
     "xssab": SimilarityArgumentGradient,
     "slow": lambda siamese, threshold: OcclusionPairAttribution(siamese, 2, (5, 9), 6),
@@ -49,6 +46,10 @@ def pairs():
 
 def loader(**options):
     return DataLoader(TensorDataset(*pairs(), torch.from_numpy(GENUINE)), batch_size=4, **options)
+
+
+def maps_file(folder):
+    return folder / ("maps.parquet" if has_parquet() else "maps.npz")
 
 
 @pytest.fixture(scope="module")
@@ -111,20 +112,21 @@ def test_the_folder_reads_back(run):
     table = read_table(folder / "maps")
     assert table["method"].tolist()[:COUNT] == ["xssab"] * COUNT
     assert table["model"].tolist()[-1] == "other"
-    assert (folder / ("maps.parquet" if has_parquet() else "maps.npz")).is_file()
+    assert maps_file(folder).is_file()
+    write_report(folder)
     for name in ("report.html", "tables/table2.md", "tables/table2_stratified.tex"):
         assert (folder / name).stat().st_size > 500
 
 
 def test_the_same_run_measures_nothing_again(run, monkeypatch):
     results, folder = run
-    monkeypatch.setattr("captum_fv.run_stages.measure_batch", None)
-    monkeypatch.setattr("captum_fv.run_stages.score_batch", None)
+    monkeypatch.setattr("captum_fv.benchmark.stages.measure_batch", None)
+    monkeypatch.setattr("captum_fv.benchmark.stages.score_batch", None)
     models = {"net": small_siamese(), "other": small_siamese(seed=3)}
-    before = (folder / "report.html").read_bytes()
+    before = maps_file(folder).read_bytes()
     again = run_benchmark(models, loader(), METHODS, folder, QUICK, command="mine")
     assert again.config == results.config
-    assert (folder / "report.html").read_bytes() == before
+    assert maps_file(folder).read_bytes() == before
 
 
 def test_another_run_in_the_folder_is_refused(run):
@@ -141,7 +143,7 @@ def test_another_run_in_the_folder_is_refused(run):
             loader(),
             {"xssab": METHODS["xssab"]},
             folder,
-            Settings(batch_size=4, seed=5, latency_pairs=0),
+            BenchmarkSettings(batch_size=4, seed=5, latency_pairs=0),
         )
 
 
@@ -163,7 +165,7 @@ def test_a_black_box_method_of_ones_own(tmp_path):
             return self.tunnel.attribute((img_a, img_b), nt_samples=2, stdevs=0.01)
 
     methods = {"own": lambda siamese, threshold: Own(siamese), "rnd": METHODS["rnd"]}
-    settings = Settings(batch_size=4, latency_pairs=3, latency_seconds=0, stratified=False)
+    settings = BenchmarkSettings(batch_size=4, latency_pairs=3, latency_seconds=0, stratified=False)
     results = run_benchmark({"net": small_siamese()}, loader(), methods, tmp_path, settings)
     own = results.models["net"].methods["own"]
     assert own.stratified is None
@@ -176,7 +178,7 @@ def test_an_edited_method_of_ones_own_is_another_run(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     source = "from captum_fv.attr import SimilarityArgumentGradient as Mine\n"
     call = [{"net": small_siamese()}, loader(), ["edited_method:Mine"], tmp_path / "run"]
-    settings = Settings(batch_size=4, latency_pairs=0, stratified=False, faces=False)
+    settings = BenchmarkSettings(batch_size=4, latency_pairs=0, stratified=False)
     for text in (source, source):
         (tmp_path / "edited_method.py").write_text(text)
         run_benchmark(*call, settings)
@@ -200,9 +202,9 @@ def test_a_method_that_does_not_fit_a_model_stops_the_run_at_once(tmp_path):
         ({"methods": ["torch:nothing"]}, "nothing"),
         ({"methods": ["torch:nn"]}, "torch:nn.*got module; want a class"),
         ({"methods": ["no_such_module:Class"]}, "no_such_module"),
-        ({"settings": Settings(subset={"xface": 3})}, "xface is not measured"),
+        ({"settings": BenchmarkSettings(subset={"xface": 3})}, "xface is not measured"),
         ({"pairs": [(*pairs(), np.ones(COUNT))]}, "14 genuine and 0 impostor"),
-        ({"settings": Settings(subset={"slow": 1})}, "slow: got 1 genuine and 0 impostor"),
+        ({"settings": BenchmarkSettings(subset={"slow": 1})}, "slow: got 1 genuine and 0 impostor"),
     ],
 )
 def test_bad_calls_are_named(change, says, tmp_path):
@@ -223,4 +225,4 @@ def test_bad_calls_are_named(change, says, tmp_path):
 )
 def test_bad_settings_are_named(settings, says):
     with pytest.raises(ValueError, match=says):
-        Settings(**settings)
+        BenchmarkSettings(**settings)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.cli import main
-from captum_fv.results import BenchmarkResults
 
 OPTIONS = [
     *("benchmark", "--limit", "16", "--batch-size", "2", "--methods", "rogue:Mine,centre"),

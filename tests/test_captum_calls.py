@@ -11,11 +11,11 @@ from torch import nn
 
 import captum_fv.attr
 from captum_fv.attr import SimilarityArgumentGradient
-from captum_fv.captum_rules import DEEP_LIFT_RULES
-from captum_fv.pair_tools import one_sided_baselines, pair_feature_masks
-from captum_fv.prelu import unfold_prelu
+from captum_fv.attr.captum_tools import one_sided_baselines, pair_feature_masks
 from captum_fv.siamese import PartnerView, SiameseCosine
-from tests.nets import THRESHOLD, random_pair, small_siamese
+from captum_fv.siamese.captum_guard import DEEP_LIFT_RULES
+from captum_fv.siamese.prelu import unfold_prelu
+from tests.support.nets import THRESHOLD, random_pair, small_siamese
 
 HALVES = torch.arange(20).reshape(1, 1, 20, 1) // 10
 MASKS = pair_feature_masks(HALVES)

@@ -8,8 +8,8 @@ import pytest
 from captum.attr._utils.lrp_rules import IdentityRule
 from torch import nn
 
-from tests.captum_matrix import COLUMNS, DOCS, EXCLUDED, ROWS, line, maps_of, outcome
-from tests.captum_subjects import subjects
+from tests.support.captum_matrix import COLUMNS, DOCS, EXCLUDED, ROWS, line, maps_of, outcome
+from tests.support.captum_subjects import subjects
 
 TEXT = DOCS.read_text(encoding="utf-8")
 TABLE = TEXT.partition("<!-- table -->\n")[2].partition("<!-- end of table -->")[0].splitlines()

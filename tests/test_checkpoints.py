@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from captum_fv.models import ARCHITECTURES, MobileFaceNet, MobileFaceNetCASIA, load_backbone
-from tests.backbones import Bomb, State, build_meta, shuffled
+from tests.support.backbones import Bomb, State, build_meta, shuffled
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 
 from captum_fv.attr.methods import METHODS, build_methods
+from captum_fv.benchmark.compare import compare_methods, score_clean_pairs
 from captum_fv.cli import main
-from captum_fv.compare import compare_methods, score_clean_pairs
 from captum_fv.data import generated_pairs, patch_pairs, read_patch_set
 from captum_fv.data.alignment import TEMPLATE
 from captum_fv.metrics import eer_threshold, equal_error_rate
 from captum_fv.models import load_backbone
 from captum_fv.siamese import SiameseCosine
-from tests.shared import SHARED, needs_shared
+from tests.support.shared import SHARED, needs_shared
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from captum_fv.attr import (
     SimilarityArgumentGradient,
 )
 from captum_fv.siamese import SiameseCosine
-from tests.nets import SIZE, THRESHOLD, random_pair, small_head, small_siamese
+from tests.support.nets import SIZE, THRESHOLD, random_pair, small_head, small_siamese
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from captum_fv.attr import (
     RandomPairBaseline,
     SensitivityControl,
 )
-from tests.nets import SIZE, random_pair, small_siamese
+from tests.support.nets import SIZE, random_pair, small_siamese
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from captum_fv.metrics import deletion_insertion
-from tests.nets import SIZE, THRESHOLD, random_pair, small_siamese
+from tests.support.nets import SIZE, THRESHOLD, random_pair, small_siamese
 
 COUNT, STEPS = 6, 5
 GENUINE = np.arange(COUNT) % 3 > 0

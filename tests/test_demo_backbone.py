@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from captum_fv.data.generated import generated_pairs
-from captum_fv.data.patch_lfw import patch_pairs
-from captum_fv.metrics.error_rates import equal_error_rate, error_rates
+from captum_fv.data.patched_pairs import patch_pairs
+from captum_fv.metrics.rates import equal_error_rate, error_rates
 from captum_fv.models.demo import DemoBackbone, load_demo_backbone
 from captum_fv.siamese import SiameseCosine
 

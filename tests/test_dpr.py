@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 
 from captum_fv.metrics import DecisionPatchReplacement, DPRResult, decision_patch_replacement
-from tests.nets import random_pair, small_siamese
+from tests.support.nets import random_pair, small_siamese
 
 STEPS, COUNT = 20, 7
 

@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from captum_fv.metrics import (
-    det_curve,
-    eer_threshold,
-    equal_error_rate,
-    error_rates,
-    fmr,
-    fnmr,
-)
+from captum_fv.metrics import det_curve, eer_threshold, equal_error_rate, error_rates, fmr, fnmr
 
 
 def counted(scores, genuine, threshold):

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from captum_fv.attr import SensitivityControl, SimilarityArgumentGradient
+from captum_fv.attr.captum_tools import pair_grad_cam
 from captum_fv.metrics import decision_patch_replacement
-from captum_fv.pair_tools import pair_grad_cam
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 OF_TOOLKITS = {"quantus_metrics.py", "grad_cam_targets.py"}

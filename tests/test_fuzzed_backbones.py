@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from captum_fv.siamese import SiameseCosine
-from tests.bad_input import clear_error, world
-from tests.nets import SmallNet, random_pair, small_siamese
+from tests.support.bad_input import clear_error, world
+from tests.support.nets import SmallNet, random_pair, small_siamese
 from tests.test_fuzzed_contract import SUBJECTS, assert_right, in_double
 
 Net = Callable[[Tensor], Any]

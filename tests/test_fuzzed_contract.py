@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from captum_fv.pair_tools import pair_grad_cam
+from captum_fv.attr.captum_tools import pair_grad_cam
 from captum_fv.siamese import PartnerView, SiameseCosine
-from tests.bad_input import (
+from tests.support.bad_input import (
     SAME_IMAGES,
     clear_error,
     fuzzed,
@@ -24,7 +24,7 @@ from tests.bad_input import (
     thresholds,
     world,
 )
-from tests.nets import random_pair, small_siamese
+from tests.support.nets import random_pair, small_siamese
 from tests.test_contract import CASES, MASK, Case
 
 

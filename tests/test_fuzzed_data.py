@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from captum_fv import SiameseCosine, load_backbone
+from captum_fv.attr.captum_tools import one_sided_baselines, pair_feature_masks, split_layer_maps
 from captum_fv.data import (
     PairSet,
     align_face,
@@ -29,10 +30,16 @@ from captum_fv.data import (
 )
 from captum_fv.data.alignment import TEMPLATE
 from captum_fv.models import load_patched_cosine_head
-from captum_fv.pair_tools import one_sided_baselines, pair_feature_masks, split_layer_maps
-from captum_fv.prelu import unfold_prelu
-from tests.bad_input import OTHER_IMAGES, SAME_IMAGES, clear_error, fuzzed, image_state, world
-from tests.nets import SmallNet, random_pair, small_siamese
+from captum_fv.siamese.prelu import unfold_prelu
+from tests.support.bad_input import (
+    OTHER_IMAGES,
+    SAME_IMAGES,
+    clear_error,
+    fuzzed,
+    image_state,
+    world,
+)
+from tests.support.nets import SmallNet, random_pair, small_siamese
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
 PHOTOS = st.sampled_from(

@@ -18,7 +18,7 @@ from captum_fv.metrics import (
     equal_error_rate,
     error_rates,
 )
-from tests.bad_arguments import (
+from tests.support.bad_arguments import (
     LABELS,
     MAPS,
     METRICS,
@@ -32,7 +32,7 @@ from tests.bad_arguments import (
     SOME_NUMBERS,
     one_of_them_wrong,
 )
-from tests.bad_input import clear_error, fuzzed, image_state, model_state, world
+from tests.support.bad_input import clear_error, fuzzed, image_state, model_state, world
 
 
 def replaced_naively(forward_func, img_a, img_b, original_a, attributions, threshold, steps):

@@ -20,9 +20,9 @@ from captum_fv.attr import (
     SimilarityArgumentGradient,
 )
 from captum_fv.siamese import SiameseCosine
-from tests.bad_arguments import SOME_COUNTS, SOME_NUMBERS, one_of_them_wrong
-from tests.bad_input import clear_error, fuzzed, model_state, world
-from tests.nets import THRESHOLD, random_pair, small_head, small_siamese
+from tests.support.bad_arguments import SOME_COUNTS, SOME_NUMBERS, one_of_them_wrong
+from tests.support.bad_input import clear_error, fuzzed, model_state, world
+from tests.support.nets import THRESHOLD, random_pair, small_head, small_siamese
 
 NAMES = st.sampled_from(["both", "all", "black", "weight", "", None, 1, ["both"], torch.zeros(2)])
 SIZES = st.one_of(

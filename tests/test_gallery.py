@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from captum_fv.data.pairs import to_tensor
-from captum_fv.figures import REPLACED, plot_maps, plot_replacement, plot_sample_pairs
-from captum_fv.gallery import KINDS, choose_pairs, show_pairs
-from tests.synthetic_run import GENUINE, SUBSET, measured_run, synthetic_run
+from captum_fv.report.figures import REPLACED, plot_maps, plot_replacement, plot_sample_pairs
+from captum_fv.report.gallery import KINDS, choose_pairs, show_pairs
+from tests.support.synthetic_run import GENUINE, SUBSET, measured_run, synthetic_run
 
 RESULTS, METHODS, PAIRS_OF, SIAMESE = measured_run()
 NET = RESULTS.models["net"]

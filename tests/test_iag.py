@@ -10,7 +10,7 @@ from captum.attr import NoiseTunnel
 from captum_fv.attr import IntegratedArgumentGradient
 from captum_fv.attr.smoothing import smooth
 from captum_fv.siamese import SiameseCosine
-from tests.nets import THRESHOLD, random_pair, small_siamese
+from tests.support.nets import THRESHOLD, random_pair, small_siamese
 
 # In pixels of the 20 rows of the tests' images.
 BLUR, PARTNER, GRAIN, SMOOTHING = 2.5, 0.3, 0.6, 3.0

@@ -7,7 +7,7 @@ from captum_fv.attr import SimilarityArgumentGradient
 from captum_fv.data import patch_pairs
 from captum_fv.data.generated import generated_pairs
 from captum_fv.metrics import decision_patch_replacement
-from captum_fv.metrics.least_replacement import least_replacement
+from captum_fv.metrics.flip import least_replacement
 from captum_fv.models import load_backbone
 from captum_fv.siamese import SiameseCosine
 

@@ -7,7 +7,7 @@ import pytest
 
 from captum_fv.data.images import read_image
 from captum_fv.data.lfw import lfw_pairs
-from tests.shared import SHARED, needs_shared
+from tests.support.shared import SHARED, needs_shared
 
 ROWS = [
     "2\t2",

@@ -8,14 +8,14 @@ from torch import nn
 
 from captum_fv.attr import PatchOracle, RandomPairBaseline, SimilarityArgumentGradient
 from captum_fv.benchmark import run_benchmark
-from captum_fv.data.pair_batch import PairBatch
-from captum_fv.map_checks import SANITY_PAIRS, STEPS, MapChecks, check_method
+from captum_fv.benchmark.map_checks import SANITY_PAIRS, STEPS, MapChecks, check_method
+from captum_fv.benchmark.results import BenchmarkResults
+from captum_fv.benchmark.settings import BenchmarkSettings
+from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics import sanity_suite
-from captum_fv.results import BenchmarkResults
-from captum_fv.run_settings import Settings
+from captum_fv.report.tables import benchmark_tables
 from captum_fv.siamese import SiameseCosine
-from captum_fv.tables import benchmark_tables
-from tests.nets import SIZE, THRESHOLD, random_pair, small_siamese
+from tests.support.nets import SIZE, THRESHOLD, random_pair, small_siamese
 
 COUNT = 14
 GENUINE = np.arange(COUNT) % 3 == 0
@@ -105,7 +105,7 @@ METHODS = {
 def test_a_run_has_its_checks_in_tables_and_reads_back(siamese, tmp_path):
     pairs = batch()
     items = [(pairs.patched_a, pairs.original_a, pairs.img_b, pairs.genuine)]
-    settings = Settings(check_pairs=9, latency_pairs=0)
+    settings = BenchmarkSettings(check_pairs=9, latency_pairs=0)
     results = run_benchmark({"net": siamese}, items, METHODS, tmp_path, settings)
     again = BenchmarkResults.load(tmp_path).models["net"].methods
     own = results.models["net"].methods["xssab"].checks
@@ -128,5 +128,7 @@ def test_a_run_has_its_checks_in_tables_and_reads_back(siamese, tmp_path):
 def test_a_model_without_weights_is_named_before_anything_is_measured(tmp_path):
     model = SiameseCosine(nn.Flatten())
     with pytest.raises(ValueError, match="check_pairs: flat has no parameters"):
-        run_benchmark({"flat": model}, [], METHODS, tmp_path / "run", Settings(check_pairs=4))
+        run_benchmark(
+            {"flat": model}, [], METHODS, tmp_path / "run", BenchmarkSettings(check_pairs=4)
+        )
     assert not (tmp_path / "run").exists()

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from captum_fv.attr import OcclusionPairAttribution, PixelDifference, SensitivityControl
-from captum_fv.attr.batch_maps import maps_of_pair
-from tests.nets import random_pair, small_siamese
+from captum_fv.benchmark.maps import maps_of_pair
+from tests.support.nets import random_pair, small_siamese
 
 
 def test_variants_share_a_sweep_and_all_come_in_the_order_asked_for(monkeypatch):

@@ -10,11 +10,11 @@ from captum_fv.attr import (
     RandomPairBaseline,
     SimilarityArgumentGradient,
 )
-from captum_fv.attr.batch_maps import maps_of_a
-from captum_fv.data.pair_batch import PairBatch
-from captum_fv.measure import Protocol, measure_batch
+from captum_fv.benchmark.maps import maps_of_a
+from captum_fv.benchmark.measure import Protocol, measure_batch
+from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics import decision_patch_replacement, face_rings, patch_localisation
-from tests.nets import SIZE, THRESHOLD, random_pair, small_siamese
+from tests.support.nets import SIZE, THRESHOLD, random_pair, small_siamese
 
 GENUINE = np.array([True, False, True, False])
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
+from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.siamese import SiameseCosine
-from tests.occlusion import HEIGHT, WIDTH, naive_blur, photos, tiny_siamese
-from tests.shared import SHARED, needs_shared
+from tests.support.occlusion import HEIGHT, WIDTH, naive_blur, photos, tiny_siamese
+from tests.support.shared import SHARED, needs_shared
 
 
 def naive_places(length: int, size: int, stride: int, edges: bool) -> list[int]:

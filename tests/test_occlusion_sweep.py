@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from captum_fv.attr.occlusion_masks import PatchPlan
-from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
+from captum_fv.attr.xface import OcclusionPairAttribution
+from captum_fv.attr.xface_patches import PatchPlan
 from captum_fv.siamese import SiameseCosine
-from tests.occlusion import photos, tiny_siamese
+from tests.support.occlusion import photos, tiny_siamese
 
 
 def test_counts_at_the_published_size() -> None:
@@ -133,7 +133,6 @@ def test_the_bar_tells_the_cost_before_the_first_forward(
         ({"forward_func": lambda a, b: a}, TypeError, "SiameseCosine"),
         ({"forward_func": lambda a, b: a, "variant": 2}, ValueError, "fill=-1.0"),
     ],
-    ids=str,
 )
 def test_bad_options(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):

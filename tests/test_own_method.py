@@ -11,7 +11,7 @@ from torch import nn
 from captum_fv.attr import IntegratedArgumentGradient
 from captum_fv.attr.smoothing import smooth
 from captum_fv.data import patch_pairs
-from tests.nets import THRESHOLD, random_pair, small_siamese
+from tests.support.nets import THRESHOLD, random_pair, small_siamese
 from tests.test_what_dpr_measures import small_faces
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"

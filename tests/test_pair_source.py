@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from captum_fv.benchmark.source import as_source
 from captum_fv.data import generated_pairs, patch_pairs
-from captum_fv.data.pair_source import as_source
-from tests.nets import random_pair
+from tests.support.nets import random_pair
 
 GENUINE = torch.tensor([1, 0, 1, 0, 0])
 

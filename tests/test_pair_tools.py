@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from captum_fv.pair_tools import (
+from captum_fv.attr.captum_tools import (
     one_sided_baselines,
     pair_feature_masks,
     pair_grad_cam,
     split_layer_maps,
 )
-from captum_fv.prelu import unfold_prelu
 from captum_fv.siamese import PartnerView, SiameseCosine
-from tests.nets import random_pair, small_siamese
+from captum_fv.siamese.prelu import unfold_prelu
+from tests.support.nets import random_pair, small_siamese
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ import torch
 from captum_fv.data.images import read_image
 from captum_fv.data.lfw import lfw_pairs
 from captum_fv.data.pairs import PairSet
-from captum_fv.data.patch_lfw import apply_patches, patch_mask, patch_pairs, patch_places
-from captum_fv.data.patch_set import read_patch_set, write_patch_set
+from captum_fv.data.patch_folder import read_patch_set, write_patch_set
+from captum_fv.data.patched_pairs import patch_pairs
+from captum_fv.data.patches import apply_patches, patch_mask, patch_places
 from captum_fv.data.published_patch_lfw import read_published_patch_lfw
-from tests.shared import SHARED, needs_shared
+from tests.support.shared import SHARED, needs_shared
 
 PEOPLE = ["Ann", "Ann", "Ann", "Bob", "Cy", "Cy", "Bob", "Cy", "Dee", "Dee"]
 

@@ -16,9 +16,9 @@ from captum_fv.models import (
     load_patched_cosine_head,
     save_patched_cosine_head,
 )
-from captum_fv.models.patched_cosine import fingerprint
+from captum_fv.models.xcos.head import fingerprint
 from captum_fv.siamese import SiameseCosine
-from tests.nets import random_pair, small_head, small_siamese
+from tests.support.nets import random_pair, small_head, small_siamese
 
 
 def settled_head(neck=0):

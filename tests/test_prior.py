@@ -10,7 +10,7 @@ from captum_fv.metrics import (
     equal_strata,
     sensitivity_strata,
 )
-from tests.nets import SIZE, THRESHOLD, random_pair, small_siamese
+from tests.support.nets import SIZE, THRESHOLD, random_pair, small_siamese
 
 
 def test_sensitivity_strata_are_those_of_the_mean_gradient():

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import nn
 
 from captum_fv.models import load_backbone
-from tests.backbones import Bomb
-from tests.shared import SHARED, needs_shared
+from tests.support.backbones import Bomb
+from tests.support.shared import SHARED, needs_shared
 
 # TorchScript is deprecated, and still how many face models are handed round.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captum_fv.gallery import choose_pairs
-from captum_fv.page.html import tag, text
-from captum_fv.report import file_name, report_files, write_report
-from captum_fv.tables import benchmark_tables
-from tests.synthetic_run import MODELS, measured_run, synthetic_run
+from captum_fv.report import write_report
+from captum_fv.report.gallery import choose_pairs
+from captum_fv.report.page.html import tag, text
+from captum_fv.report.tables import benchmark_tables
+from captum_fv.report.write import file_name, report_files
+from tests.support.synthetic_run import MODELS, measured_run, synthetic_run
 
 VOID = {"meta", "img", "input", "br", "line", "polyline"}
 

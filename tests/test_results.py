@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from captum_fv.columns import (
+from captum_fv.benchmark.columns import (
     concatenate,
     has_parquet,
     npz_bytes,
@@ -13,9 +13,9 @@ from captum_fv.columns import (
     read_table,
     sha256,
 )
+from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.metrics import eer_threshold, error_rates
 from captum_fv.metrics.dpr_result import DPRResult
-from captum_fv.results import BenchmarkResults
 
 GENUINE = np.array([True, True, False, False, True, False])
 PAIRS = np.arange(6)

@@ -7,8 +7,8 @@ import resource
 import numpy as np
 import pytest
 
-from captum_fv.files import write_atomically
-from captum_fv.run_folder import RunFolder
+from captum_fv.benchmark.folder import RunFolder
+from captum_fv.core.files import write_atomically
 
 SETTINGS = {"seed": 3, "methods": ["rnd"], "tables": "npz", "command": "first"}
 TABLE = {"pair": np.arange(3), "score": np.array([0.1, 0.2, np.nan])}
@@ -92,12 +92,12 @@ def test_the_same_run_goes_on_and_another_is_refused(tmp_path):
 
 def test_tables_stay_of_one_kind(tmp_path, monkeypatch):
     parquet = SETTINGS | {"tables": "parquet"}
-    monkeypatch.setattr("captum_fv.columns.has_parquet", lambda: True)
+    monkeypatch.setattr("captum_fv.benchmark.columns.has_parquet", lambda: True)
     RunFolder(tmp_path / "npz", SETTINGS).open().close()
     with RunFolder(tmp_path / "npz", parquet).open() as folder:
         assert folder.settings["tables"] == "npz"
     RunFolder(tmp_path / "parquet", parquet).open().close()
-    monkeypatch.setattr("captum_fv.columns.has_parquet", lambda: False)
+    monkeypatch.setattr("captum_fv.benchmark.columns.has_parquet", lambda: False)
     with pytest.raises(ValueError, match=r"captum_fv\[parquet\]"):
         RunFolder(tmp_path / "parquet", SETTINGS).open()
 

@@ -22,7 +22,7 @@ from captum_fv.metrics import (
 from captum_fv.metrics.randomisation import rank_correlation
 from captum_fv.models.loading import LoadedProgram
 from captum_fv.siamese import SiameseCosine
-from tests.nets import SIZE, THRESHOLD, random_pair, small_siamese
+from tests.support.nets import SIZE, THRESHOLD, random_pair, small_siamese
 
 COUNT = 5
 

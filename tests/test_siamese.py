@@ -11,7 +11,7 @@ from torch import nn
 
 from captum_fv.models import MobileFaceNetCASIA
 from captum_fv.siamese import PartnerView, SiameseCosine
-from tests.nets import SmallNet, random_pair, small_siamese
+from tests.support.nets import SmallNet, random_pair, small_siamese
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from captum_fv.attr.smoothing import gaussian_blur
-from tests.occlusion import naive_blur
+from tests.support.occlusion import naive_blur
 
 
 @pytest.mark.parametrize(("kernel", "sigma"), [(5, 5.0), (3, 0.7), (1, 1.0)])

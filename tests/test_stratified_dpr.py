@@ -6,7 +6,7 @@ import torch
 
 from captum_fv.attr import CentrePrior
 from captum_fv.metrics import decision_patch_replacement, equal_strata, face_rings
-from captum_fv.metrics.replacement_order import replacement_steps
+from captum_fv.metrics.replacement import replacement_steps
 
 SIZE, STEPS = (20, 18), 20
 

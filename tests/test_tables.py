@@ -9,9 +9,9 @@ import pytest
 from scipy.integrate import trapezoid
 
 from captum_fv.metrics import DPRResult, Interval, unbeaten_controls
-from captum_fv.table_formats import TextTable
-from captum_fv.tables import benchmark_tables, dpr_table
-from tests.synthetic_run import GENUINE, METHODS, MODELS, SUBSET, synthetic_run
+from captum_fv.report.tables import benchmark_tables, dpr_table
+from captum_fv.report.text_table import TextTable
+from tests.support.synthetic_run import GENUINE, METHODS, MODELS, SUBSET, synthetic_run
 
 RUN = synthetic_run()
 TABLES = {table.name: table for table in benchmark_tables(RUN)}

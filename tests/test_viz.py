@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
-from captum_fv.attr.similarity_argument_gradient import SimilarityArgumentGradient
 from captum_fv.attr.smoothing import gaussian_blur, wants_blur
-from captum_fv.viz import paint_maps, plot_dpr, plot_pair
-from tests.bad_input import OTHER_IMAGES, clear_error
-from tests.nets import random_pair, small_siamese
-from tests.synthetic_run import synthetic_run
+from captum_fv.attr.xface import OcclusionPairAttribution
+from captum_fv.attr.xssab import SimilarityArgumentGradient
+from captum_fv.report.pictures import paint_maps, plot_dpr, plot_pair
+from tests.support.bad_input import OTHER_IMAGES, clear_error
+from tests.support.nets import random_pair, small_siamese
+from tests.support.synthetic_run import synthetic_run
 
 
 def test_colours_say_which_way_and_how_strongly():

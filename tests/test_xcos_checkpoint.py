@@ -10,9 +10,9 @@ from torch import Tensor
 
 from captum_fv.attr import PatchedCosineAttribution
 from captum_fv.models import IR_50, IRNet, PatchedCosineHead, XCos, XCosBody, load_backbone
-from captum_fv.models.patched_cosine import attach_head, save_patched_cosine_head
+from captum_fv.models.xcos.head import attach_head, save_patched_cosine_head
 from captum_fv.siamese import SiameseCosine
-from tests.backbones import State, shuffled
+from tests.support.backbones import State, shuffled
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import torch
 
 from captum_fv.attr import SimilarityArgumentGradient
 from captum_fv.siamese import SiameseCosine
-from tests.nets import THRESHOLD, random_pair, small_siamese
-from tests.shared import SHARED, needs_shared
+from tests.support.nets import THRESHOLD, random_pair, small_siamese
+from tests.support.shared import SHARED, needs_shared
 
 
 def naive_gradient(siamese, image, partner, threshold, positive):

@@ -9,16 +9,18 @@ from typing import Any
 
 import torch
 
-from captum_fv.attr.centre_prior import CentrePrior
-from captum_fv.attr.integrated_argument_gradient import IntegratedArgumentGradient
-from captum_fv.attr.occlusion_pair_attribution import OcclusionPairAttribution
-from captum_fv.attr.patch_oracle import PatchOracle
-from captum_fv.attr.patched_cosine_attribution import PatchedCosineAttribution
-from captum_fv.attr.pixel_difference import PixelDifference
-from captum_fv.attr.random_pair_baseline import RandomPairBaseline
-from captum_fv.attr.sensitivity_control import SensitivityControl
-from captum_fv.attr.similarity_argument_gradient import SimilarityArgumentGradient
-from captum_fv.siamese import SiameseCosine
+from captum_fv.attr.controls import (
+    CentrePrior,
+    PatchOracle,
+    PixelDifference,
+    RandomPairBaseline,
+    SensitivityControl,
+)
+from captum_fv.attr.iag import IntegratedArgumentGradient
+from captum_fv.attr.xcos import PatchedCosineAttribution
+from captum_fv.attr.xface import OcclusionPairAttribution
+from captum_fv.attr.xssab import SimilarityArgumentGradient
+from captum_fv.siamese.model import SiameseCosine
 
 Method = Any
 """An attribution method of this package; Captum ships no types for its base classes."""

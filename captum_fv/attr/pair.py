@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_fv.captum_calls import called_by_noise_tunnel
-from captum_fv.checks import ask_scores, check_alike, check_image, check_values
-from captum_fv.siamese import SiameseCosine
+from captum_fv.core.checks import check_alike, check_image, check_values
+from captum_fv.siamese.captum_guard import called_by_noise_tunnel
+from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.scoring import ask_scores
 
 Pair = tuple[Tensor, Tensor]
 

@@ -1,20 +1,14 @@
 """Where face pairs come from: LFW, Patch-LFW, and faces that belong to nobody."""
 
 from captum_fv.data.alignment import align_detected, align_face, find_face, guess_landmarks
-from captum_fv.data.generated import generated_pairs
+from captum_fv.data.generated.pairs import generated_pairs
 from captum_fv.data.identities import IdentitySet, folder_identities, generated_identities
 from captum_fv.data.images import read_image
 from captum_fv.data.lfw import lfw_pairs
 from captum_fv.data.pairs import PairSet, to_image, to_tensor
-from captum_fv.data.patch_lfw import (
-    PatchedPairs,
-    PatchPlaces,
-    apply_patches,
-    patch_mask,
-    patch_pairs,
-    patch_places,
-)
-from captum_fv.data.patch_set import read_patch_set, write_patch_set
+from captum_fv.data.patch_folder import read_patch_set, write_patch_set
+from captum_fv.data.patched_pairs import PatchedPairs, patch_pairs
+from captum_fv.data.patches import PatchPlaces, apply_patches, patch_mask, patch_places
 from captum_fv.data.published_patch_lfw import read_published_patch_lfw
 
 __all__ = [

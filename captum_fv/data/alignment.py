@@ -11,7 +11,7 @@ import skimage.data
 from skimage.feature import Cascade
 from skimage.transform import estimate_transform, warp
 
-from captum_fv.checks import check_size
+from captum_fv.core.checks import check_size
 from captum_fv.data.pairs import Image, check_photo
 
 Points = npt.NDArray[np.float64]

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from captum_fv.checks import is_count
-from captum_fv.data.generated import PAIR_REACH, UNSEEN_PEOPLE, photograph
+from captum_fv.core.checks import is_count
+from captum_fv.data.generated.pairs import PAIR_REACH, UNSEEN_PEOPLE, photograph
 from captum_fv.data.images import read_image
 from captum_fv.data.pairs import Image, PairSet
 

@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from captum_fv.checks import check_size
+from captum_fv.core.checks import check_size
 from captum_fv.data.pairs import Image
 
 

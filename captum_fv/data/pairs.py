@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_fv.checks import check_counts, check_values
+from captum_fv.core.checks import check_counts, check_values
 
 Image = npt.NDArray[np.uint8]
 """One photo: (H, W, 3) uint8, RGB."""

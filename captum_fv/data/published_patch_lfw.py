@@ -10,7 +10,8 @@ import numpy as np
 
 from captum_fv.data.images import read_image
 from captum_fv.data.pairs import PairSet
-from captum_fv.data.patch_lfw import PatchedPairs, PatchPlaces
+from captum_fv.data.patched_pairs import PatchedPairs
+from captum_fv.data.patches import PatchPlaces
 
 LISTS = {True: "patch_idx_gen.txt", False: "patch_idx_imp.txt"}
 _PATCH = 16

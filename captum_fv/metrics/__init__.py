@@ -1,14 +1,17 @@
 """What a map is worth, and what a recogniser's scores are worth."""
 
 from captum_fv.metrics.bootstrap import Interval
-from captum_fv.metrics.controls import CONTROLS, unbeaten_controls
-from captum_fv.metrics.decision_patch_replacement import (
-    DecisionPatchReplacement,
-    decision_patch_replacement,
+from captum_fv.metrics.deletion import DeletionInsertionResult, deletion_insertion
+from captum_fv.metrics.dpr import DecisionPatchReplacement, decision_patch_replacement
+from captum_fv.metrics.dpr_result import CONTROLS, DPRResult, unbeaten_controls
+from captum_fv.metrics.flip import LeastReplacement, least_replacement
+from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation, patch_polarity
+from captum_fv.metrics.randomisation import (
+    RandomisationResult,
+    model_randomisation,
+    randomised_copy,
 )
-from captum_fv.metrics.deletion_insertion import DeletionInsertionResult, deletion_insertion
-from captum_fv.metrics.dpr_result import DPRResult
-from captum_fv.metrics.error_rates import (
+from captum_fv.metrics.rates import (
     DetCurve,
     ErrorRates,
     det_curve,
@@ -18,20 +21,8 @@ from captum_fv.metrics.error_rates import (
     fmr,
     fnmr,
 )
-from captum_fv.metrics.least_replacement import LeastReplacement, least_replacement
-from captum_fv.metrics.localisation import (
-    PatchLocalisation,
-    patch_localisation,
-    patch_polarity,
-)
-from captum_fv.metrics.prior import deal_to_others, sensitivity_strata
-from captum_fv.metrics.randomisation import (
-    RandomisationResult,
-    model_randomisation,
-    randomised_copy,
-)
-from captum_fv.metrics.replacement_order import equal_strata, face_rings
 from captum_fv.metrics.sanity import SanityResult, sanity_suite, swap_error
+from captum_fv.metrics.strata import deal_to_others, equal_strata, face_rings, sensitivity_strata
 
 __all__ = [
     "CONTROLS",

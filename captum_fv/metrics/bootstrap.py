@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from captum_fv.checks import as_number
+from captum_fv.core.checks import as_number
 
 Array = npt.NDArray[np.float64]
 

@@ -10,9 +10,9 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from captum_fv.checks import check_dense
-from captum_fv.metrics.error_rates import Values, as_labels
+from captum_fv.core.checks import check_dense
 from captum_fv.metrics.positions import position_values
+from captum_fv.metrics.rates import Values, as_labels
 
 Array = npt.NDArray[np.float64]
 

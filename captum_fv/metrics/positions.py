@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from captum_fv.checks import all_finite, check_dense, check_image
+from captum_fv.core.checks import all_finite, check_dense, check_image
 
 
 def position_values(attributions: Tensor, images: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from captum_fv.checks import as_number, check_counts
+from captum_fv.core.checks import as_number, check_counts
 from captum_fv.metrics.positions import as_images, position_values
 
 Array = npt.NDArray[np.float64]

@@ -10,17 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_fv.checks import as_number
+from captum_fv.core.checks import as_number
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation
 from captum_fv.metrics.positions import as_images, check_images
-from captum_fv.metrics.randomisation import (
-    Build,
-    build_method,
-    check_method,
-    model_randomisation,
-)
-from captum_fv.siamese import SiameseCosine
+from captum_fv.metrics.randomisation import Build, build_method, check_method, model_randomisation
+from captum_fv.siamese.model import SiameseCosine
 
 Array = npt.NDArray[np.float64]
 

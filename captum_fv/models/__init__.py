@@ -5,13 +5,13 @@ from captum_fv.models.download import download_checkpoint, from_hub
 from captum_fv.models.ir_se import IR_50, IR_101, IRNet, XCosBody
 from captum_fv.models.iresnet import IResNet
 from captum_fv.models.mobilefacenet import MobileFaceNet, MobileFaceNetCASIA
-from captum_fv.models.patched_cosine import (
+from captum_fv.models.xcos.head import (
     PatchedCosineHead,
     attach_head,
     load_patched_cosine_head,
     save_patched_cosine_head,
 )
-from captum_fv.models.xcos import XCos
+from captum_fv.models.xcos.published import XCos
 from captum_fv.models.zoo import load_backbone
 
 __all__ = [

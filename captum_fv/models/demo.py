@@ -7,7 +7,7 @@ from importlib.resources import as_file, files
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from captum_fv.models.patched_cosine import attach_head
+from captum_fv.models.xcos.head import attach_head
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

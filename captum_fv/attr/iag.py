@@ -1,0 +1,224 @@
+"""Integrated arguments: what each pixel adds to the score from a blurred face to the sharp one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from captum.attr import GradientAttribution
+from captum.log import log_usage
+from torch import Tensor
+
+from captum_fv.attr.pair import (
+    Pair,
+    as_pair,
+    as_threshold,
+    decision_sign,
+    refuse_extras,
+    require_embed,
+)
+from captum_fv.attr.smoothing import smooth
+from captum_fv.core.checks import as_number, check_counts
+from captum_fv.core.vectors import cosine
+from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.scoring import image_gradients
+
+Output = Literal["decision", "polarity", "relevance"]
+Arguments = Literal["all", "similar", "dissimilar"]
+
+
+class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
+    r"""Integrates the arguments of the score along the path from a blurred image to the sharp one.
+
+    With :math:`\mu` a Gaussian blur of A that takes a part of B's, :math:`x(t) = \mu + t (A -
+    \mu)`, and unit embeddings u of x(t) and v of B, the arguments are :math:`a_n = u_n v_n`. What
+    pixel p adds to them is
+
+    .. math:: c_p = \sum_{channels} (A - \mu)_p \int_0^1
+                    \frac{\partial}{\partial x_p} \sum_n u_n(x(t)) \, v_n \, dt,
+              \qquad \sum_p c_p = s(A, B) - s(\mu, B)
+
+    (completeness: the convergence delta is what the integral's few steps miss of it). Single pixels
+    say little: neighbours of opposite sign cancel. So a Gaussian as wide as the grain first gathers
+    what a place says, :math:`e = G[c]`, and a wider one, K, makes three maps of it, each the answer
+    to its own question:
+
+    - "polarity", :math:`K[e]`: what is similar (positive), what dissimilar (negative)? It is
+      complete, as c is.
+    - "relevance", :math:`K[|e|]`: what matters to the score, for or against? Never negative.
+    - "decision", :math:`\pm K[|e|] + K[e]` with the sign of s - th: what carries the decision that
+      was taken? It is twice the smoothed e that speaks for the decision: positive after a match,
+      negative after a non-match. What speaks against it is 0, so it is the order in which
+      decision-based patch replacement should repair an image.
+
+    The map of B is the same with the roles swapped. Costs, for an image, one forward and for each
+    step one forward and one backward to the image: 10 forwards with 3 steps, if a backward costs
+    two; a convergence delta costs one more.
+
+    Args:
+        siamese: Gives the embeddings of both images.
+        threshold: The decision threshold: a cosine, or a (N,) tensor with one for each pair.
+        output: "decision" (default), "polarity" or "relevance".
+        arguments: "all" (default), or at each point of the path only those "similar",
+            :math:`a_n \ge th/d`, or "dissimilar", the rest (eqs 5-6 of xSSAB); both c add up to
+            that of all.
+        steps: Points on the path, by Gauss-Legendre quadrature.
+        blur: Standard deviation of the blur of the path's start, as a share of the height.
+        partner: Which part of :math:`\mu` is the blur of B, from 0 to 1: places then also count for
+            how the two photos differ in the large.
+        grain: Standard deviation of G, as a share of the height.
+        smoothing: Standard deviation of K, as a share of the height.
+        batch_size: Images in a forward, which bounds the memory.
+
+    Raises:
+        TypeError: The model has no `.embed`.
+        ValueError: An unknown output or set of arguments, a number out of range, images that are no
+            pair.
+
+    Reference:
+        Arguments: Huber et al., WACV 2024. Path integrals: Sundararajan et al., Axiomatic
+            Attribution for Deep Networks, ICML 2017.
+
+    >>> backbone = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 4)).eval()
+    >>> method = IntegratedArgumentGradient(SiameseCosine(backbone), threshold=0.3)
+    >>> img_a, img_b = torch.rand(2, 5, 3, 2, 2)
+    >>> map_a, map_b = method.attribute(img_a, img_b)
+    >>> map_a.shape
+    torch.Size([5, 3, 2, 2])
+    """
+
+    def __init__(
+        self,
+        siamese: SiameseCosine,
+        threshold: float | Tensor,
+        output: Output = "decision",
+        *,
+        arguments: Arguments = "all",
+        steps: int = 3,
+        blur: float = 6 / 112,
+        partner: float = 0.25,
+        grain: float = 1.5 / 112,
+        smoothing: float = 5 / 112,
+        batch_size: int = 32,
+    ) -> None:
+        super().__init__(require_embed("IntegratedArgumentGradient", siamese))
+        for name, value, known in (
+            ("output", output, get_args(Output)),
+            ("arguments", arguments, get_args(Arguments)),
+        ):
+            if value not in known:
+                raise ValueError(f"{name}: got {value!r}; want one of {known}")
+        check_counts(steps=steps, batch_size=batch_size)
+        for name, width in (("blur", blur), ("grain", grain), ("smoothing", smoothing)):
+            if not 0 < as_number(name, width) <= 1:
+                raise ValueError(
+                    f"{name}: got {width}; want a share of the height, above 0 and up to 1"
+                )
+        if not 0 <= as_number("partner", partner) <= 1:
+            raise ValueError(f"partner: got {partner}; want a share from 0 to 1")
+        self.threshold = threshold
+        self.output = output
+        self.arguments = arguments
+        self.steps = int(steps)
+        self.blur = blur
+        self.partner = partner
+        self.grain = grain
+        self.smoothing = smoothing
+        self.batch_size = int(batch_size)
+
+    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    def attribute(
+        self,
+        inputs: Tensor | Pair,
+        img_b: Tensor | None = None,
+        *,
+        target: None = None,
+        additional_forward_args: Any = None,
+        threshold: float | Tensor | None = None,
+        return_convergence_delta: bool = False,
+    ) -> Any:
+        """Explain a batch of pairs.
+
+        Args:
+            inputs: Images A, (N, C, H, W), or the tuple (images A, images B).
+            img_b: Images B, (N, C, H, W), if not in the tuple.
+            target, additional_forward_args: Captum's; leave them None.
+            threshold: For this call, in place of the constructor's.
+            return_convergence_delta: Also return how much the integral is wrong.
+
+        Returns:
+            Maps of A and of B, each shaped like its image; all channels of a pixel hold an equal
+                part of its value. With `return_convergence_delta`, the tuple (maps, delta): the sum
+                of c minus the difference of the scores, (N, 2), for A and for B.
+        """
+        pair = as_pair(inputs, img_b)
+        refuse_extras(target, additional_forward_args)
+        level = self.threshold if threshold is None else threshold
+        with torch.inference_mode(False):
+            images = torch.stack(pair, 1).flatten(0, 1)
+            embeddings = self._embed(images)
+            partners = _pairwise(embeddings).flip(1).flatten(0, 1)
+            scores = cosine(embeddings, partners)
+            levels = as_threshold(level, scores[::2]).repeat_interleave(2)
+            blurred = smooth(images, self.blur * images.shape[-2])
+            others = _pairwise(blurred).flip(1).flatten(0, 1)
+            start = (1 - self.partner) * blurred + self.partner * others
+            added = self._integrate(images, start, partners, levels)
+            values = self._output(added, decision_sign(scores, levels).to(added))
+            maps = _pairwise((values / images.shape[1]).expand_as(images))
+            map_a, map_b = (maps[:, side].clone() for side in (0, 1))
+            if not return_convergence_delta:
+                return map_a, map_b
+            wanted = scores - cosine(self._embed(start), partners)
+            delta = added.sum((1, 2, 3)).to(wanted) - wanted
+        return (map_a, map_b), _pairwise(delta)
+
+    def has_convergence_delta(self) -> bool:
+        """True: `attribute` takes `return_convergence_delta`."""
+        return True
+
+    @torch.no_grad()
+    def _embed(self, images: Tensor) -> Tensor:
+        chunks = torch.split(images, self.batch_size)
+        return torch.cat([self.forward_func.embed_images(chunk) for chunk in chunks])
+
+    def _integrate(self, images: Tensor, start: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
+        """What each pixel adds to the arguments along the path, (M, 1, H, W) for M images."""
+        nodes, weights = np.polynomial.legendre.leggauss(self.steps)
+        shares = images.new_tensor((nodes + 1) / 2).reshape(-1, 1, 1, 1)
+        weight = images.new_tensor(weights / 2).reshape(-1, 1, 1, 1)
+        added = []
+        at_once = max(1, self.batch_size // self.steps)
+        for rows in torch.split(torch.arange(len(images)), at_once):
+            change = (images[rows] - start[rows])[:, None]
+            points = start[rows, None] + shares * change
+            gradients = self._argument_gradients(points, partners[rows], levels[rows])
+            added.append((change * (weight * gradients).sum(1, keepdim=True)).sum(2))
+        return torch.cat(added)
+
+    @torch.enable_grad()
+    def _argument_gradients(self, points: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
+        """Gradients of the sum of the chosen arguments at points (M, steps, C, H, W)."""
+        leaves = points.flatten(0, 1).requires_grad_()
+        embeddings = self.forward_func.embed_images(leaves)
+        arguments = embeddings.reshape(*points.shape[:2], -1) * partners[:, None]
+        if self.arguments != "all":
+            similar = arguments.detach() >= (levels / partners.shape[1])[:, None, None]
+            arguments = arguments * (similar if self.arguments == "similar" else ~similar)
+        (gradients,) = image_gradients(arguments, (leaves,))
+        return gradients.view_as(points)
+
+    def _output(self, added: Tensor, sign: Tensor) -> Tensor:
+        height = added.shape[-2]
+        evidence = smooth(added, self.grain * height)
+        if self.output == "relevance":
+            evidence = evidence.abs()
+        elif self.output == "decision":
+            evidence = 2 * sign * (sign * evidence).clamp(min=0)
+        return smooth(evidence, self.smoothing * height)
+
+
+def _pairwise(rows: Tensor) -> Tensor:
+    """Interleaved rows (a0, b0, a1, b1, ...) as (N, 2, ...)."""
+    return rows.reshape(-1, 2, *rows.shape[1:])

@@ -1,0 +1,148 @@
+"""xCos as an explanation: which cells of two faces are alike, and which of them count."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import torch
+from captum.attr import PerturbationAttribution
+from captum.log import log_usage
+from torch import Tensor
+
+from captum_fv.attr.pair import (
+    Pair,
+    as_pair,
+    as_threshold,
+    decision_sign,
+    refuse_extras,
+    require_embed,
+)
+from captum_fv.core.checks import check_values
+from captum_fv.models.xcos.head import PatchedCosineHead
+from captum_fv.siamese.backbone import is_training, spatial_features
+from captum_fv.siamese.model import SiameseCosine
+
+Output = Literal["similarity", "weight", "contribution"]
+
+
+class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
+    r"""xCos: the cells' cosines S, their weights W, or what they contribute, S W.
+
+    ================  ====================  ========================================
+    output            as published          with a threshold
+    ================  ====================  ========================================
+    "similarity"      :math:`S`             :math:`S - th`
+    "weight"          :math:`W`             :math:`sign(s - th) \cdot W`
+    "contribution"    :math:`S W`           :math:`(S - th) W`
+    ================  ====================  ========================================
+
+    S says whether the faces are alike in a cell, W how much the cell counts. W has no side of its
+    own: alone it is positive everywhere; with the threshold it takes the side of the decision, as
+    evidence for what was decided. The contributions add up to xCos, or with the threshold to the
+    margin xCos - th. A map is constant within a cell. No gradient is taken: the cost is one forward
+    over both images, and one more for the decision that a signed W needs.
+
+    Args:
+        siamese: Its backbone has a method `features` that gives the spatial grid.
+        head: Trained over this backbone. None: the one that the backbone brings along, as the demo
+            backbone does.
+        output: Which of the three.
+        threshold: A cosine, or a (N,) tensor with one for each pair. None: maps as published.
+        symmetrise: Weigh with the mean of W(A, B) and W(B, A). Else, as published, W(A, B) makes
+            the map of A and W(B, A) that of B.
+
+    Raises:
+        TypeError: The model has no `.embed`, its backbone no `features`, or there is no head.
+        ValueError: An unknown output, a grid that the head does not fit, a head that gives NaN,
+            images that are no pair.
+
+    Reference:
+        Lin et al., "xCos: An Explainable Cosine Metric for Face Verification Task", ACM TOMM 2021.
+
+    >>> import captum_fv as fv
+    >>> xcos = PatchedCosineAttribution(SiameseCosine(fv.load_backbone("demo")))
+    >>> map_a, map_b = xcos.attribute(*fv.generated_pairs(2).tensors([0, 1]))
+    >>> map_a.shape, map_a[0, 0].unique().numel(), xcos.cells
+    (torch.Size([2, 3, 112, 112]), 49, (7, 7))
+    """
+
+    def __init__(
+        self,
+        siamese: SiameseCosine,
+        head: PatchedCosineHead | None = None,
+        output: Output = "similarity",
+        *,
+        threshold: float | Tensor | None = None,
+        symmetrise: bool = False,
+    ) -> None:
+        super().__init__(require_embed("PatchedCosineAttribution", siamese))
+        if output not in get_args(Output):
+            raise ValueError(f"output: got {output!r}; want one of {get_args(Output)}")
+        spatial_features(siamese.backbone)
+        if head is None:
+            head = getattr(siamese.backbone, "patched_cosine_head", None)
+        if not isinstance(head, PatchedCosineHead):
+            raise TypeError(
+                f"head: got {type(head).__name__}; want a PatchedCosineHead trained over this "
+                "backbone. Train one with `captum-fv xcos-train` and pass it, as "
+                "load_patched_cosine_head(path) or with --xcos-head"
+            )
+        self.head = head
+        self.output = output
+        self.threshold = threshold
+        self.symmetrise = symmetrise
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of the grid, by which DPR replaces."""
+        return self.head.size
+
+    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    def attribute(
+        self,
+        inputs: Tensor | Pair,
+        img_b: Tensor | None = None,
+        *,
+        target: None = None,
+        additional_forward_args: Any = None,
+        threshold: float | Tensor | None = None,
+    ) -> Pair:
+        """Maps for a batch of pairs; arguments and result as all methods have them."""
+        img_a, img_b = pair = as_pair(inputs, img_b)
+        refuse_extras(target, additional_forward_args)
+        threshold = self.threshold if threshold is None else threshold
+        if is_training(self.head):
+            raise ValueError("the xCos head is in training mode; write head.eval()")
+        with torch.no_grad():
+            # Interleaved, as all pairs go through the backbone here: a0 b0 a1 b1 ...
+            grids = self.head.project(self.forward_func.grids(torch.stack(pair, 1).flatten(0, 1)))
+            grid_a, grid_b = grids[0::2], grids[1::2]
+            similarity, weight_a = self.head.compare(grid_a, grid_b)
+            weight_b = self.head.compare(grid_b, grid_a).weight
+            check_values("what the xCos head gave", torch.stack([similarity, weight_a, weight_b]))
+            if self.symmetrise:
+                weight_a = weight_b = (weight_a + weight_b) / 2
+            if threshold is not None and self.output == "weight":
+                sign = decision_sign(self.forward_func(*pair), threshold)[:, 0].to(weight_a)
+                weight_a, weight_b = sign * weight_a, sign * weight_b
+            elif threshold is not None:
+                similarity = (
+                    similarity - as_threshold(threshold, similarity[:, 0, 0])[:, None, None]
+                )
+        maps = {
+            "similarity": (similarity, similarity),
+            "weight": (weight_a, weight_b),
+            "contribution": (similarity * weight_a, similarity * weight_b),
+        }
+        map_a, map_b = maps[self.output]
+        return _spread(map_a, img_a), _spread(map_b, img_b)
+
+
+def _spread(cells: Tensor, image: Tensor) -> Tensor:
+    """Each cell's value at all pixels that DPR counts as the cell's, shaped like the image."""
+    rows, columns = (
+        torch.arange(pixels) * count // pixels
+        for pixels, count in zip(image.shape[-2:], cells.shape[1:], strict=True)
+    )
+    spread = cells.to(image)[:, None, rows[:, None], columns]
+    return spread.expand_as(image).clone()

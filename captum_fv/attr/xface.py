@@ -1,0 +1,263 @@
+"""xFace: how much the score falls when a patch of a face is covered."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from captum.attr import PerturbationAttribution
+from captum.log import log_usage
+from torch import Tensor
+from tqdm import tqdm
+
+from captum_fv.attr.pair import Pair, as_pair, refuse_extras
+from captum_fv.attr.smoothing import gaussian_blur
+from captum_fv.attr.xface_patches import Fill, PatchPlan, Shape, draw_noise, resolve_fill
+from captum_fv.attr.xface_sweep import Sweep, gives_embeddings
+from captum_fv.core.checks import check_counts
+from captum_fv.core.vectors import cosine
+
+Variant = Literal[1, 2, 3]
+Explain = Literal["both", "a", "b"]
+
+
+class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
+    r"""xFace: systematic occlusion of both faces, with patches of several sizes.
+
+    With :math:`d = 1 - score`, :math:`d_0 = d(A, B)`, and :math:`A_k` the image A with patch
+    :math:`O_k` filled, the patches of A weigh
+
+    - variant 1, all pairs: :math:`a_k = \mathrm{mean}_l\, d(A_k, B_l)`
+    - variant 2, one side: :math:`a_k = d(A_k, B)`
+    - variant 3, same place: :math:`a_k = d(A_k, B_k)`
+
+    and those of B likewise. The map is the mean over patch sizes p, with n patches each, of
+
+    .. math:: M^p = \mathrm{blur}_{5 \times 5,\, \sigma 5}
+                    \Big( \frac{1}{n} \sum_k O_k \frac{a_k - d_0}{p^2} \Big)
+
+    Positive where covering the face made the faces less similar. The defaults are the published
+    method, in which patches of p cover p + 1 pixels each way, the last rows and columns may never
+    be covered, and the middle is covered most.
+
+    Args:
+        forward_func: A SiameseCosine; for variant 2 also any (img_a, img_b) -> scores (N,).
+        variant: Which one `attribute` computes; `attribute_variants` gives several for one price.
+        patch_sizes: The sizes p, each below the image's height and width.
+        stride: Pixels from patch to patch: one number, or one for each patch size.
+        shape: "square", or "circle" for discs of diameter p + 1.
+        cover_edges: Add patches that touch the last row and column where the stride misses them.
+        fill: What covers the face: "black" (the model must know its value: see
+            `SiameseCosine.black`), "mean" of each channel, "blur" with sigma p / 2, "noise",
+            "partner" for the other face's pixels at that place, or a number.
+        generator: For "noise": draws one field a call, used for all images, uniform between each
+            channel's darkest and brightest pixel.
+        normalise_coverage: Divide by the number of patches that cover a pixel, in place of n.
+        remove_offset: In variant 1, measure from :math:`\mathrm{mean}_l\, d(A, B_l)` in place of
+            :math:`d_0`, so that covering B alone does not lift the whole map of A.
+
+    Raises:
+        TypeError: Variants 1 and 3 without embeddings, a fill that is neither name nor number.
+        ValueError: An unknown option, "black" of unknown value, patches that do not fit.
+
+    Reference:
+        Knoche, Teepe, Hörmann, Rigoll: Explainable Model-Agnostic Similarity and Confidence in Face
+            Verification, WACV Workshops 2023.
+
+    >>> from captum_fv.siamese import SiameseCosine
+    >>> backbone = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(300, 4)).eval()
+    >>> xface = OcclusionPairAttribution(SiameseCosine(backbone), patch_sizes=(3, 5), fill=0.0)
+    >>> map_a, map_b = xface.attribute(*torch.rand(2, 1, 3, 10, 10))
+    >>> map_a.shape
+    torch.Size([1, 3, 10, 10])
+    """
+
+    blurred = True
+    """The maps are smooth already, so pictures show them as they are."""
+
+    def __init__(
+        self,
+        forward_func: Any,
+        variant: Variant = 1,
+        patch_sizes: Sequence[int] = (7, 14, 28),
+        stride: int | Sequence[int] = 5,
+        *,
+        shape: Shape = "square",
+        cover_edges: bool = False,
+        fill: Fill | float = "black",
+        generator: torch.Generator | None = None,
+        normalise_coverage: bool = False,
+        remove_offset: bool = False,
+    ) -> None:
+        super().__init__(forward_func)
+        self._check_variants([variant])
+        self.variant = variant
+        self.patches = PatchPlan(patch_sizes, stride, shape, cover_edges)
+        self.fill = resolve_fill(fill, getattr(forward_func, "black", None), generator)
+        self.generator = generator
+        self.normalise_coverage = normalise_coverage
+        self.remove_offset = remove_offset
+
+    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    def attribute(
+        self,
+        inputs: Tensor | Pair,
+        img_b: Tensor | None = None,
+        *,
+        target: None = None,
+        additional_forward_args: Any = None,
+        explain: Explain = "both",
+        perturbations_per_eval: int = 32,
+        show_progress: bool = False,
+    ) -> Pair:
+        """Explain a batch of pairs by the constructor's variant.
+
+        Args:
+            inputs: Images A, (N, C, H, W), or the tuple (images A, images B).
+            img_b: Images B, (N, C, H, W), if not in the tuple.
+            target, additional_forward_args: Captum's; leave them None.
+            explain: "a" or "b" for the map of one image; the other map is zero. In variant 2 this
+                halves the work; the others cover both images all the same.
+            perturbations_per_eval: How many covered images go through the model at once: few keep
+                them in a processor's cache, more fill a GPU.
+            show_progress: Show a bar that counts down `num_forwards`, with the time left.
+
+        Returns:
+            Maps of A and of B, each shaped like its image: positive supports "same person",
+                negative "different".
+        """
+        refuse_extras(target, additional_forward_args)
+        maps = self.attribute_variants(
+            inputs,
+            img_b,
+            variants=(self.variant,),
+            explain=explain,
+            perturbations_per_eval=perturbations_per_eval,
+            show_progress=show_progress,
+        )
+        return maps[self.variant]
+
+    def attribute_variants(
+        self,
+        inputs: Tensor | Pair,
+        img_b: Tensor | None = None,
+        *,
+        variants: Sequence[Variant] = (1, 2, 3),
+        explain: Explain = "both",
+        perturbations_per_eval: int = 32,
+        show_progress: bool = False,
+    ) -> dict[Variant, Pair]:
+        """Several variants' maps from one sweep over the patches; the rest is as in `attribute`."""
+        pairs = as_pair(inputs, img_b)
+        self._check_variants(variants)
+        forwards = self.num_forwards(pairs[0], variants=variants, explain=explain)
+        check_counts(perturbations_per_eval=perturbations_per_eval)
+        wanted = [(variant, side) for variant in variants for side in _SIDES[explain]]
+        maps = {v: (torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])) for v in variants}
+        noise = draw_noise(self.generator, pairs[0]) if self.fill == "noise" else None
+        bar = tqdm(total=forwards, desc=self.get_name(), unit="image", disable=not show_progress)
+        # Not inference_mode: what a model keeps of such a call it could never differentiate.
+        with torch.no_grad(), bar:
+            for i, faces in enumerate(zip(*pairs, strict=True)):
+                sweep = Sweep(
+                    self.forward_func,
+                    faces,
+                    self.fill,
+                    noise,
+                    int(perturbations_per_eval),
+                    bar.update,
+                )
+                for (variant, side), values in zip(wanted, self._maps(sweep, wanted), strict=True):
+                    maps[variant][side][i] = values
+        return maps
+
+    def num_forwards(
+        self,
+        img_a: Tensor,
+        *,
+        variants: Sequence[Variant] | None = None,
+        explain: Explain = "both",
+    ) -> int:
+        """How many images go through the model, or how many scores a plain function is asked for.
+
+        Args:
+            img_a: Images A, (N, C, H, W); only the shape counts.
+            variants: As in `attribute_variants`; None: the constructor's.
+            explain: As in `attribute`.
+        """
+        variants = (self.variant,) if variants is None else variants
+        self._check_variants(variants)
+        if not isinstance(explain, str) or explain not in _SIDES:
+            raise ValueError(f"explain: got {explain!r}; want one of {tuple(_SIDES)}")
+        if getattr(img_a, "ndim", 0) != 4:
+            raise ValueError(f"img_a: got {type(img_a).__name__}; want images (N, C, H, W)")
+        patches = sum(len(grid) for grid in self.patches.grids(img_a))
+        sides = _covered_sides(variants, _SIDES[explain])
+        return len(img_a) * (len(sides) * patches + (2 if self._embeds else 1))
+
+    def shares_sweep(self, other: OcclusionPairAttribution) -> bool:
+        """Whether both differ in the variant alone, so that one sweep serves both.
+
+        A subclass may do more than sweep, and shares none.
+        """
+        mine, theirs = ({**vars(method), "variant": None} for method in (self, other))
+        return type(self) is type(other) is OcclusionPairAttribution and mine == theirs
+
+    @property
+    def _embeds(self) -> bool:
+        return gives_embeddings(self.forward_func)
+
+    def _check_variants(self, variants: Sequence[Any]) -> None:
+        if not isinstance(variants, Sequence) or not variants:
+            came = "none" if isinstance(variants, Sequence) else repr(variants)
+            raise ValueError(f"variants: got {came}; want some of {get_args(Variant)}")
+        for variant in variants:
+            if variant not in get_args(Variant):
+                raise ValueError(f"variant: got {variant!r}; want one of {get_args(Variant)}")
+            if variant != 2 and not self._embeds:
+                raise TypeError(
+                    f"variant {variant} reads the embeddings of both images, which "
+                    f"{type(self.forward_func).__name__} does not give; write "
+                    "OcclusionPairAttribution(SiameseCosine(backbone)), or take variant=2"
+                )
+
+    def _maps(self, sweep: Sweep, wanted: Sequence[tuple[Variant, int]]) -> Tensor:
+        """One map (H, W) for each wanted variant and side."""
+        sides = _covered_sides([variant for variant, _ in wanted], {side for _, side in wanted})
+        clean = sweep.clean()
+        maps = []
+        for grid in self.patches.grids(sweep.faces[0]):
+            seen = {side: sweep.covered(side, grid) for side in sides}
+            falls = torch.stack([self._falls(v, side, clean, seen) for v, side in wanted])
+            if not torch.isfinite(falls).all():
+                raise ValueError("the model gave embeddings that are NaN or infinite")
+            spread = grid.spread(falls) / grid.size**2
+            if self.normalise_coverage:
+                spread /= grid.spread(torch.ones_like(falls)).clamp(min=1)
+            else:
+                spread /= len(grid)
+            maps.append(gaussian_blur(spread[None])[0])
+        return torch.stack(maps).mean(0)
+
+    def _falls(self, variant: Variant, side: int, clean: Tensor, seen: dict[int, Tensor]) -> Tensor:
+        """How far the score falls with each patch of one side, a_k - d0, (n,)."""
+        covered = seen[side]
+        if not self._embeds:
+            return clean - covered
+        own, partner = clean[side], clean[1 - side]
+        if variant == 2:
+            return own @ partner - covered @ partner
+        if variant == 3:
+            return own @ partner - cosine(covered, seen[1 - side])
+        # The mean of the cosines with all of B's patches is the cosine with their mean.
+        partners = seen[1 - side].mean(0)
+        return own @ (partners if self.remove_offset else partner) - covered @ partners
+
+
+_SIDES: dict[str, tuple[int, ...]] = {"both": (0, 1), "a": (0,), "b": (1,)}
+
+
+def _covered_sides(variants: Sequence[Variant], explained: Collection[int]) -> tuple[int, ...]:
+    """The sides to cover: variants 1 and 3 read both whichever is explained."""
+    return tuple(explained) if all(variant == 2 for variant in variants) else (0, 1)

@@ -1,0 +1,75 @@
+"""One pair of faces as a model sees it with each patch covered in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from captum_fv.attr.pair import Pair, score_pairs
+from captum_fv.attr.xface_patches import Fill, PatchGrid, fill_pixels
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A model's view of one pair, as it is and with patches covered.
+
+    A view of images is their embeddings (n, d) if the model gives any, else their scores (n,) with
+    the other face as it is.
+
+    Args:
+        forward_func: A model with `embed_images` or `embed`, or a function (img_a, img_b) -> (n,).
+        faces: A and B, each (C, H, W).
+        fill, noise: What covers the faces, as `fill_pixels` takes them.
+        count: Images that go through the model at once; no more than these are ever made.
+        on_images: Told how many went through.
+    """
+
+    forward_func: Any
+    faces: Pair
+    fill: Fill | float
+    noise: Tensor | None
+    count: int
+    on_images: Callable[[int], object]
+
+    def clean(self) -> Tensor:
+        """The pair as it is: embeddings of both (2, d), or its score (1,)."""
+        embeds = gives_embeddings(self.forward_func)
+        return self._look(torch.stack(self.faces) if embeds else self.faces[0][None], 0)
+
+    def covered(self, side: int, grid: PatchGrid) -> Tensor:
+        """One of the faces with each patch covered: embeddings (n, d), or scores (n,)."""
+        face, partner = self.faces[side], self.faces[1 - side]
+        fill = fill_pixels(self.fill, face, partner, grid.size, self.noise)
+        covered = grid.cover(face, fill, self.count)
+        return torch.cat([self._look(images, side) for images in covered])
+
+    def _look(self, images: Tensor, side: int) -> Tensor:
+        if gives_embeddings(self.forward_func):
+            seen = _embed(self.forward_func, images)
+        else:
+            partner = self.faces[1 - side].expand_as(images)
+            pair = (images, partner) if side == 0 else (partner, images)
+            scores = score_pairs(self.forward_func, pair)
+            # Half precision would lose what a small patch changes.
+            seen = scores.float() if scores.itemsize < 4 else scores
+        self.on_images(len(images))
+        return seen
+
+
+def gives_embeddings(forward_func: Any) -> bool:
+    """Whether a model gives embeddings, by `embed_images` or of pairs alone, by `embed`."""
+    return any(callable(getattr(forward_func, name, None)) for name in ("embed_images", "embed"))
+
+
+def _embed(forward_func: Any, images: Tensor) -> Tensor:
+    embed_images: Callable[[Tensor], Tensor] | None = getattr(forward_func, "embed_images", None)
+    if embed_images is not None:
+        return embed_images(images)
+    # As pairs, of the first half with the second; the one in the middle may be in both.
+    half = (len(images) + 1) // 2
+    first, second = forward_func.embed(images[:half], images[-half:])
+    return torch.cat([first, second[2 * half - len(images) :]])

@@ -1,0 +1,7 @@
+"""Models by methods by pairs: measured into a folder of tables. Nothing here draws."""
+
+from captum_fv.benchmark.results import BenchmarkResults
+from captum_fv.benchmark.run import run_benchmark
+from captum_fv.benchmark.settings import BenchmarkSettings
+
+__all__ = ["BenchmarkResults", "BenchmarkSettings", "run_benchmark"]

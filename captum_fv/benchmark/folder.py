@@ -1,0 +1,218 @@
+"""A run's folder: its settings, the chunks measured so far, and the tables of all of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from zipfile import BadZipFile
+from zlib import error as ZlibError
+
+import filelock
+import numpy as np
+
+from captum_fv.benchmark import columns
+from captum_fv.benchmark.columns import Table
+from captum_fv.benchmark.results import CONFIG, MAPS
+from captum_fv.core.files import write_atomically
+
+CHUNKS, LOCK = "chunks", ".lock"
+KEPT = ("command", "tables")
+"""Entries of the config that stay as they were at the run's begin."""
+FREE = (*KEPT, "images_sha256")
+"""Entries of the config that do not tell one run from another."""
+
+
+class RunFolder:
+    """One run's files, each whole or not there, whenever the process ends.
+
+    A chunk is one .npz file with a hash over its columns and the run's settings: a damaged one, or
+    one of another run, is as good as none.
+
+    Args:
+        path: The folder; it is made if it is not there.
+        settings: What tells this run from others; the run's config.json.
+    """
+
+    def __init__(self, path: str | Path, settings: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.settings = json.loads(json.dumps(settings))  # as it will be read back
+        fixed = {key: value for key, value in self.settings.items() if key not in FREE}
+        self._identity = sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+        self._lock = filelock.FileLock(self.path / LOCK, timeout=0)
+
+    def open(self) -> RunFolder:
+        """Take the folder for this run: begin it, or go on with what is there of it.
+
+        Raises:
+            ValueError: Another run uses the folder, or it holds a run with other settings, or other
+                files.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{self.path} is a file; want a new or empty folder, or a run's")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._refuse_others()
+        try:
+            self._lock.acquire()
+        except filelock.Timeout as error:
+            raise ValueError(
+                f"{self.path}: another process is writing a run there; wait for it, or choose "
+                "another folder"
+            ) from error
+        try:
+            self._check_settings()
+            (self.path / CHUNKS).mkdir(exist_ok=True)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Let others have the folder."""
+        self._lock.release()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _refuse_others(self) -> None:
+        """Raise a ValueError for a folder of other things, before anything is written there."""
+        names = [file.name for file in self.path.iterdir()]
+        others = [name for name in names if name not in (LOCK, CHUNKS)]
+        others = [name for name in others if not name.endswith(".partial")]
+        if others and CONFIG not in others:
+            raise ValueError(
+                f"{self.path} holds {others[0]} and no run; want a new or empty folder, or a run's"
+            )
+
+    def _check_settings(self) -> None:
+        path = self.path / CONFIG
+        if not path.is_file():
+            self.write_config({})
+            return
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: not JSON ({error}); remove it to begin anew") from error
+        self.settings |= {name: before[name] for name in KEPT if name in before}
+        for name in sorted(before.keys() | self.settings.keys()):
+            was, now = before.get(name), self.settings.get(name)
+            if name not in FREE and was != now:
+                raise ValueError(
+                    f"{self.path} holds a run with {name} {_short(was)}, and this is "
+                    f"{_short(now)}; choose another folder, or remove that one"
+                )
+        if self.settings["tables"] == "parquet" and not columns.has_parquet():
+            raise ValueError(
+                f"{self.path} was begun with pyarrow; to go on, pip install 'captum_fv[parquet]'"
+            )
+
+    def write_config(self, results: Mapping[str, Any]) -> None:
+        """Write config.json: the settings, and what only the run itself could tell."""
+        text = json.dumps(self.settings | dict(results), indent=2, sort_keys=True)
+        self.write(CONFIG, f"{text}\n".encode())
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file of the folder."""
+        write_atomically(self.path / name, content)
+
+    def write_table(self, name: str, table: Table) -> None:
+        """Write a table of the whole run, as Parquet if pyarrow was installed at its begin."""
+        suffix = self.settings["tables"]
+        encode = columns.parquet_bytes if suffix == "parquet" else columns.npz_bytes
+        self.write(f"{name}.{suffix}", encode(table))
+
+    def write_chunk(self, name: str, table: Table) -> None:
+        """Keep what was measured of a chunk."""
+        digest = np.array(self._digest(table))
+        self.write(f"{CHUNKS}/{name}.npz", columns.npz_bytes({**table, "digest": digest}))
+
+    def read_chunk(self, name: str) -> Table | None:
+        """A chunk measured before; None if there is none, or, with a warning, a damaged one."""
+        path = self.path / CHUNKS / f"{name}.npz"
+        if not path.is_file():
+            return None
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+                table = dict(stored)
+            digest = str(table.pop("digest"))
+        except (BadZipFile, ZlibError, ValueError, KeyError, EOFError, NotImplementedError):
+            digest = ""
+        if not digest or digest != self._digest(table):
+            warnings.warn(f"{path} is damaged; its pairs are measured again", stacklevel=2)
+            return None
+        return table
+
+    def _digest(self, table: Table) -> str:
+        return columns.sha256({**table, "run": np.array(self._identity)})
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+class RunChunks:
+    """What a run has measured so far.
+
+    Args:
+        folder: Where it lies.
+        models, methods: Their names, in the order asked for.
+    """
+
+    def __init__(self, folder: RunFolder, models: Sequence[str], methods: Sequence[str]) -> None:
+        self._folder, self._models, self._methods = folder, list(models), list(methods)
+
+    def read(self, stage: str, model: str, number: int) -> Table | None:
+        """A chunk; None if it is still to be measured."""
+        return self._folder.read_chunk(self._name(stage, model, number))
+
+    def write(self, stage: str, model: str, number: int, table: Table) -> None:
+        """Keep a chunk."""
+        self._folder.write_chunk(self._name(stage, model, number), table)
+
+    def all_of(self, stage: str, model: str, count: int) -> list[Table]:
+        """All chunks of a stage over pairs, in order.
+
+        Raises:
+            ValueError: One of them is gone.
+        """
+        return [self._need(stage, model, number) for number in range(count)]
+
+    def maps(self, model: str, count: int) -> Table:
+        """One row for each map, by method in the order asked for, and by pair."""
+        parts = [part for part in self.all_of(MAPS, model, count) if len(part["method"])]
+        table = columns.concatenate(parts)
+        place = np.array([self._methods.index(name) for name in table["method"]], dtype=int)
+        order = np.lexsort((table["pair"], place))
+        return {name: values[order] for name, values in table.items()}
+
+    def by_method(self, stage: str) -> Table:
+        """The rows of a stage whose chunks are methods, labelled with model and method."""
+        parts = []
+        for model in self._models:
+            for number, method in enumerate(self._methods):
+                table = columns.labelled(self._need(stage, model, number), "method", method)
+                parts.append(columns.labelled(table, "model", model))
+        return columns.concatenate(parts)
+
+    def _need(self, stage: str, model: str, number: int) -> Table:
+        if (table := self.read(stage, model, number)) is None:
+            name = self._name(stage, model, number)
+            raise ValueError(f"{self._folder.path}: {name} is gone; the same command mends it")
+        return table
+
+    def _name(self, stage: str, model: str, number: int) -> str:
+        return f"{stage}-{self._models.index(model)}-{number:06d}"

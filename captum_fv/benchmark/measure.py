@@ -1,0 +1,177 @@
+"""The core of every run: some patched pairs, one model, several methods -> one row for each map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from captum_fv.attr.methods import Method
+from captum_fv.benchmark.columns import Table
+from captum_fv.benchmark.maps import maps_of_a
+from captum_fv.data.patched_pairs import PairBatch
+from captum_fv.metrics.localisation import patch_localisation
+from captum_fv.metrics.positions import check_images, position_values
+from captum_fv.metrics.replacement import (
+    ScoreInPlace,
+    replaced_scores,
+    replacement_steps,
+    score_and_hold_partners,
+)
+from captum_fv.siamese.model import SiameseCosine
+
+STEPS = 20
+"""Points of a DPR curve, as in the paper: 0, 5, ... 95 % of the positions; then the whole image."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is measured of every map.
+
+    Args:
+        batch_size: Images per forward of the replacement, which bounds the memory.
+        seed: Of random maps.
+        strata: Also DPR with a map's ranks within these strata alone, (H, W) integers.
+        localise: Also how well the map finds the patches.
+    """
+
+    batch_size: int = 64
+    seed: int = 0
+    strata: Tensor | None = None
+    localise: bool = True
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """Pairs whose patched and original images are scored, once for all methods.
+
+    Args:
+        batch: The pairs.
+        patched, original: Their scores with patched A and with the original, (n,).
+        score: Scores other images in the place of A.
+    """
+
+    batch: PairBatch
+    patched: Tensor
+    original: Tensor
+    score: ScoreInPlace
+
+    def rows(self, chosen: list[int]) -> ScoredBatch:
+        """Some of the pairs."""
+        where = torch.tensor(chosen, device=self.patched.device)
+        return ScoredBatch(
+            self.batch.rows(chosen),
+            self.patched[where],
+            self.original[where],
+            lambda images, rows: self.score(images, where[rows]),
+        )
+
+
+@torch.no_grad()
+def score_batch(siamese: SiameseCosine, batch: PairBatch, batch_size: int = 64) -> ScoredBatch:
+    """Embed B, patched A and original A of some pairs, at most `batch_size` originals at a time."""
+    check_images(patched_a=batch.patched_a, original_a=batch.original_a, img_b=batch.img_b)
+    first, score = score_and_hold_partners(siamese, (batch.patched_a, batch.img_b))
+    every = torch.arange(len(batch), device=first.device)
+    original = [score(batch.original_a[some], some) for some in torch.split(every, batch_size)]
+    return ScoredBatch(batch, first, torch.cat(original), score)
+
+
+def measure_batch(
+    siamese: SiameseCosine,
+    methods: Mapping[str, Method],
+    batch: PairBatch,
+    threshold: float,
+    protocol: Protocol,
+    *,
+    rows_of: Mapping[str, list[int]] | None = None,
+    on_map: Callable[[str, int], None] = lambda name, count: None,
+    show_progress: bool = False,
+) -> tuple[Tensor, dict[str, Table]]:
+    """Explain patched pairs by every method and measure the maps.
+
+    B, patched A and original A are embedded once, whatever the number of methods.
+
+    Args:
+        siamese: The recogniser.
+        methods: Name -> method for this model and threshold.
+        batch: The pairs, on the model's device.
+        threshold: The clean pairs' decision threshold.
+        protocol: What is measured.
+        rows_of: Name -> the rows of the batch that this method is measured on; all if it is not
+            named.
+        on_map: Told of every method's name and number of maps once they are measured.
+        show_progress: For methods that have a bar of their own.
+
+    Returns:
+        Scores (n,) of the patched pairs, and for each method a table with one row for each of its
+        pairs: pair, replaced (STEPS + 1,), stratified (STEPS + 1,), auroc, average_precision.
+
+    Raises:
+        ValueError, TypeError: A method's map that is none, with the method's name.
+    """
+    whole = score_batch(siamese, batch, protocol.batch_size)
+    groups: dict[tuple[int, ...], dict[str, Method]] = {}
+    for name, method in methods.items():
+        rows = tuple((rows_of or {}).get(name, range(len(batch))))
+        groups.setdefault(rows, {})[name] = method
+    tables = {}
+    for rows, group in groups.items():
+        if not rows:
+            continue
+        scored = whole if len(rows) == len(batch) else whole.rows(list(rows))
+        maps = maps_of_a(group, scored.batch, protocol.seed, show_progress)
+        for name, map_a in maps:
+            cells = getattr(group[name], "cells", None)
+            try:
+                tables[name] = _measure_map(map_a, scored, threshold, cells, protocol)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+            on_map(name, len(rows))
+    return whole.patched.cpu(), {name: tables[name] for name in methods if name in tables}
+
+
+@torch.no_grad()
+def _measure_map(
+    map_a: Tensor,
+    scored: ScoredBatch,
+    threshold: float,
+    cells: tuple[int, int] | None,
+    protocol: Protocol,
+) -> Table:
+    batch, match = scored.batch, scored.patched >= threshold
+    values = position_values(map_a, batch.patched_a)
+
+    def replace(strata: Tensor | None) -> Tensor:
+        return replaced_scores(
+            scored.score,
+            scored.patched,
+            batch.patched_a,
+            batch.original_a,
+            replacement_steps(values, match, STEPS, cells, strata),
+            STEPS,
+            protocol.batch_size,
+            scored.original,
+        )
+
+    replaced = replace(None)
+    # Cells are too coarse to be ranked within strata.
+    stratified = torch.full_like(replaced, torch.nan)
+    if protocol.strata is not None and cells is None:
+        stratified = replace(protocol.strata)
+    auroc, precision = np.full((2, len(batch)), np.nan)
+    if protocol.localise:
+        partly = (batch.mask.any((1, 2, 3)) & ~batch.mask.all((1, 2, 3))).cpu().numpy()
+        if partly.any():
+            found = patch_localisation(values[partly][:, None], batch.mask[partly], match[partly])
+            auroc[partly], precision[partly] = found
+    return {
+        "pair": batch.numbers,
+        "replaced": replaced.T.contiguous().numpy(),
+        "stratified": stratified.T.contiguous().numpy(),
+        "auroc": auroc,
+        "average_precision": precision,
+    }

@@ -1,0 +1,125 @@
+"""A benchmark run: models by methods by pairs -> a folder, by as many processes as there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from captum_fv.attr.methods import Builder, expand_names, method_builder
+from captum_fv.benchmark import columns, provenance
+from captum_fv.benchmark.folder import RunFolder
+from captum_fv.benchmark.forecast import Forecast
+from captum_fv.benchmark.results import BenchmarkResults
+from captum_fv.benchmark.settings import STRATA, BenchmarkSettings
+from captum_fv.benchmark.source import Item, as_source
+from captum_fv.benchmark.stages import Run
+from captum_fv.benchmark.workers import torchrun_workers
+from captum_fv.data.patched_pairs import PatchedPairs
+from captum_fv.siamese.model import SiameseCosine
+
+
+def run_benchmark(
+    models: Mapping[str, SiameseCosine],
+    pairs: PatchedPairs | Iterable[Item],
+    methods: Sequence[str] | Mapping[str, Builder],
+    out: str | Path,
+    settings: BenchmarkSettings | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    command: str | None = None,
+    show_progress: bool = False,
+) -> BenchmarkResults:
+    """Measure methods on models over patched pairs, and write a run folder.
+
+    Of every model: scores of the clean pairs and their EER threshold; errors of the patched pairs;
+    of each method DPR, stratified DPR, patch localisation and latency, and on demand deletion,
+    insertion and sanity. The same call goes on where an interrupted one stopped, and its results
+    are the same, times aside. Under torchrun the processes share the work. Memory does not grow
+    with the number of pairs, but for their scores.
+
+    Args:
+        models: Name -> model, on the device.
+        pairs: PatchedPairs, or a DataLoader or other iterable of batches (patched_a, original_a,
+            img_b, genuine): images (n, C, H, W) as the models take them, and labels (n,). It must
+            give the same batches in every pass.
+        methods: Names, as of METHODS, a group or "module:Class"; or name -> a function (siamese,
+            threshold) -> method.
+        out: The run's folder: config.json, scores, maps, checks and latency as .parquet (with
+            pyarrow) or .npz. `write_report(out)` makes the page of it.
+        settings: What is measured, and how.
+        device: Where the models are.
+        command: What config.json calls the run.
+        show_progress: Print pairs per second and the time to the end.
+
+    Returns:
+        The run's results; `BenchmarkResults.load(out)` reads them again.
+
+    Raises:
+        ValueError: A method that does not fit a model, a folder of another run or in use, pairs of
+            one kind alone, images that changed under the run, a method's map that is none.
+    """
+    settings = settings or BenchmarkSettings()
+    if not models:
+        raise ValueError("models: got none; want a name and a SiameseCosine for each")
+    own = {}
+    if not isinstance(methods, Mapping):
+        names = expand_names(methods)
+        own = provenance.own_sources(names)
+        methods = {name: method_builder(name) for name in names}
+    if unknown := settings.subset.keys() - methods.keys():
+        raise ValueError(
+            f"subset: {', '.join(sorted(unknown))} is not measured; there are {', '.join(methods)}"
+        )
+    _check_models(models, methods, settings)
+    source = as_source(pairs, settings.batch_size)
+    described = {
+        "command": command,
+        "versions": provenance.versions(),
+        "data": source.describe(),
+        "models": {name: provenance.describe_model(model) for name, model in models.items()},
+        "model_order": list(models),
+        "methods": list(methods),
+        "own_methods_sha256": own,
+        "subset": dict(settings.subset),
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "strata": STRATA if settings.stratified else 0,
+        "check_pairs": settings.check_pairs,
+        "latency": [settings.latency_pairs, settings.latency_seconds],
+        "device": torch.device(device).type,
+        "tables": "parquet" if columns.has_parquet() else "npz",
+    }
+    with torchrun_workers() as workers:
+        folder = RunFolder(out, described)
+        forecast = Forecast(workers.label, show_progress)
+        run = Run(models, source, methods, folder, settings, device, workers, forecast)
+        if workers.is_first:
+            folder.open()
+        try:
+            workers.wait()
+            run.measure_all()
+            if workers.is_first:
+                run.finish()
+            workers.wait()
+        finally:
+            folder.close()
+        return BenchmarkResults.load(out)
+
+
+def _check_models(
+    models: Mapping[str, SiameseCosine], methods: Mapping[str, Builder], settings: BenchmarkSettings
+) -> None:
+    """Raise a ValueError for a model that cannot be measured so, before anything is measured."""
+    for model, siamese in models.items():
+        if settings.check_pairs and next(siamese.parameters(), None) is None:
+            raise ValueError(
+                f"check_pairs: {model} has no parameters, which the sanity checks make random; "
+                "want 0 for it"
+            )
+        for name, build in methods.items():
+            try:
+                build(siamese, 0.0)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{name} on {model}: {error}") from error

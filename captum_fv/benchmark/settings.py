@@ -1,0 +1,58 @@
+"""What a benchmark measures, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+STRATA = 64
+"""Strata of equal mean sensitivity; with so many, one map for all pairs is at chance."""
+
+LEAST = {"batch_size": 1, "check_pairs": 0, "latency_pairs": 0, "latency_seconds": 0}
+"""The smallest values of settings."""
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings:
+    """What a benchmark measures, and how.
+
+    Args:
+        subset: Method's name -> how many pairs it is measured on, spread evenly over the set; for
+            slow ones. All pairs if it is not named.
+        batch_size: Pairs explained together, and lost if the run is killed.
+        seed: Of random maps.
+        stratified: Also DPR within strata of equal mean sensitivity, which takes a gradient of
+            every pair.
+        check_pairs: On how many pairs every method's deletion and insertion curves are measured,
+            and on a few of them its sanity; 0 leaves them out.
+        latency_pairs: On how many pairs methods are timed; 0 leaves Table 3 out.
+        latency_seconds: After so many seconds no further pair of a method is timed.
+    """
+
+    subset: Mapping[str, int] = field(default_factory=dict)
+    batch_size: int = 32
+    seed: int = 0
+    stratified: bool = True
+    check_pairs: int = 0
+    latency_pairs: int = 100
+    latency_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: got {getattr(self, name)}; want {least} or more")
+        for method, count in self.subset.items():
+            if count < 1:
+                raise ValueError(f"subset: got {count} pairs for {method}; want 1 or more")
+
+    def measured(self, method: str, count: int) -> npt.NDArray[np.int64]:
+        """Numbers of the pairs, of `count`, that a method is measured on."""
+        return evenly(count, self.subset.get(method, count))
+
+
+def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
+    """So many of `count` numbers from 0, spread evenly, ascending; all if there are no more."""
+    return np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64)

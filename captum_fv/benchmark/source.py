@@ -1,0 +1,173 @@
+"""Where a benchmark's pairs come from, in chunks that any process can load by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from captum_fv.data.patched_pairs import PairBatch, PatchedPairs
+
+Item = Sequence[Any]
+"""Patched A, original A and B, each (n, C, H, W) in [0, 1], and which pairs are genuine, (n,)."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some pairs that are measured together.
+
+    Args:
+        number: Chunks count from 0.
+        load: Loads them, when somebody wants them.
+    """
+
+    number: int
+    load: Callable[[], PairBatch]
+
+
+class PairSource(Protocol):
+    """Patched pairs in chunks; the same each time they are asked for."""
+
+    @property
+    def chunks(self) -> Iterable[Chunk]:
+        """All chunks, in order."""
+
+    @property
+    def count(self) -> int | None:
+        """How many pairs there are; None if only a pass over them tells."""
+
+    def batch(self, numbers: Sequence[int]) -> PairBatch:
+        """Pairs by their numbers, which ascend."""
+
+    def describe(self) -> dict[str, Any]:
+        """What tells this set from others, without loading an image."""
+
+
+def as_source(
+    pairs: PatchedPairs | Iterable[Item], chunk_size: int, name: str = "pairs"
+) -> PairSource:
+    """A source of patched pairs, or of what a DataLoader or any other iterable gives.
+
+    An iterator, such as a generator, is read into memory, since a run reads its pairs more than
+    once.
+
+    Args:
+        pairs: PatchedPairs, or batches (patched_a, original_a, img_b, genuine).
+        chunk_size: Pairs of PatchedPairs in a chunk; each batch of an iterable is one.
+        name: What reports call the pairs of an iterable.
+    """
+    if isinstance(pairs, PatchedPairs):
+        return PatchedSource(pairs, chunk_size)
+    if not isinstance(pairs, Iterable):
+        raise TypeError(
+            f"pairs: got {type(pairs).__name__}; want PatchedPairs, as patch_pairs gives, or an "
+            "iterable of (patched_a, original_a, img_b, genuine)"
+        )
+    return IterableSource(list(pairs) if isinstance(pairs, Iterator) else pairs, name)
+
+
+@dataclass(frozen=True)
+class PatchedSource:
+    """PatchedPairs, `chunk_size` at a time."""
+
+    patched: PatchedPairs
+    chunk_size: int
+
+    @property
+    def chunks(self) -> Iterator[Chunk]:
+        """All chunks, in order."""
+        for number, start in enumerate(range(0, self.count, self.chunk_size)):
+            numbers = range(start, min(start + self.chunk_size, self.count))
+            yield Chunk(number, lambda numbers=numbers: self.batch(numbers))  # type: ignore[misc]
+
+    @property
+    def count(self) -> int:
+        """How many pairs there are."""
+        return len(self.patched)
+
+    def batch(self, numbers: Sequence[int]) -> PairBatch:
+        """Pairs by their numbers."""
+        return self.patched.batch(numbers)
+
+    def describe(self) -> dict[str, Any]:
+        """The set's name and length, and a hash of who is in it and where the patches lie."""
+        places = self.patched.places
+        drawn = [list(self.patched.clean.people), list(places.size), places.patch]
+        drawn += [side.tolist() for side in (places.rows, places.columns, places.donors)]
+        digest = sha256(json.dumps(drawn).encode()).hexdigest()
+        return {"name": self.patched.clean.name, "pairs": self.count, "places_sha256": digest}
+
+
+@dataclass(frozen=True)
+class IterableSource:
+    """Batches of a DataLoader or another iterable, which gives the same ones in every pass."""
+
+    items: Iterable[Item]
+    name: str
+    count: None = None
+
+    @property
+    def chunks(self) -> Iterator[Chunk]:
+        """All batches, in order."""
+        first = 0
+        for number, item in enumerate(self.items):
+            batch = _as_batch(item, number, first)
+            first += len(batch)
+            yield Chunk(number, lambda batch=batch: batch)  # type: ignore[misc]
+
+    def batch(self, numbers: Sequence[int]) -> PairBatch:
+        """Pairs by their numbers, which ascend."""
+        found = []
+        for chunk in self.chunks:
+            batch = chunk.load()
+            rows = np.flatnonzero(np.isin(batch.numbers, numbers))
+            if len(rows):
+                found.append(batch.rows(rows))
+        return PairBatch(
+            np.concatenate([part.numbers for part in found]),
+            np.concatenate([part.genuine for part in found]),
+            torch.cat([part.patched_a for part in found]),
+            torch.cat([part.original_a for part in found]),
+            torch.cat([part.img_b for part in found]),
+            torch.cat([part.mask for part in found]),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The name; the images' hashes, taken in the first pass, tell the rest."""
+        return {"name": self.name}
+
+
+def _as_batch(item: Item, number: int, first: int) -> PairBatch:
+    if not isinstance(item, tuple | list) or len(item) != 4:
+        raise ValueError(
+            f"batch {number}: got {type(item).__name__}; want a tuple (patched_a, original_a, "
+            "img_b, genuine)"
+        )
+    *images, labels = item
+    for name, image in zip(("patched_a", "original_a", "img_b"), images, strict=True):
+        if not isinstance(image, Tensor) or image.ndim != 4 or not image.is_floating_point():
+            came = (
+                f"{image.dtype} {tuple(image.shape)}" if isinstance(image, Tensor) else type(image)
+            )
+            raise ValueError(
+                f"batch {number}, {name}: got {came}; want floating point (n, C, H, W)"
+            )
+    patched_a, original_a, img_b = images
+    genuine = np.asarray(labels)
+    if not patched_a.shape == original_a.shape == img_b.shape or genuine.shape != (len(img_b),):
+        raise ValueError(
+            f"batch {number}: got images {tuple(patched_a.shape)}, {tuple(original_a.shape)} and "
+            f"{tuple(img_b.shape)} and genuine {genuine.shape}; want equal shapes and one label "
+            "for each pair"
+        )
+    if not np.isin(genuine, (0, 1)).all():
+        raise ValueError(f"batch {number}, genuine: want booleans, or 0 and 1")
+    mask = (patched_a != original_a).any(1, keepdim=True)
+    numbers = np.arange(first, first + len(img_b))
+    return PairBatch(numbers, genuine.astype(bool), patched_a, original_a, img_b, mask)

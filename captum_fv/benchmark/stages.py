@@ -1,0 +1,247 @@
+"""The stages of a run: scores, maps, checks, latency, and the files of the whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from captum_fv.attr.methods import Builder, Method
+from captum_fv.benchmark import columns
+from captum_fv.benchmark.columns import Table
+from captum_fv.benchmark.folder import RunChunks, RunFolder
+from captum_fv.benchmark.forecast import Forecast
+from captum_fv.benchmark.latency import time_method
+from captum_fv.benchmark.map_checks import check_method
+from captum_fv.benchmark.measure import Protocol, measure_batch, score_batch
+from captum_fv.benchmark.results import CHECKS, LATENCY, MAPS, SCORES
+from captum_fv.benchmark.settings import STRATA, BenchmarkSettings, evenly
+from captum_fv.benchmark.source import PairSource
+from captum_fv.benchmark.workers import Workers
+from captum_fv.data.patched_pairs import PairBatch
+from captum_fv.metrics.rates import eer_threshold
+from captum_fv.metrics.strata import equal_strata, summed_sensitivity
+from captum_fv.siamese.model import SiameseCosine
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """A model's scores of all pairs, and what follows from them."""
+
+    table: Table
+    threshold: float
+    strata: torch.Tensor | None
+
+
+class Run:
+    """The stages of a run, in the order in which they are called."""
+
+    def __init__(
+        self,
+        models: Mapping[str, SiameseCosine],
+        source: PairSource,
+        methods: Mapping[str, Builder],
+        folder: RunFolder,
+        settings: BenchmarkSettings,
+        device: str | torch.device,
+        workers: Workers,
+        forecast: Forecast,
+    ) -> None:
+        self.models, self.source, self.builders = models, source, methods
+        self.folder, self.settings, self.device = folder, settings, device
+        self.workers, self.forecast = workers, forecast
+        self.scores: dict[str, _Scores] = {}
+        self.kept = RunChunks(folder, list(models), list(methods))
+        self.chunks = 0
+
+    def measure_all(self) -> None:
+        """Scores, maps and checks, by all processes; then latency, by the first alone."""
+        if self.source.count is not None:
+            self._plan(self.source.count, len(self.models))
+        for model in self.models:
+            self._each_chunk(model, SCORES, self._score)
+            self.workers.wait()
+            self.scores[model] = self._gather_scores(model)
+            if self.source.count is None and len(self.scores) == 1:
+                self._plan(len(self.scores[model].table["pair"]), len(self.models) - 1)
+            self._each_chunk(model, MAPS, self._explain)
+            self._check(model)
+        self.workers.wait()
+        for model in self.models if self.workers.is_first else ():
+            self._time(model)
+
+    def _each_chunk(self, model: str, stage: str, work: Callable[[str, PairBatch], Table]) -> None:
+        """Do this process's part of a stage, except for what is done."""
+        started, pairs, progress = time.perf_counter(), 0, ""
+        for chunk in self.source.chunks:
+            self.chunks = chunk.number + 1
+            if not self.workers.owns(chunk.number):
+                continue
+            if (stored := self.kept.read(stage, model, chunk.number)) is not None:
+                kinds = stored.get("method", np.full(len(stored["pair"]), stage))
+                for kind, rows in zip(*np.unique(kinds, return_counts=True), strict=True):
+                    self.forecast.plan(str(kind), -int(rows))
+                continue
+            if progress:
+                self.forecast.tell(progress)
+            batch = chunk.load().to(self.device)
+            self.kept.write(stage, model, chunk.number, work(model, batch))
+            pairs += len(batch)
+            speed = pairs / (time.perf_counter() - started)
+            progress = f"{stage} of {model}: {pairs} pairs, {speed:.3g} pairs/s"
+        if progress:
+            self.forecast.tell(progress, at_once=True)
+
+    def _plan(self, count: int, unscored: int) -> None:
+        """Tell the forecast of this process's share of `count` pairs, on all models."""
+        self.forecast.plan(SCORES, unscored * count // self.workers.count)
+        for name in self.builders:
+            measured = len(self.settings.measured(name, count))
+            self.forecast.plan(name, len(self.models) * measured // self.workers.count)
+
+    def _score(self, model: str, batch: PairBatch) -> Table:
+        started = time.perf_counter()
+        siamese = self.models[model]
+        scored = score_batch(siamese, batch)
+        table: Table = {
+            "pair": batch.numbers,
+            "genuine": batch.genuine,
+            "clean_score": scored.original.cpu().numpy(),
+            "patched_score": scored.patched.cpu().numpy(),
+            "image_sha256": batch.image_hashes(),
+        }
+        if self.settings.stratified:
+            pair = (batch.patched_a, batch.img_b)
+            table["sensitivity"] = summed_sensitivity(siamese, pair).numpy()
+        self.forecast.done(SCORES, len(batch), time.perf_counter() - started)
+        return table
+
+    def _gather_scores(self, model: str) -> _Scores:
+        parts = self.kept.all_of(SCORES, model, self.chunks)
+        sensitivity = [part.pop("sensitivity") for part in parts if "sensitivity" in part]
+        table = columns.concatenate(parts)
+        genuine = table["genuine"]
+        if self.scores:
+            first = next(iter(self.scores.values()))
+            _check_same(first.table["image_sha256"], table["image_sha256"])
+        for name in self.builders:
+            labels = genuine[self.settings.measured(name, len(genuine))]
+            if labels.all() or not labels.any():
+                raise ValueError(
+                    f"{name}: got {labels.sum()} genuine and {(~labels).sum()} impostor pairs to "
+                    "measure it on; want both"
+                )
+        strata = None
+        if sensitivity:
+            strata = equal_strata(torch.from_numpy(np.sum(sensitivity, axis=0)), STRATA)
+        return _Scores(table, eer_threshold(table["clean_score"], genuine), strata)
+
+    def _explain(self, model: str, batch: PairBatch) -> Table:
+        """All methods' maps of some pairs, measured: one row for each method and pair."""
+        scores = self.scores[model]
+        self._check_images(model, batch)
+        count = len(scores.table["pair"])
+        rows_of = {}
+        for name in self.builders:
+            measured = np.isin(batch.numbers, self.settings.measured(name, count))
+            rows_of[name] = np.flatnonzero(measured).tolist()
+        clock = time.perf_counter()
+
+        def on_map(name: str, pairs: int) -> None:
+            nonlocal clock
+            now = time.perf_counter()
+            self.forecast.done(name, pairs, now - clock)
+            clock = now
+
+        _, tables = measure_batch(
+            self.models[model],
+            self._build(model),
+            batch,
+            scores.threshold,
+            Protocol(seed=self.settings.seed, strata=scores.strata),
+            rows_of=rows_of,
+            on_map=on_map,
+        )
+        parts = [columns.labelled(table, "method", name) for name, table in tables.items()]
+        return columns.concatenate(parts) if parts else {"method": np.array([], dtype=str)}
+
+    def _each_method(
+        self,
+        model: str,
+        stage: str,
+        pairs: int,
+        work: Callable[[Builder, PairBatch], Table],
+        owns: Callable[[int], bool],
+    ) -> None:
+        """This process's part of a stage that measures each method by itself, on some pairs."""
+        chosen = evenly(len(self.scores[model].table["pair"]), pairs)
+        if not len(chosen):
+            return
+        batch: PairBatch | None = None
+        for number, (name, build) in enumerate(self.builders.items()):
+            if owns(number) and self.kept.read(stage, model, number) is None:
+                self.forecast.tell(f"{stage} of {name} on {model}", at_once=True)
+                if batch is None:
+                    batch = self.source.batch(chosen.tolist()).to(self.device)
+                    self._check_images(model, batch)
+                self.kept.write(stage, model, number, work(build, batch))
+
+    def _check(self, model: str) -> None:
+        siamese, threshold = self.models[model], self.scores[model].threshold
+        seed, size = self.settings.seed, self.settings.batch_size
+
+        def check(build: Builder, pairs: PairBatch) -> Table:
+            return check_method(build, siamese, pairs, threshold, seed, size)
+
+        self._each_method(model, CHECKS, self.settings.check_pairs, check, self.workers.owns)
+
+    def _time(self, model: str) -> None:
+        siamese, threshold = self.models[model], self.scores[model].threshold
+        size, at_most = self.settings.batch_size, self.settings.latency_seconds
+
+        def clock(build: Builder, pairs: PairBatch) -> Table:
+            return time_method(build(siamese, threshold), pairs, size, at_most)
+
+        self._each_method(model, LATENCY, self.settings.latency_pairs, clock, lambda _: True)
+
+    def finish(self) -> None:
+        """Write the tables of the whole run, and its config."""
+        scores = [
+            columns.labelled(found.table, "model", model) for model, found in self.scores.items()
+        ]
+        hashes = {"images": scores[0]["image_sha256"]}
+        for table in scores:
+            del table["image_sha256"]
+        self.folder.write_table(SCORES, columns.concatenate(scores))
+        maps = [
+            columns.labelled(self.kept.maps(model, self.chunks), "model", model)
+            for model in self.models
+        ]
+        self.folder.write_table(MAPS, columns.concatenate(maps))
+        for stage, pairs in (
+            (CHECKS, self.settings.check_pairs),
+            (LATENCY, self.settings.latency_pairs),
+        ):
+            if pairs:
+                self.folder.write_table(stage, self.kept.by_method(stage))
+        self.folder.write_config({"images_sha256": columns.sha256(hashes)})
+
+    def _build(self, model: str) -> dict[str, Method]:
+        threshold = self.scores[model].threshold
+        return {name: build(self.models[model], threshold) for name, build in self.builders.items()}
+
+    def _check_images(self, model: str, batch: PairBatch) -> None:
+        _check_same(self.scores[model].table["image_sha256"][batch.numbers], batch.image_hashes())
+
+
+def _check_same(before: npt.NDArray[np.str_], now: npt.NDArray[np.str_]) -> None:
+    """Raise a ValueError for images with another hash than at first."""
+    if not np.array_equal(before, now):
+        raise ValueError(
+            "the images are not those that were scored at first; begin anew in another folder, "
+            "with images that stay (a DataLoader must not shuffle or augment)"
+        )

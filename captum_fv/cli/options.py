@@ -1,0 +1,111 @@
+"""Options that commands share, and the model and pairs that they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from captum_fv.benchmark.settings import evenly
+from captum_fv.data.generated.pairs import generated_pairs
+from captum_fv.data.lfw import lfw_pairs
+from captum_fv.data.patch_folder import MANIFEST, read_patch_set
+from captum_fv.data.patched_pairs import PatchedPairs, patch_pairs
+from captum_fv.models import attach_head, load_backbone
+from captum_fv.siamese.model import SiameseCosine
+
+
+def add_head_option(parser: ArgumentParser) -> None:
+    """An xCos head of the user's own."""
+    parser.add_argument(
+        "--xcos-head",
+        type=Path,
+        metavar="FILE",
+        help="what `captum-fv xcos-train` wrote for this model, for xcos_s, xcos_w and xcos_sw "
+        "(the demo model has its own)",
+    )
+
+
+def add_model_options(parser: ArgumentParser) -> None:
+    """Which model, and how it takes photos."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        default="demo",
+        help='"demo", a name, or a file: a checkpoint, .pt2 or TorchScript (default: demo)',
+    )
+    group.add_argument("--checkpoint", type=Path, help="weights for a model given by name")
+    group.add_argument(
+        "--mean", type=float, help="pixel mean in [0, 1], if the model does not say (default: 0.5)"
+    )
+    group.add_argument(
+        "--std", type=float, help="pixel deviation in [0, 1], likewise (default: 0.5)"
+    )
+    group.add_argument("--device", default="cpu", help="where to run it (default: cpu)")
+
+
+def add_data_options(parser: ArgumentParser) -> None:
+    """Which pairs, and their patches."""
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        default="generated",
+        help='"generated" (nobody\'s faces), a folder NAME/NAME_0001.jpg with --pairs, or a folder '
+        "that `captum-fv patch` wrote (default: generated)",
+    )
+    group.add_argument("--pairs", type=Path, help="pairs.txt of an LFW-like folder")
+    group.add_argument(
+        "--limit",
+        type=positive,
+        help="use this many pairs, spread evenly over the set (generated: 300 if not given)",
+    )
+    group.add_argument(
+        "--seed", type=whole, default=3, help="of the patches (default: 3, as published)"
+    )
+
+
+def positive(text: str) -> int:
+    """The type of an option that counts something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}; want a whole number above 0")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    """The type of an option that may be 0, or is a seed."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"got {text!r}; want a whole number, 0 to below 2**32")
+    return int(text)
+
+
+def load_siamese(arguments: Namespace) -> SiameseCosine:
+    """The model that `add_model_options` describes."""
+    backbone = load_backbone(arguments.model, arguments.checkpoint, device=arguments.device)
+    mean, std = arguments.mean, arguments.std
+    if getattr(backbone, "mean", None) is None:
+        mean, std = (0.5 if value is None else value for value in (mean, std))
+    if getattr(arguments, "xcos_head", None):
+        attach_head(backbone, arguments.xcos_head)
+    return SiameseCosine(backbone, mean, std).to(arguments.device)
+
+
+def load_patched(arguments: Namespace) -> PatchedPairs:
+    """The pairs that `add_data_options` describes, patched."""
+    if arguments.data == "generated":
+        if arguments.pairs is not None:
+            raise ValueError("--pairs: give --data too, the folder that its photos are in")
+        return patch_pairs(generated_pairs(arguments.limit or 300), arguments.seed)
+    folder = Path(arguments.data)
+    if arguments.pairs is not None:
+        pairs = lfw_pairs(folder, arguments.pairs, check_images=True)
+        patched = patch_pairs(pairs, arguments.seed)
+    elif (folder / MANIFEST).is_file():
+        patched = read_patch_set(folder)
+    else:
+        raise ValueError(
+            f"{folder} holds no {MANIFEST}; for a folder NAME/NAME_0001.jpg give --pairs pairs.txt"
+        )
+    if arguments.limit is None or arguments.limit >= len(patched):
+        return patched
+    # Evenly over the set, so that every fold and both classes stay; the patches stay as they are.
+    return patched.subset(evenly(len(patched), arguments.limit).tolist())

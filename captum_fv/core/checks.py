@@ -1,0 +1,181 @@
+"""What images, scores and numbers must be; errors say what came and what to write instead."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def check_image(name: str, image: Any) -> None:
+    """Raise unless these are finite floating point images (N, C, H, W), with values to read.
+
+    Raises:
+        TypeError: No tensor.
+        ValueError: A tensor of another kind or shape, or with NaN or infinite values.
+    """
+    _check_kind(name, image)
+    if not all_finite(image):
+        raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")
+
+
+def _check_kind(name: str, image: Any) -> None:
+    if not isinstance(image, Tensor):
+        raise TypeError(f"{name}: got {type(image).__name__}; want a tensor (N, C, H, W)")
+    check_dense(name, image)
+    if image.ndim != 4 or 0 in image.shape:
+        hint = f"; for one photo write {name}[None]" if image.ndim == 3 else ""
+        raise ValueError(f"{name}: got shape {tuple(image.shape)}; want (N, C, H, W){hint}")
+    if not image.is_floating_point():
+        raise ValueError(
+            f"{name}: got {image.dtype} of shape {tuple(image.shape)}; want floating point images "
+            f"(N, C, H, W), as in {name}.float() / 255"
+        )
+
+
+def check_alike(img_a: Any, img_b: Any, hint: str = "") -> None:
+    """Raise unless both are images of one shape, type and device; NaN is another's business."""
+    _check_kind("img_a", img_a)
+    _check_kind("img_b", img_b)
+    if img_a.shape != img_b.shape:
+        raise ValueError(
+            f"img_a is {tuple(img_a.shape)} and img_b is {tuple(img_b.shape)}; want equal shapes"
+            f"{hint}"
+        )
+    if img_a.device != img_b.device or img_a.dtype != img_b.dtype:
+        raise ValueError(
+            f"img_a is {img_a.dtype} on {img_a.device} and img_b is {img_b.dtype} on "
+            f"{img_b.device}; want the same for both"
+        )
+
+
+def check_dense(name: str, values: Tensor) -> None:
+    """Raise a ValueError for tensors whose values cannot simply be read."""
+    if values.is_nested or values.layout != torch.strided or values.is_quantized:
+        kind = "a nested" if values.is_nested else "a quantised" if values.is_quantized else None
+        write = "torch.stack of its images" if values.is_nested else f"{name}.to_dense()"
+        raise ValueError(
+            f"{name}: got {kind or values.layout} tensor; want an ordinary one, as "
+            f"{f'{name}.dequantize()' if values.is_quantized else write} gives"
+        )
+    if values.is_floating_point() and values.itemsize < 2:
+        raise ValueError(f"{name}: got {values.dtype}, which cannot be added; write {name}.float()")
+    if values.is_meta:
+        raise ValueError(f"{name}: is on the meta device, which holds no values; load them")
+
+
+def check_values(name: str, values: Tensor) -> None:
+    """Raise for a tensor that does not hold finite floating point numbers.
+
+    Raises:
+        TypeError: Numbers of another kind.
+        ValueError: NaN or infinite ones, or none to read.
+    """
+    check_dense(name, values)
+    if not values.is_floating_point():
+        raise TypeError(f"{name}: got {values.dtype}; want floating point")
+    if not all_finite(values):
+        raise ValueError(f"{name}: holds values that are NaN or infinite")
+
+
+def check_photo_range(images: Tensor) -> None:
+    """Raise for pixels up to 255, and warn of pixels in [-1, 1], where photos are in [0, 1].
+
+    The cosine of such images looks like any other. Noise on a photo, which leads out of its range
+    on both sides, passes.
+    """
+    if _hides_values(images):
+        return
+    low, high = (float(value) for value in images.detach().aminmax())
+    if high > 10:
+        raise ValueError(
+            f"images: hold values up to {high:.4g}; this model takes photos in [0, 1], so write "
+            "images / 255"
+        )
+    if low < -0.5 and high <= 1:
+        warnings.warn(
+            f"images hold values from {low:.2g} to {high:.2g}; this model takes photos in [0, 1] "
+            "and normalises them itself",
+            stacklevel=2,
+        )
+
+
+def all_finite(values: Tensor) -> bool:
+    """Whether nothing is NaN or infinite; taken for granted where nobody can look at values."""
+    if _hides_values(values):
+        return True
+    # One pass in place of isfinite's several: a sum is finite if all of its terms are. The other
+    # way round large terms may overflow.
+    values = values.detach()
+    total = values.sum(dtype=torch.promote_types(values.dtype, torch.float32))
+    return bool(torch.isfinite(total)) or bool(torch.isfinite(values).all())
+
+
+def _hides_values(values: Tensor) -> bool:
+    """Whether this is recorded by torch.compile or torch.export, or within torch.vmap."""
+    return torch.compiler.is_compiling() or torch._C._functorch.is_batchedtensor(values)
+
+
+def is_count(value: Any) -> bool:
+    """Whether this is a whole number of 1 or more."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
+def check_counts(**counts: Any) -> None:
+    """Raise a ValueError for numbers, by name, that are not whole or below 1."""
+    for name, value in counts.items():
+        if not is_count(value):
+            raise ValueError(f"{name}: got {value!r}; want a whole number, 1 or more")
+
+
+def check_seed(seed: Any) -> None:
+    """Raise a ValueError for what NumPy's generators do not take."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 2**32:
+        raise ValueError(f"seed: got {seed!r}; want a whole number from 0 to below 2**32")
+
+
+def check_size(name: str, size: Any) -> None:
+    """Raise a ValueError unless this is (height, width) in pixels."""
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise ValueError(f"{name}: got {size!r}; want (height, width)")
+    check_counts(**{f"{name}[0]": size[0], f"{name}[1]": size[1]})
+
+
+def check_generator(generator: Any) -> None:
+    """Raise a TypeError for something else than a generator of random numbers or None."""
+    if not isinstance(generator, torch.Generator | None):
+        raise TypeError(
+            f"generator: got {type(generator).__name__}; write torch.Generator().manual_seed(0)"
+        )
+
+
+def as_number(name: str, value: Any) -> float:
+    """One finite number, given as such or as a tensor or array of one.
+
+    Raises:
+        TypeError: No number.
+        ValueError: NaN or infinite.
+    """
+    try:
+        if isinstance(value, str):
+            raise TypeError
+        number = float(value.detach() if isinstance(value, Tensor) else value)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise TypeError(f"{name}: got {value!r}; want one number") from error
+    if not abs(number) < float("inf"):
+        raise ValueError(f"{name}: got {number}; want a finite number")
+    return number
+
+
+def describe(out: Any) -> str:
+    """What came, in a few words."""
+    if isinstance(out, Tensor):
+        return str(tuple(out.shape))
+    if isinstance(out, dict):
+        return f"a dict with keys {list(out)}"
+    if isinstance(out, tuple | list):
+        return f"a {type(out).__name__} of {len(out)}"
+    return f"a {type(out).__name__}"

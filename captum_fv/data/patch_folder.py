@@ -1,0 +1,147 @@
+"""Patch sets in a folder: lossless, with a manifest that fixes every image."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from tqdm.auto import tqdm
+
+from captum_fv.data.images import decode_image
+from captum_fv.data.pairs import Image, PairSet
+from captum_fv.data.patched_pairs import PatchedPairs
+from captum_fv.data.patches import PatchPlaces
+
+RECIPE = "patch-lfw-1"
+MANIFEST = "manifest.json"
+
+
+def write_patch_set(
+    patched: PatchedPairs, folder: str | Path, *, show_progress: bool = False
+) -> None:
+    """Writes a set as PNG files with a manifest; the folder appears only once it is whole.
+
+    Image i in pair order is (i + 1).png, patched if it is an image A; originals/ holds the images A
+    without their patches. The manifest has the recipe, its seed, the patches, donor and people of
+    each pair, and the sha256 of every file.
+
+    Raises:
+        FileExistsError: There is something in the folder already.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder}: want a new or empty folder, there is something in it")
+    partial = folder.with_name(f".{folder.name}.part-{os.getpid()}")
+    (partial / "originals").mkdir(parents=True)
+    try:
+        sha256 = {}
+        for k in tqdm(range(len(patched)), "writing", unit="pair", disable=not show_progress):
+            images = {
+                _name(2 * k): patched.patched(k),
+                _name(2 * k + 1): patched.partner(k),
+                _original(2 * k): patched.original(k),
+            }
+            for name, image in images.items():
+                data = _encode(image)
+                (partial / name).write_bytes(data)
+                sha256[name] = hashlib.sha256(data).hexdigest()
+        manifest = json.dumps(_describe(patched) | {"sha256": sha256})
+        (partial / MANIFEST).write_text(manifest, encoding="utf-8")
+        if folder.exists():
+            folder.rmdir()  # it is empty; not every system renames onto a folder
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def read_patch_set(folder: str | Path) -> PatchedPairs:
+    """The set that `write_patch_set` wrote, equal to what was written; images are checked on load.
+
+    Raises:
+        FileNotFoundError: No manifest, or (on load) an image is missing.
+        ValueError: A damaged or foreign manifest, or (on load) an image with another sha256.
+    """
+    folder = Path(folder)
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no manifest; want a folder that write_patch_set wrote")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["recipe"] != RECIPE:
+            raise ValueError(f"its recipe is {manifest['recipe']!r}, want {RECIPE!r}")
+        pairs, name = manifest["pairs"], str(manifest["name"])
+        height, width = manifest["size"]
+        places = PatchPlaces(
+            rows=np.array([pair["rows"] for pair in pairs]),
+            columns=np.array([pair["columns"] for pair in pairs]),
+            donors=np.array([pair["donor"] for pair in pairs]),
+            size=(height, width),
+            patch=manifest["patch"],
+            seed=manifest["seed"],
+        )
+        people = [person for pair in pairs for person in pair["people"]]
+        sha256 = dict(manifest["sha256"])
+        for k in range(len(pairs)):
+            for file in (_name(2 * k), _name(2 * k + 1), _original(2 * k)):
+                if file not in sha256:
+                    raise ValueError(f"it has no sha256 of {file}")
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not the manifest of a patch set ({error!r})") from error
+
+    def load(file: str) -> Image:
+        if not (folder / file).is_file():
+            raise FileNotFoundError(f"{folder / file}: the manifest lists this image, it is gone")
+        data = (folder / file).read_bytes()
+        if hashlib.sha256(data).hexdigest() != sha256[file]:
+            raise ValueError(
+                f"{folder / file}: changed since the set was written (its sha256 is not the "
+                "manifest's); write the set again"
+            )
+        return decode_image(data, str(folder / file), places.size)
+
+    clean = PairSet(name, people, lambda i: load(_name(i) if i % 2 else _original(i)))
+    return PatchedPairs(clean, places, lambda k: load(_name(2 * k)))
+
+
+def _name(image: int) -> str:
+    return f"{image + 1}.png"
+
+
+def _original(image: int) -> str:
+    return f"originals/{_name(image)}"
+
+
+def _encode(image: Image) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _describe(patched: PatchedPairs) -> dict[str, Any]:
+    places, people, genuine = patched.places, patched.clean.people, patched.genuine
+    return {
+        "recipe": RECIPE,
+        "name": patched.clean.name,
+        "seed": places.seed,
+        "size": list(places.size),
+        "patch": places.patch,
+        "count": places.rows.shape[1],
+        "pairs": [
+            {
+                "people": [people[2 * k], people[2 * k + 1]],
+                "genuine": bool(genuine[k]),
+                "donor": int(places.donors[k]),
+                "rows": places.rows[k].tolist(),
+                "columns": places.columns[k].tolist(),
+            }
+            for k in range(len(patched))
+        ],
+    }

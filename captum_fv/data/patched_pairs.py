@@ -1,0 +1,186 @@
+"""Some patched pairs at once, with all that a method or a metric may ask of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from captum_fv.core.checks import check_counts
+from captum_fv.data.pairs import Image, PairSet, check_indices, check_photo, to_tensor
+from captum_fv.data.patches import PatchPlaces, apply_patches, patch_mask, patch_places
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Patched pairs of one set.
+
+    Args:
+        numbers: (n,) the pairs' numbers in their set.
+        genuine: (n,) bool.
+        patched_a, original_a, img_b: (n, C, H, W).
+        mask: Where A was patched, (n, 1, H, W) bool.
+    """
+
+    numbers: npt.NDArray[np.int64]
+    genuine: npt.NDArray[np.bool_]
+    patched_a: Tensor
+    original_a: Tensor
+    img_b: Tensor
+    mask: Tensor
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def rows(self, chosen: Sequence[int] | npt.NDArray[np.intp]) -> PairBatch:
+        """Some of the pairs."""
+        index = np.asarray(chosen, dtype=np.intp)
+        where = torch.from_numpy(index).to(self.patched_a.device)
+        return PairBatch(
+            self.numbers[index],
+            self.genuine[index],
+            self.patched_a[where],
+            self.original_a[where],
+            self.img_b[where],
+            self.mask[where],
+        )
+
+    def split(self, size: int) -> list[PairBatch]:
+        """The pairs in order, at most `size` at a time."""
+        return [
+            self.rows(range(start, min(start + size, len(self))))
+            for start in range(0, len(self), size)
+        ]
+
+    def to(self, device: str | torch.device) -> PairBatch:
+        """The same pairs on a device."""
+        return replace(
+            self,
+            patched_a=self.patched_a.to(device),
+            original_a=self.original_a.to(device),
+            img_b=self.img_b.to(device),
+            mask=self.mask.to(device),
+        )
+
+    def image_hashes(self) -> npt.NDArray[np.str_]:
+        """A sha256 of each pair's three images, (n,) of 64 hexadecimal digits."""
+        hashes = []
+        for images in zip(self.patched_a, self.original_a, self.img_b, strict=True):
+            digest = hashlib.sha256()
+            for image in images:
+                digest.update(image.contiguous().cpu().numpy().tobytes())
+            hashes.append(digest.hexdigest())
+        return np.array(hashes)
+
+
+@dataclass(frozen=True)
+class PatchedPairs:
+    """Pairs (patched A, B) with the original A and the true patch mask, made when asked for.
+
+    Args:
+        clean: The pairs without patches.
+        places: Where the patches of each pair lie.
+        patched: Pair number -> patched A, (H, W, 3) uint8; drawn, or read from files.
+    """
+
+    clean: PairSet
+    places: PatchPlaces
+    patched: Callable[[int], Image]
+
+    def __post_init__(self) -> None:
+        if len(self.clean) != len(self.places):
+            raise ValueError(
+                f"want patch places for each pair, got {len(self.places)} for {len(self.clean)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    @property
+    def genuine(self) -> npt.NDArray[np.bool_]:
+        """Which pairs show one person twice, (N,) bool."""
+        return self.clean.genuine
+
+    def original(self, k: int) -> Image:
+        """Image A of pair k before it was patched."""
+        return self.clean.load(2 * k)
+
+    def partner(self, k: int) -> Image:
+        """Image B of pair k, which has no patches."""
+        return self.clean.load(2 * k + 1)
+
+    def mask(self, k: int) -> npt.NDArray[np.bool_]:
+        """Which pixels of patched A lie in a patch, (H, W) bool."""
+        places = self.places
+        return patch_mask(places.rows[k], places.columns[k], places.size, places.patch)
+
+    def tensors(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Patched A, original A and B of some pairs, each (n, 3, H, W) float32 in [0, 1]."""
+        chosen = check_indices(indices, len(self))
+        images = [(self.patched(k), self.original(k), self.partner(k)) for k in chosen]
+        patched_a, original_a, img_b = (to_tensor(side) for side in zip(*images, strict=True))
+        return patched_a, original_a, img_b
+
+    def masks(self, indices: Sequence[int]) -> Tensor:
+        """The patch masks of some pairs, (n, 1, H, W) bool."""
+        return torch.from_numpy(
+            np.stack([self.mask(k) for k in check_indices(indices, len(self))])
+        ).unsqueeze(1)
+
+    def batch(self, indices: Sequence[int]) -> PairBatch:
+        """`tensors` and `masks` of some pairs, with their numbers and labels."""
+        indices = check_indices(indices, len(self))
+        people = self.clean.people
+        genuine = np.array([people[2 * k] == people[2 * k + 1] for k in indices])
+        numbers = np.asarray(indices, dtype=np.int64)
+        return PairBatch(numbers, genuine, *self.tensors(indices), self.masks(indices))
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """`tensors` of all pairs in order, at most `size` pairs at a time."""
+        check_counts(size=size)
+        for start in range(0, len(self), size):
+            yield self.tensors(range(start, min(start + size, len(self))))
+
+    def subset(self, indices: Sequence[int]) -> PatchedPairs:
+        """Some of the pairs with the patches they have here, renumbered from 0."""
+        chosen = check_indices(indices, len(self), some=False)
+        return PatchedPairs(
+            self.clean.subset(chosen),
+            self.places.subset(chosen),
+            lambda k: self.patched(chosen[k]),
+        )
+
+
+def patch_pairs(pairs: PairSet, seed: int = 3, count: int = 27, patch: int = 16) -> PatchedPairs:
+    """Patch-LFW over any pairs of images of one size: `patch_places` applied on the fly.
+
+    A subset of the result keeps its patches; patching a subset draws anew.
+    """
+    if not isinstance(pairs, PairSet):
+        raise TypeError(f"pairs: got {type(pairs).__name__}; want a PairSet")
+    if not len(pairs):
+        raise ValueError(f"{pairs.name}: no pairs to patch")
+    # A and its donor are asked for twice: as they are, and for patched A.
+    recent = lru_cache(maxsize=4)(pairs.load)
+    first = recent(0)
+    check_photo(first, f"{pairs.name}: image 0")
+    pairs = replace(pairs, load=lambda i: np.array(recent(i)))
+    height, width = first.shape[:2]
+    places = patch_places(pairs.people, seed, (height, width), count, patch)
+
+    def patched(k: int) -> Image:
+        image, donor = pairs.load(2 * k), pairs.load(int(places.donors[k]))
+        if image.shape[:2] != places.size:
+            raise ValueError(
+                f"{pairs.name}: image {2 * k} is {image.shape[0]}x{image.shape[1]}, image 0 is "
+                f"{height}x{width}; want one size for all"
+            )
+        return apply_patches(image, donor, places.rows[k], places.columns[k], patch)
+
+    return PatchedPairs(pairs, places, patched)

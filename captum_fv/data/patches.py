@@ -1,0 +1,177 @@
+"""Patch-LFW (Huber et al., xSSAB, Sec. 4.2): pairs whose reference got patches of another face.
+
+The patches push a genuine pair towards non-match and an impostor pair towards match, and where
+they lie is known: a ground truth for explanations. The recipe works on any `PairSet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from captum_fv.core.checks import check_counts, check_seed, check_size
+from captum_fv.data.pairs import Image, check_photo
+
+
+@dataclass(frozen=True)
+class PatchPlaces:
+    """Where the patches of each pair lie and whose they are.
+
+    A patch covers rows [row - patch, row) and columns [column, column + patch): the published
+    recipe draws the bottom edge and the left edge.
+
+    Args:
+        rows: Bottom edges (exclusive), (N, count) integers in [patch, H].
+        columns: Left edges, (N, count) integers in [0, W - patch].
+        donors: Number of the image that gave the patches, (N,); counted in the set the places were
+            drawn for, also after `subset`.
+        size: (H, W) of the images.
+        patch: Side of a patch in pixels.
+        seed: What the places were drawn with; None if they were not drawn here.
+    """
+
+    rows: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    donors: npt.NDArray[np.int64]
+    size: tuple[int, int] = (112, 112)
+    patch: int = 16
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        shape = (len(self.donors), self.rows.shape[-1])
+        if self.rows.shape != shape or self.columns.shape != shape:
+            raise ValueError(
+                f"want rows and columns (N, count) and donors (N,); got rows {self.rows.shape}, "
+                f"columns {self.columns.shape}, donors {self.donors.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.donors)
+
+    def subset(self, indices: Sequence[int]) -> PatchPlaces:
+        """The places of some of the pairs."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        return PatchPlaces(
+            self.rows[chosen],
+            self.columns[chosen],
+            self.donors[chosen],
+            self.size,
+            self.patch,
+            self.seed,
+        )
+
+
+def patch_places(
+    people: Sequence[str],
+    seed: int = 3,
+    size: tuple[int, int] = (112, 112),
+    count: int = 27,
+    patch: int = 16,
+) -> PatchPlaces:
+    """Draws the patches of every pair as the published recipe does, bit for bit with the defaults.
+
+    An impostor pair's donor is its own second image; a genuine pair's is any image of the set
+    that shows somebody else. The two kinds are drawn apart, each from a fresh generator.
+
+    Args:
+        people: Who is in each image, 2N names in pair order.
+        seed: Of a private generator; the global one is left alone.
+        size: (H, W) of the images.
+        count: Patches per pair; they may overlap.
+        patch: Side of a patch in pixels, less than both H and W.
+
+    >>> places = patch_places(["ann", "ann", "ann", "bob"])
+    >>> places.rows.shape, places.donors.tolist()
+    ((2, 27), [3, 3])
+    """
+    check_size("size", size)
+    check_counts(count=count, patch=patch)
+    check_seed(seed)
+    height, width = size
+    if patch >= min(size):
+        raise ValueError(
+            f"patch: got {patch}; want 1 to {min(size) - 1} on {height}x{width} images"
+        )
+    if isinstance(people, str) or np.ndim(people) != 1 or len(people) % 2:
+        raise ValueError(f"people: got {people!r}; want a list, two names for each pair")
+    persons = np.unique(np.asarray(people), return_inverse=True)[1].reshape(-1, 2)
+    genuine = persons[:, 0] == persons[:, 1]
+    rows = np.empty((len(persons), count), dtype=np.int64)
+    columns = np.empty_like(rows)
+    donors = 2 * np.arange(len(persons)) + 1
+    for kind in (True, False):
+        rng = np.random.RandomState(seed)
+        for k in np.flatnonzero(genuine == kind).tolist():
+            columns[k] = rng.randint(0, width - patch, count)
+            rows[k] = rng.randint(patch, height, count)
+            if kind:
+                others = np.flatnonzero(persons.ravel() != persons[k, 0])
+                if not len(others):
+                    raise ValueError(
+                        f"pair {k}: no patches for {people[2 * k]!r}, who is the only person in "
+                        "the set; want at least two people"
+                    )
+                donors[k] = rng.choice(others)
+    return PatchPlaces(rows, columns, donors, size, patch, seed)
+
+
+def patch_mask(
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    size: tuple[int, int] = (112, 112),
+    patch: int = 16,
+) -> npt.NDArray[np.bool_]:
+    """Which pixels lie in a patch of one pair, (H, W) bool.
+
+    >>> patch_mask(np.array([2]), np.array([1]), size=(3, 3), patch=2).astype(int).tolist()
+    [[0, 1, 1], [0, 1, 1], [0, 0, 0]]
+    """
+    check_size("size", size)
+    check_counts(patch=patch)
+    rows, columns = np.asarray(rows), np.asarray(columns)
+    if rows.ndim != 1 or rows.shape != columns.shape or not rows.size:
+        raise ValueError(
+            f"rows and columns: got shapes {rows.shape} and {columns.shape}; want one of each for "
+            "each patch"
+        )
+    if rows.dtype.kind not in "iu" or columns.dtype.kind not in "iu":
+        raise ValueError(f"rows and columns: got {rows.dtype}, {columns.dtype}; want integers")
+    height, width = size
+    if (
+        np.min(rows) < patch
+        or np.max(rows) > height
+        or np.min(columns) < 0
+        or np.max(columns) > width - patch
+    ):
+        raise ValueError(
+            f"patches of {patch} pixels on {height}x{width}: want bottom edges in "
+            f"[{patch}, {height}] and left edges in [0, {width - patch}], got "
+            f"[{np.min(rows)}, {np.max(rows)}] and [{np.min(columns)}, {np.max(columns)}]"
+        )
+    mask = np.zeros(size, dtype=np.bool_)
+    for row, column in zip(rows, columns, strict=True):
+        mask[row - patch : row, column : column + patch] = True
+    return mask
+
+
+def apply_patches(
+    image: Image,
+    donor: Image,
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    patch: int = 16,
+) -> Image:
+    """The image with patches from the same places of the donor, (H, W, 3) uint8."""
+    check_photo(image)
+    check_photo(donor, "donor")
+    if image.shape != donor.shape:
+        raise ValueError(
+            f"want a donor as large as the image, got {donor.shape} for {image.shape}; "
+            "align all faces to one size first"
+        )
+    height, width = image.shape[:2]
+    mask = patch_mask(rows, columns, (height, width), patch)
+    return np.where(mask[..., None], donor, image)

@@ -1,0 +1,146 @@
+"""Error rates of verification: FMR, FNMR, the EER and its threshold, the DET curve."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from captum_fv.core.checks import as_number, check_dense
+
+Values = Tensor | npt.ArrayLike
+
+
+class DetCurve(NamedTuple):
+    """FMR and FNMR at every threshold that changes one of them, each (M,)."""
+
+    thresholds: npt.NDArray[np.float64]
+    fmr: npt.NDArray[np.float64]
+    fnmr: npt.NDArray[np.float64]
+
+
+class ErrorRates(NamedTuple):
+    """Both error rates at one threshold, each in [0, 1]."""
+
+    fmr: float
+    fnmr: float
+
+
+def error_rates(scores: Values, genuine: Values, threshold: float) -> ErrorRates:
+    """False match and false non-match rate at a threshold; a pair matches iff score >= threshold.
+
+    Args:
+        scores: (N,) similarity scores.
+        genuine: (N,) bool, whether a pair shows one person twice.
+        threshold: The decision threshold.
+
+    Raises:
+        ValueError: Scores and labels that do not fit, or an error rate of no pairs.
+
+    >>> error_rates([0.1, 0.4, 0.3, 0.9], [False, False, True, True], threshold=0.35)
+    ErrorRates(fmr=0.5, fnmr=0.5)
+    """
+    return ErrorRates(fmr(scores, genuine, threshold), fnmr(scores, genuine, threshold))
+
+
+def fmr(scores: Values, genuine: Values, threshold: float) -> float:
+    """False match rate: the share of impostor pairs with score >= threshold."""
+    impostor_scores, _ = _by_class(scores, genuine)
+    return float(np.mean(impostor_scores >= as_number("threshold", threshold)))
+
+
+def fnmr(scores: Values, genuine: Values, threshold: float) -> float:
+    """False non-match rate: the share of genuine pairs with score < threshold."""
+    _, genuine_scores = _by_class(scores, genuine)
+    return float(np.mean(genuine_scores < as_number("threshold", threshold)))
+
+
+def det_curve(scores: Values, genuine: Values) -> DetCurve:
+    """FMR and FNMR with every observed score as the threshold, ascending."""
+    impostor_scores, genuine_scores = _by_class(scores, genuine)
+    thresholds, false_matches, false_non_matches = _error_counts(impostor_scores, genuine_scores)
+    return DetCurve(
+        thresholds, false_matches / len(impostor_scores), false_non_matches / len(genuine_scores)
+    )
+
+
+def eer_threshold(scores: Values, genuine: Values) -> float:
+    """The observed score that minimises |FMR - FNMR| as threshold; the lowest if several do.
+
+    >>> eer_threshold([0.1, 0.4, 0.3, 0.9], [False, False, True, True])
+    0.4
+    """
+    impostor_scores, genuine_scores = _by_class(scores, genuine)
+    thresholds, false_matches, false_non_matches = _error_counts(impostor_scores, genuine_scores)
+    # Cross-multiplied counts, since the difference of two rounded rates would break ties by chance.
+    gaps = np.abs(false_matches * len(genuine_scores) - false_non_matches * len(impostor_scores))
+    return float(thresholds[np.argmin(gaps)])
+
+
+def equal_error_rate(scores: Values, genuine: Values) -> float:
+    """The mean of FMR and FNMR at the EER threshold, in [0, 1]."""
+    return float(np.mean(error_rates(scores, genuine, eer_threshold(scores, genuine))))
+
+
+def as_labels(
+    genuine: Values, count: int | None = None, name: str = "genuine"
+) -> npt.NDArray[np.bool_]:
+    """Labels as (N,) bool, checked against the number of pairs; errors call them `name`."""
+    labels = _as_array(genuine, name)
+    count = len(labels) if count is None and labels.ndim else count
+    if labels.shape != (count,) or not np.isin(labels, (0, 1)).all():
+        raise ValueError(
+            f"{name}: got {labels.dtype} {labels.shape} for {count or 'all'} pairs; want (N,) of "
+            "True and False"
+        )
+    return labels.astype(bool)
+
+
+def as_scores(scores: Values) -> npt.NDArray[np.float64]:
+    """Scores as (N,) float64; a ValueError for what are no finite numbers."""
+    values = _as_array(scores, "scores")
+    if values.dtype.kind not in "biuf" or values.ndim != 1 or not np.isfinite(values).all():
+        raise ValueError(
+            f"scores: got {values.dtype} of shape {values.shape}; want finite numbers (N,)"
+        )
+    return values.astype(np.float64)
+
+
+def _as_array(values: Values, name: str) -> npt.NDArray[Any]:
+    if not isinstance(values, Tensor):
+        try:
+            return np.asarray(values)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{name}: {error}; want numbers (N,)") from error
+    check_dense(name, values)
+    values = values.detach().cpu()
+    # NumPy has no bfloat16.
+    return np.asarray(values.double() if values.is_floating_point() else values)
+
+
+def _by_class(
+    scores: Values, genuine: Values
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Scores of the impostor pairs and of the genuine pairs."""
+    values = as_scores(scores)
+    labels = as_labels(genuine, len(values))
+    if labels.all() or not labels.any():
+        raise ValueError(
+            f"got {labels.sum()} genuine and {(~labels).sum()} impostor pairs; want both, since "
+            "FMR is a share of impostor pairs and FNMR of genuine ones"
+        )
+    return values[~labels], values[labels]
+
+
+def _error_counts(
+    impostor_scores: npt.NDArray[np.float64], genuine_scores: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    thresholds = np.unique(np.concatenate([impostor_scores, genuine_scores]))
+    below = np.searchsorted(np.sort(impostor_scores), thresholds)
+    return (
+        thresholds,
+        len(impostor_scores) - below,
+        np.searchsorted(np.sort(genuine_scores), thresholds),
+    )

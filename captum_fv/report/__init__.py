@@ -1,0 +1,6 @@
+"""What is looked at: pictures of pairs and maps, tables, figures, and the page of a run."""
+
+from captum_fv.report.pictures import plot_dpr, plot_pair
+from captum_fv.report.write import write_report
+
+__all__ = ["plot_dpr", "plot_pair", "write_report"]

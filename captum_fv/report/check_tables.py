@@ -1,0 +1,84 @@
+"""Tables of what DPR cannot show: deletion and insertion, and the sanity suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from captum_fv.benchmark.map_checks import MapChecks
+from captum_fv.benchmark.results import BenchmarkResults
+from captum_fv.metrics.deletion import AREA_TITLES
+from captum_fv.report.text_table import Cell, TextTable
+
+
+def deletion_table(results: BenchmarkResults) -> TextTable:
+    """Areas under the mean cosine, on genuine and on impostor pairs without patches.
+
+    They are those of each method minus those of rnd, or, if rnd was not measured, of each alone.
+    """
+    with_chance = all("rnd" in model.methods for model in results.models.values())
+    minus = ", minus that of rnd in all rows but its own" if with_chance else ""
+    rows: list[list[Cell]] = []
+    for model, name, checks in _checked(results):
+        rnd = results.models[model].methods.get("rnd")
+        chance = rnd.checks if rnd else None
+        row: list[Cell] = [model, name, str(checks.pairs)]
+        for population, curve in AREA_TITLES:
+            run = checks.curves.get(population)
+            if run is None:
+                row.append("-")
+            elif name == "rnd" or chance is None:
+                row.append(run.auc(curve))
+            else:
+                row.append(run.difference_to(chance.curves[population], curve))
+        rows.append(row)
+    return TextTable(
+        "deletion",
+        "Deletion and insertion on pairs without patches: what a map of A names is blurred, or "
+        f"alone is not. Area under the mean cosine{minus}.",
+        ["model", "method", "pairs", *AREA_TITLES.values()],
+        rows,
+        [
+            "On genuine pairs the most similar places go first, on impostor pairs the most "
+            "dissimilar. What beats chance need not beat the controls."
+        ],
+    )
+
+
+def sanity_table(results: BenchmarkResults) -> TextTable:
+    """Random weights, swap, identity, and the patches found above what patch-free images give."""
+    rows: list[list[Cell]] = []
+    for model, name, checks in _checked(results):
+        if (found := checks.sanity) is None:
+            continue
+        rows.append(
+            [
+                *(model, name, str(len(found.swap_error))),
+                f"{np.abs(found.randomised_signed).mean():.2f}",
+                f"{np.abs(found.randomised_absolute).mean():.2f}",
+                f"{found.swap_error.max():.1g}",
+                f"{found.identity_error.max():.1g}",
+                found.localisation_gain,
+                # The figures in brackets stand in the columns before.
+                "; ".join(fault.partition(" (")[0] for fault in found.failures()) or "nothing",
+            ]
+        )
+    return TextTable(
+        "sanity",
+        "Sanity: rank correlation of the maps with those of random weights (want below 0.3), how "
+        "far swapping A and B or explaining (A, A) breaks the symmetry (want 0), and the patches' "
+        "AUROC above that of the same places without patches.",
+        [
+            *("model", "method", "pairs", "random weights", "the same, absolute"),
+            *("swap error", "identity error", "patch gain", "fails"),
+        ],
+        rows,
+    )
+
+
+def _checked(results: BenchmarkResults) -> Iterator[tuple[str, str, MapChecks]]:
+    for model, found in results.models.items():
+        for name, method in found.methods.items():
+            if method.checks is not None:
+                yield model, name, method.checks

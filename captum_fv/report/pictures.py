@@ -1,0 +1,189 @@
+"""Pictures: a pair with its two maps, and DPR curves."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from captum_fv.attr.smoothing import gaussian_blur
+from captum_fv.core.checks import as_number, check_values, describe
+from captum_fv.data.pairs import Image, to_image
+from captum_fv.metrics.dpr_result import DPRResult
+
+SIMILARITY_COLOURS = LinearSegmentedColormap.from_list(
+    "similarity", ["#c2006e", "#f78fc4", "#ffffff", "#7fd07a", "#00691c"]
+)
+"""The paper's colours: pink is dissimilar, white says nothing, green is similar."""
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
+"""Files that figures are saved to."""
+
+_LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_LINE_STYLES = ("-", "--", "-.", ":")
+# Okabe and Ito's colours, which the colour-blind tell apart. Seven of them and four styles: 28
+# curves before a combination comes again; neighbours differ in both, and two of one style have
+# colours far apart.
+
+
+def plot_pair(
+    img_a: Tensor,
+    img_b: Tensor,
+    maps: Mapping[str, tuple[Tensor, Tensor]],
+    score: float | Tensor,
+    threshold: float,
+    blur: bool | Container[str] = True,
+) -> Figure:
+    """One pair: both photos, below them both maps of each method, and the verdict.
+
+    Args:
+        img_a, img_b: Photos, (3, H, W) in [0, 1].
+        maps: Name -> map of A and map of B, each (C, H, W); the channels are averaged. Each method
+            has one colour scale for both of its maps, symmetric about zero.
+        score: The cosine of the pair.
+        threshold: The decision threshold.
+        blur: Smooth the maps 5x5 with sigma 5, as the paper's pictures are; or the names of those
+            to smooth, since xFace's come smoothed.
+
+    Returns:
+        A figure of two columns; save it with `figure.savefig(path)`.
+
+    Raises:
+        TypeError: Photos or maps that are no tensors, or a score that is not one number.
+        ValueError: Photos or maps of another shape, or with NaN.
+    """
+    if not isinstance(maps, Mapping):
+        raise TypeError(f'maps: got {describe(maps)}; write {{"xssab": (map_a[0], map_b[0])}}')
+    rows = 1 + len(maps)
+    figure = Figure(figsize=(6.4, 0.6 + 2.7 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, squeeze=False)
+    for axis, image, title in zip(axes[0], (img_a, img_b), "AB", strict=True):
+        axis.imshow(to_image(image))
+        axis.set_title(title)
+    for row, (name, pair_maps) in zip(axes[1:], maps.items(), strict=True):
+        smoothed = blur if isinstance(blur, bool) else name in blur
+        painted = paint_maps([img_a, img_b], pair_maps, smoothed)
+        for axis, picture in zip(row, painted, strict=True):
+            axis.imshow(picture)
+        row[0].set_ylabel(name)
+        bar = figure.colorbar(
+            ScalarMappable(Normalize(-1, 1), SIMILARITY_COLOURS), ax=list(row), shrink=0.9
+        )
+        bar.set_ticks([-1, 0, 1], labels=["different", "neither", "same"])
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    figure.suptitle(verdict(score, threshold), fontsize=11)
+    return figure
+
+
+def verdict(score: float | Tensor, threshold: float) -> str:
+    """The decision in words.
+
+    >>> verdict(0.53, 0.31)
+    'MATCH: cosine 0.530, threshold 0.310, margin +0.220'
+    """
+    score, threshold = as_number("score", score), as_number("threshold", threshold)
+    decision = "MATCH" if score >= threshold else "NON-MATCH"
+    margin = score - threshold
+    return f"{decision}: cosine {score:.3f}, threshold {threshold:.3f}, margin {margin:+.3f}"
+
+
+def plot_dpr(runs: Mapping[str, DPRResult], title: str = "", colours: Sequence[str] = ()) -> Figure:
+    """DPR curves of several methods: FMR left, FNMR right. Lower is better.
+
+    Args:
+        runs: Method's name -> its DPR, all on the same pairs.
+        title: Above both.
+        colours: Names in the order in which colours are dealt, so that a method looks the same in
+            figures of different methods; then those of the runs that are not among them.
+    """
+    figure = Figure(figsize=(9.6, 4.2 + 0.2 * (len(runs) // 5)), layout="constrained")
+    axes = figure.subplots(1, 2)
+    order = list(dict.fromkeys([*colours, *runs]))
+    for name, run in runs.items():
+        i = order.index(name)
+        style: dict[str, Any] = {
+            "label": f"{name} ({run.fmr_auc:.2f}, {run.fnmr_auc:.2f})",
+            "color": _LINE_COLOURS[i % len(_LINE_COLOURS)],
+            "linestyle": _LINE_STYLES[i % len(_LINE_STYLES)],
+        }
+        for axis, curve in zip(axes, (run.fmr, run.fnmr), strict=True):
+            axis.plot(100 * run.fractions, curve, linewidth=1.8, **style)
+    for axis, rate in zip(axes, ("FMR", "FNMR"), strict=True):
+        axis.set_xlabel("replaced pixels [%]")
+        axis.set_ylabel(rate)
+        axis.set_xlim(0, None)
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        title="method (area under the FMR curve, FNMR curve)",
+        loc="outside lower center",
+        ncols=min(4, len(labels)),
+        fontsize=9,
+        handlelength=3,
+    )
+    figure.suptitle(title)
+    return figure
+
+
+def paint_maps(images: Sequence[Tensor], maps: Sequence[Tensor], blur: bool = True) -> list[Image]:
+    """Maps in colour over their grey photos: the stronger the evidence, the less photo shows.
+
+    Args:
+        images: Photos, (3, H, W) in [0, 1].
+        maps: A map for each, (C, H, W). All have one colour scale, symmetric about zero.
+        blur: Smooth the maps 5x5 with sigma 5.
+
+    Returns:
+        (H, W, 3) uint8 for each.
+
+    Raises:
+        TypeError: Not one map for each photo, or something else than tensors of floating point.
+        ValueError: Maps of another size than their photos, or with NaN or infinite values.
+    """
+    if not isinstance(maps, tuple | list) or len(maps) != len(images):
+        raise TypeError(f"maps: got {describe(maps)}; want one for each of {len(images)} photos")
+    photos = [to_image(image) for image in images]
+    values = [
+        _display_values(mapped, photo.shape[:2], blur)
+        for mapped, photo in zip(maps, photos, strict=True)
+    ]
+    # A handful of extreme pixels would leave all others white.
+    limit = float(np.quantile(np.abs(values), 0.995)) or 1.0
+    return [
+        _overlay(photo, np.clip(value / limit, -1, 1))
+        for photo, value in zip(photos, values, strict=True)
+    ]
+
+
+def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> npt.NDArray[np.float64]:
+    if not isinstance(mapped, Tensor):
+        raise TypeError(f"map: got {type(mapped).__name__}; want a tensor (C, H, W)")
+    check_values("map", mapped)
+    if mapped.ndim != 3 or not len(mapped) or mapped.shape[1:] != size:
+        raise ValueError(
+            f"map: got shape {tuple(mapped.shape)}; want (C, {size[0]}, {size[1]}), the map of one "
+            "photo, as map_a[0] is"
+        )
+    values = mapped.detach().cpu().double().mean(0, keepdim=True)[None]
+    if blur:
+        values = gaussian_blur(values)
+    return values[0, 0].numpy()
+
+
+def _overlay(photo: Image, values: npt.NDArray[np.float64]) -> Image:
+    grey = photo.mean(2)[..., None] / 255
+    colours = SIMILARITY_COLOURS((values + 1) / 2)[..., :3]
+    weight = (0.15 + 0.75 * np.abs(values) ** 0.7)[..., None]
+    mixed = np.clip((1 - weight) * (0.4 + 0.6 * grey) + weight * colours, 0, 1)
+    return np.asarray((255 * mixed).round(), dtype=np.uint8)

@@ -1,0 +1,217 @@
+"""What the tables say: the paper's Tables 1-3, with intervals and controls beside every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from captum_fv.attr.methods import GROUPS
+from captum_fv.benchmark.results import BenchmarkResults, MethodResults
+from captum_fv.metrics.bootstrap import percentile_interval, resampled_means
+from captum_fv.metrics.dpr_result import CONTROLS, DPRResult, Rate, unbeaten_controls
+from captum_fv.report.check_tables import deletion_table, sanity_table
+from captum_fv.report.text_table import Cell, TextTable
+
+BASELINES = {"rnd": "RND", "centre": "centre"}
+"""Controls to which every area is also given as a ratio, and what the columns call them."""
+
+ALL_CONTROLS = frozenset(CONTROLS) | frozenset(GROUPS["controls"])
+"""Methods that stand in the tables only to be compared with."""
+
+DPR_CAPTION = (
+    "Decision-based patch replacement: areas under the error curves on the paper's scale, and "
+    "their ratios to controls on the same pairs, with 95 % intervals over pairs; lower is better."
+)
+
+STRATIFIED_CAPTION = (
+    "Stratified DPR: the same with positions ranked only within strata of equal mean sensitivity, "
+    "so that it earns nothing to know where the model looks in any face."
+)
+
+CONTROLS_NOTE = (
+    "Controls explain nothing: rnd is chance, centre a fixed bump on the face, difference uses no "
+    "model, sensitivity has no polarity (oracle knows the patches). A method beats a control if "
+    "the paired 95 % interval of its mean AUC minus the control's lies below zero; those that it "
+    "does not beat are named."
+)
+
+SUBSET_NOTE = (
+    "Some methods were measured on fewer pairs. Ratios and comparisons are always over the same "
+    "pairs; areas compare only between methods with equally many."
+)
+
+
+def benchmark_tables(results: BenchmarkResults) -> list[TextTable]:
+    """All tables that a run has figures for: errors, DPR, stratified DPR, places, checks, times."""
+    measured = [result for model in results.models.values() for result in model.methods.values()]
+    tables = [error_table(results)]
+    if measured:
+        tables.append(benchmark_dpr_table(results))
+    if any(result.stratified is not None for result in measured):
+        tables.append(benchmark_dpr_table(results, stratified=True))
+    if any(np.isfinite(result.auroc).any() for result in measured):
+        tables.append(localisation_table(results))
+    if any(result.checks is not None for result in measured):
+        tables.append(deletion_table(results))
+    if any(result.checks is not None and result.checks.sanity for result in measured):
+        tables.append(sanity_table(results))
+    if any(result.latency is not None for result in measured):
+        tables.append(latency_table(results))
+    return tables
+
+
+def error_table(results: BenchmarkResults) -> TextTable:
+    """Table 1: what each model errs on clean pairs and, at the same threshold, on patched ones."""
+    rows = [
+        [
+            name,
+            str(len(model.genuine)),
+            f"{model.eer:.4f}",
+            f"{model.threshold:.4f}",
+            *(f"{rate:.3f}" for rate in model.patched_errors),
+        ]
+        for name, model in results.models.items()
+    ]
+    return TextTable(
+        "table1",
+        "Errors of the models on the clean pairs, and on the patched pairs at the clean pairs' "
+        "EER threshold.",
+        ["model", "pairs", "EER", "threshold", "patched FMR", "patched FNMR"],
+        rows,
+    )
+
+
+def dpr_table(runs: Mapping[str, DPRResult]) -> TextTable:
+    """Table 2 for one model: DPR areas, their ratios to the baselines, the controls not beaten.
+
+    Args:
+        runs: Method's name -> its DPR, all on the same pairs.
+    """
+    return _dpr_table("table2", DPR_CAPTION, [(None, name, runs) for name in runs])
+
+
+def benchmark_dpr_table(results: BenchmarkResults, *, stratified: bool = False) -> TextTable:
+    """Table 2 for all models; `stratified`: of DPR in which a map ranks within strata alone."""
+    lines: list[_Line] = []
+    for model, name, methods in _each_method(results):
+        runs = {
+            other: run
+            for other, result in methods.items()
+            if (run := result.stratified if stratified else result.dpr) is not None
+        }
+        if name in runs:
+            lines.append((model, name, runs))
+    if stratified:
+        return _dpr_table("table2_stratified", STRATIFIED_CAPTION, lines)
+    return _dpr_table("table2", DPR_CAPTION, lines)
+
+
+def localisation_table(results: BenchmarkResults) -> TextTable:
+    """How well the maps point at the patches, whose places are known."""
+    rows = [
+        [model, name, str(len(own.pairs)), _mean(own.auroc), _mean(own.average_precision)]
+        for model, name, methods in _each_method(results)
+        for own in (methods[name],)
+    ]
+    return TextTable(
+        "localisation",
+        "Patch localisation: mean AUROC and average precision of the maps of A against the true "
+        "patches, with 95 % intervals; higher is better.",
+        ["model", "method", "pairs", "AUROC", "average precision"],
+        rows,
+        ["By chance AUROC is 0.5, and average precision the patched share of the image."],
+    )
+
+
+def latency_table(results: BenchmarkResults) -> TextTable:
+    """Table 3: seconds to explain both images of a pair, one pair at a time and in batches."""
+    rows = []
+    for model, name, methods in _each_method(results):
+        if (latency := methods[name].latency) is not None:
+            seconds = (latency.seconds.mean(), latency.seconds.sum(), latency.batched_total)
+            rows.append([model, name, str(latency.pairs), *map(_seconds, seconds)])
+    return TextTable(
+        "table3",
+        "Latency: seconds to make the maps of both images, one pair at a time and in batches.",
+        ["model", "method", "pairs", "mean of a pair", "total one by one", "total in batches"],
+        rows,
+    )
+
+
+_Line = tuple[str | None, str, Mapping[str, DPRResult]]
+"""A model, or None for a table of only one; a method; the runs on its pairs, its own among them."""
+
+
+def _dpr_table(table: str, caption: str, lines: Sequence[_Line]) -> TextTable:
+    runs = {name: run for *_, compared in lines for name, run in compared.items()}
+    baselines = [name for name in BASELINES if name in runs]
+    controlled = not runs.keys().isdisjoint(CONTROLS)
+    header = ["method", "pairs"] if lines[0][0] is None else ["model", "method", "pairs"]
+    for rate in ("FMR", "FNMR", "mean"):
+        header += [f"{rate} AUC"] if rate != "mean" else []
+        header += [f"{rate} / {BASELINES[baseline]}" for baseline in baselines]
+    header += ["does not beat"] if controlled else []
+    rows = [
+        [
+            *([] if model is None else [model]),
+            name,
+            *_dpr_cells(name, compared, baselines, controlled),
+        ]
+        for model, name, compared in lines
+    ]
+    notes = [f"Areas run from 0 to {len(next(iter(runs.values())).scores) - 1}."]
+    if baselines:
+        notes.append("Under mean stands the mean of the ratios of FMR and FNMR.")
+    if any(cell == "-" for row in rows for cell in row):
+        notes.append("A dash: too few errors for a ratio.")
+    if controlled:
+        notes.append(CONTROLS_NOTE)
+    if len({len(compared[name].genuine) for _, name, compared in lines}) > 1:
+        notes.append(SUBSET_NOTE)
+    return TextTable(table, caption, header, rows, notes)
+
+
+def _dpr_cells(
+    name: str, runs: Mapping[str, DPRResult], baselines: Sequence[str], controlled: bool
+) -> list[Cell]:
+    run = runs[name]
+    cells: list[Cell] = [str(len(run.genuine))]
+    rates: tuple[Rate, ...] = ("fmr", "fnmr", "mean")
+    for rate in rates:
+        cells += [run.auc_interval(rate)] if rate != "mean" else []
+        cells += [_ratio(run, runs.get(baseline), rate) for baseline in baselines]
+    if controlled:
+        is_control = name in ALL_CONTROLS
+        unbeaten = [] if is_control else unbeaten_controls(name, runs)
+        cells.append("(control)" if is_control else ", ".join(unbeaten) or "beats all")
+    return cells
+
+
+def _ratio(run: DPRResult, baseline: DPRResult | None, rate: Rate) -> Cell:
+    try:
+        return "-" if baseline is None else run.relative_to(baseline, rate)
+    except ValueError:  # too few pairs for a ratio; the areas beside it still stand
+        return "-"
+
+
+def _each_method(
+    results: BenchmarkResults,
+) -> Iterator[tuple[str, str, Mapping[str, MethodResults]]]:
+    """Model, method, and all methods on the pairs of this one."""
+    for model, result in results.models.items():
+        for name in result.methods:
+            yield model, name, result.on_pairs_of(name)
+
+
+def _mean(values: npt.NDArray[np.float64]) -> Cell:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return "-"
+    return percentile_interval(float(known.mean()), resampled_means(known))
+
+
+def _seconds(value: float) -> str:
+    """Three digits, without an exponent."""
+    return np.format_float_positional(value, 3, unique=False, fractional=False).rstrip(".")

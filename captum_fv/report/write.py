@@ -1,0 +1,205 @@
+"""A run's report: tables, figures and one page, from its results and, for faces, its pairs."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import torch
+from matplotlib.figure import Figure
+
+from captum_fv.attr.methods import Method, build_methods
+from captum_fv.benchmark.results import BenchmarkResults, ModelResults
+from captum_fv.benchmark.source import Item, as_source
+from captum_fv.core.files import write_atomically
+from captum_fv.data.patched_pairs import PatchedPairs
+from captum_fv.report.figures import plot_maps, plot_replacement, plot_sample_pairs
+from captum_fv.report.gallery import Pairs, ShownPair, choose_pairs, show_pairs
+from captum_fv.report.page import Pictures, render_page
+from captum_fv.report.pictures import plot_dpr
+from captum_fv.report.tables import benchmark_tables
+from captum_fv.siamese.model import SiameseCosine
+
+GALLERY = 24
+"""Pairs in the gallery, of all models and kinds together, or a few less."""
+
+Methods = Mapping[str, Mapping[str, Method]]
+"""Model's name -> method's name -> the method for this model and its threshold."""
+
+
+def write_report(
+    run: BenchmarkResults | str | Path,
+    out: str | Path | None = None,
+    pairs: PatchedPairs | Iterable[Item] | Pairs | None = None,
+    methods: Methods | None = None,
+    *,
+    models: Mapping[str, SiameseCosine] | None = None,
+    device: str | torch.device = "cpu",
+    show_progress: bool = False,
+) -> Path:
+    """Write report.html, and all tables and figures as files.
+
+    Equal results give equal bytes. Each file is whole or not there. Nothing is measured anew; for
+    faces, the pairs of the gallery are explained again.
+
+    Args:
+        run: A finished run: its folder, or its results.
+        out: Folder to write: report.html, tables/*.md, *.csv, *.tex, figures/*.png, *.svg. None:
+            the run's own folder.
+        pairs: The pairs that were measured, as `run_benchmark` took them, or a function that gives
+            pairs by their numbers. None: a report without faces.
+        methods: Model's name -> method's name -> the method at the model's threshold. None: built
+            for `models` by their names.
+        models: Name -> model, on the device.
+        device: Where the models are.
+        show_progress: For methods that have a bar.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        FileNotFoundError: No run, or one that has not ended.
+        ValueError: Results without `out`, pairs without methods or models, a model of the run that
+            is not among them.
+    """
+    if not isinstance(run, BenchmarkResults):
+        out = run if out is None else out
+        run = BenchmarkResults.load(run)
+    if out is None:
+        raise ValueError("out: got None for results without a folder; want a folder to write")
+    if methods is None and models is not None:
+        methods = _build_methods(run, models)
+    if (pairs is None) != (methods is None):
+        raise ValueError("a report with faces wants both pairs=, and models= or methods=")
+    if pairs is not None and not callable(pairs):
+        source = as_source(pairs, chunk_size=32)
+        pairs = lambda numbers: source.batch(numbers).to(device)  # noqa: E731
+    out = Path(out)
+    for name, content in report_files(run, pairs, methods, show_progress):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / name, content)
+    return out / "report.html"
+
+
+def _build_methods(results: BenchmarkResults, models: Mapping[str, SiameseCosine]) -> Methods:
+    """All methods of a run by their names, at the thresholds that it found."""
+    if missing := results.models.keys() - models.keys():
+        raise ValueError(f"models: got {', '.join(models)}; want {', '.join(sorted(missing))} too")
+    return {
+        name: build_methods(found.methods, models[name], found.threshold)
+        for name, found in results.models.items()
+    }
+
+
+def report_files(
+    results: BenchmarkResults,
+    pairs: Pairs | None = None,
+    methods: Methods | None = None,
+    show_progress: bool = False,
+) -> Iterator[tuple[str, bytes]]:
+    """Name and content of every file of the report, the page last."""
+    tables = benchmark_tables(results)
+    for table in tables:
+        text = "\n".join([table.caption, "", table.markdown(), *table.notes])
+        yield f"tables/{table.name}.md", f"{text.rstrip()}\n".encode()
+        yield f"tables/{table.name}.csv", table.csv().encode()
+        yield f"tables/{table.name}.tex", table.latex().encode()
+    pictures = {}
+    for model, figures, shown in _pictures(results, pairs, methods, show_progress):
+        pages: dict[str, dict[str, bytes]] = {"svg": {}, "png": {}}
+        for name, (caption, figure) in figures.items():
+            stem = f"figures/{name}_{file_name(model, results.models)}"
+            kind = "svg" if name.startswith("figure5") else "png"
+            for suffix in ("png", "svg"):
+                content = figure_bytes(figure, suffix)
+                yield f"{stem}.{suffix}", content
+                if suffix == kind:
+                    pages[kind][caption] = content
+        pictures[model] = Pictures(pages["svg"], pages["png"], shown)
+    yield "report.html", render_page(results, tables, pictures).encode()
+
+
+def figure_bytes(figure: Figure, suffix: str, dpi: int = 120) -> bytes:
+    """A figure as a PNG or SVG file, equal bytes for equal figures."""
+    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[suffix]
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "captum_fv"}):
+        figure.savefig(buffer, format=suffix, dpi=dpi, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _pictures(
+    results: BenchmarkResults, pairs: Pairs | None, methods: Methods | None, show_progress: bool
+) -> Iterator[tuple[str, dict[str, tuple[str, Figure]], list[ShownPair]]]:
+    """Every model's figures, file name -> (caption, figure), and the pairs of its gallery."""
+    for name, model in results.models.items():
+        figures = _curves(name, model)
+        shown: list[ShownPair] = []
+        if pairs is not None and methods is not None:
+            chosen = choose_pairs(model, max(1, GALLERY // 3 // len(results.models)))
+            seed = results.config.get("seed", 0)
+            shown = show_pairs(model, methods[name], pairs, chosen, seed, show_progress)
+            figures |= _faces(shown)
+        yield name, figures, shown
+
+
+def _curves(model: str, results: ModelResults) -> dict[str, tuple[str, Figure]]:
+    """Curves of all methods that were measured on the same pairs, for each such set of pairs."""
+    first_on = {tuple(result.pairs): name for name, result in reversed(results.methods.items())}
+    by_size = sorted(first_on.items(), key=lambda item: -len(item[0]))
+    every = list(results.methods)
+    figures: dict[str, tuple[str, Figure]] = {}
+    for number, (pairs, first) in enumerate(by_size, 1):
+        methods = results.on_pairs_of(first)
+        on = f"{len(pairs)} pairs"
+        suffix = f"_{number}" if number > 1 else ""
+        figures[f"figure5{suffix}"] = (
+            f"DPR, {on}: errors left as pixels go back; lower is better (Figure 5)",
+            plot_dpr({name: some.dpr for name, some in methods.items()}, f"{model}, {on}", every),
+        )
+        strata = {name: some.stratified for name, some in methods.items() if some.stratified}
+        if strata:
+            figures[f"figure5_stratified{suffix}"] = (
+                f"Stratified DPR, {on}: maps rank only within strata of equal mean sensitivity",
+                plot_dpr(strata, f"{model}, {on}, stratified", every),
+            )
+    return figures
+
+
+def _faces(shown: Sequence[ShownPair]) -> dict[str, tuple[str, Figure]]:
+    """Figures over the first errors of each kind; none where nothing went wrong."""
+    false_non_matches = [pair for pair in shown if "false-non-matches" in pair.kinds]
+    false_matches = [pair for pair in shown if "false-matches" in pair.kinds]
+
+    def first(count: int) -> list[ShownPair]:
+        return false_non_matches[:count] + false_matches[:count]
+
+    if not first(1):
+        return {}
+    figures = {
+        "figure3": (
+            "Sample pairs, and how patches change their cosine (Figure 3)",
+            plot_sample_pairs(first(3)),
+        )
+    }
+    if shown[0].methods:
+        figures["figure4_6"] = (
+            "Maps of patched A by every method (Figures 4 and 6)",
+            plot_maps(first(2)),
+        )
+        figures["figure7"] = (
+            "Patched A as 0, 10, 25 and 50 % of its pixels go back, and its cosine (Figure 7)",
+            plot_replacement(first(1)),
+        )
+    return figures
+
+
+def file_name(model: str, models: Mapping[str, ModelResults]) -> str:
+    """The model's name with only harmless characters, numbered if that makes two names equal."""
+    names = [re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") for name in models]
+    place = list(models).index(model)
+    unique = names[place] and names.count(names[place]) == 1
+    return names[place] if unique else f"{names[place]}{place}"

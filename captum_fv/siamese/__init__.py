@@ -1,0 +1,6 @@
+"""The one model that everything explains: two photos in, their cosine out."""
+
+from captum_fv.siamese.model import PartnerView, SiameseCosine
+from captum_fv.siamese.prelu import unfold_prelu
+
+__all__ = ["PartnerView", "SiameseCosine", "unfold_prelu"]

@@ -1,0 +1,129 @@
+"""What a backbone must be, and what to say when it cannot take its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from captum_fv.core.checks import describe
+
+Output = int | str | Callable[[Any], Tensor] | None
+"""Where the embedding is in what a backbone returns."""
+
+
+def ask(backbone: nn.Module, function: Callable[[Tensor], Any], images: Tensor) -> Any:
+    """What a function of the backbone gives for images.
+
+    Raises:
+        ValueError: PyTorch cannot compute it: of another size, type or device than the weights.
+    """
+    try:
+        return function(images)
+    except torch.OutOfMemoryError:
+        raise
+    except (AssertionError, IndexError, RuntimeError) as error:
+        raise ValueError(
+            f"the backbone cannot take {_kind(images)} images of shape {tuple(images.shape)} "
+            f"({str(error).strip().partition(chr(10))[0]}){_cure(backbone, images, str(error))}"
+        ) from error
+
+
+def check_mode(model: nn.Module, name: str = "siamese") -> None:
+    """Raise a ValueError for a model, of this name, in which one pair changes another's score."""
+    if is_training(model):
+        raise ValueError(
+            f"{name} is in training mode, where one pair changes another's score; write "
+            f"{name}.eval()"
+        )
+    for module in model.modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is None:
+            raise ValueError(
+                f"{name}: its {type(module).__name__} keeps no running statistics, so one pair "
+                "changes another's score; want a model trained with track_running_stats=True"
+            )
+
+
+def check_image_size(backbone: nn.Module, images: Tensor) -> None:
+    """Raise a ValueError for images of another size than the backbone says that it takes."""
+    size = getattr(backbone, "size", None)
+    if isinstance(size, tuple) and images.shape[2:] != size:
+        raise ValueError(
+            f"images are {images.shape[2]}x{images.shape[3]}, and {type(backbone).__name__} takes "
+            f"{size[0]}x{size[1]}; align the faces to that size, as align_face(photo, landmarks, "
+            f"size={size}) does"
+        )
+
+
+def is_training(module: nn.Module) -> bool:
+    """Whether any part is in training mode; an exported program is not, whatever its flags say."""
+    if is_exported(module):
+        return False
+    return module.training or any(is_training(child) for child in module.children())
+
+
+def is_exported(module: nn.Module) -> bool:
+    """Whether this is the module of a `torch.export` program."""
+    # torch.export puts a refusal in place of `eval` on the module it returns; an ordinary one has
+    # only the method.
+    return isinstance(module, torch.fx.GraphModule) and "eval" in vars(module)
+
+
+def spatial_features(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The backbone's method that gives its last grid; else a TypeError that says what to write."""
+    features: Callable[[Tensor], Tensor] | None = getattr(backbone, "features", None)
+    if not callable(features):
+        raise TypeError(
+            f"{type(backbone).__name__} shows no spatial grid; give the backbone a method "
+            "features(images) that returns its last one, (N, c, h, w), or take one of "
+            "`captum-fv models`"
+        )
+    return features
+
+
+def select(out: Any, output: Output) -> Tensor:
+    """The embedding in what the backbone returned.
+
+    Raises:
+        TypeError: It is not there, or no tensor.
+    """
+    found = out
+    if callable(output):
+        found = output(out)
+    elif output is not None:
+        try:
+            found = out[output]
+        except (IndexError, KeyError, TypeError) as error:
+            raise TypeError(
+                f"output: got {output!r}, but the backbone returned {describe(out)}"
+            ) from error
+    if not isinstance(found, Tensor):
+        raise TypeError(
+            f"the backbone returned {describe(found)}; say which part is the embedding, as in "
+            "SiameseCosine(backbone, output=0)"
+        )
+    return found
+
+
+def _cure(backbone: nn.Module, images: Tensor, told: str) -> str:
+    if "in-place" in told:
+        return "; set inplace=False on its activations"
+    weights = chain(backbone.parameters(), backbone.buffers())
+    weight = next((weight for weight in weights if weight.is_floating_point()), images)
+    if weight.is_meta:
+        return "; its weights are on the meta device, which holds no values: load them"
+    if weight.device != images.device:
+        return f'; its weights are on {weight.device}, so write siamese.to("{images.device}")'
+    if weight.dtype != images.dtype:
+        return f"; its weights are {weight.dtype}, so write images.to({weight.dtype})"
+    if weight.is_inference():
+        return "; load it outside torch.inference_mode()"
+    return "; does it want another size, or another number of channels?"
+
+
+def _kind(images: Tensor) -> str:
+    return f"{str(images.dtype).removeprefix('torch.')} {images.device}"

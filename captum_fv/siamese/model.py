@@ -1,0 +1,252 @@
+"""Two photos in, their cosine out: the one model that every attribution method here explains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from captum_fv.core.checks import (
+    all_finite,
+    check_alike,
+    check_image,
+    check_photo_range,
+    check_values,
+    describe,
+)
+from captum_fv.core.vectors import cosine, unit_length
+from captum_fv.siamese.backbone import (
+    Output,
+    ask,
+    check_image_size,
+    check_mode,
+    is_exported,
+    is_training,
+    select,
+    spatial_features,
+)
+from captum_fv.siamese.captum_guard import activations_in_sight, called_by_captum, check_captum_call
+from captum_fv.siamese.repeatable import same_answer_again
+
+Normalisation = float | Sequence[float] | Tensor | None
+
+
+class SiameseCosine(nn.Module):
+    """Cosine similarity of the embeddings of two face images.
+
+    Both images of all pairs go through the backbone in ONE call, interleaved (a0 b0 a1 b1 ...). So
+    every hook of Captum sees both, and layer activations come as (2N, ...): their
+    `.unflatten(0, (-1, 2))` gives both images' apart.
+
+    Args:
+        backbone: Images (N, C, H, W) -> embeddings (N, d), in evaluation mode: any nn.Module, a
+            TorchScript module, or a `torch.export` program. If it carries a `.size`, (H, W), as the
+            zoo's do, other images are refused.
+        mean, std: With both given, images are in [0, 1] and enter the backbone as (image - mean) /
+            std; each a number or one number per channel. None: the backbone's own `.mean` and
+            `.std` if it carries them (the zoo's do), else images are taken as the backbone takes
+            them.
+        output: Where the embedding is in what the backbone returns, if it is not the whole: an
+            index, a key, or a function.
+
+    Raises:
+        TypeError: The backbone is no module, or what it returns is not a tensor.
+        ValueError: The backbone is in training mode or gives one image two embeddings, images do
+            not fit each other or the backbone, or hold pixels up to 255 where [0, 1] is wanted, or
+            embeddings are not finite (N, d). A backbone may count calls or keep a cache.
+
+    >>> siamese = SiameseCosine(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).eval())
+    >>> photo = torch.rand(5, 3, 2, 2)
+    >>> siamese(photo, photo).detach().round(decimals=3).tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+
+    mean: Tensor | None
+    std: Tensor | None
+
+    def __init__(
+        self,
+        backbone: nn.Module | torch.export.ExportedProgram,
+        mean: Normalisation = None,
+        std: Normalisation = None,
+        output: Output = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(backbone, torch.export.ExportedProgram):
+            backbone = backbone.module()
+        if not isinstance(backbone, nn.Module):
+            raise TypeError(
+                f"backbone: got {type(backbone).__name__}; want an nn.Module that maps images "
+                "(N, C, H, W) to embeddings (N, d). To explain a black box, hand the function "
+                "itself to a perturbation method"
+            )
+        if (mean is None) != (std is None):
+            raise ValueError("mean and std: got one of them; give both or neither")
+        if mean is None:
+            mean, std = getattr(backbone, "mean", None), getattr(backbone, "std", None)
+        self.backbone = backbone
+        self.output = output
+        self.register_buffer("mean", _per_channel("mean", mean), persistent=False)
+        self.register_buffer("std", _per_channel("std", std), persistent=False)
+        if self.std is not None and not ((self.std > 0) & (self.std <= 1)).all():
+            raise ValueError(
+                f"std: got {std}; want numbers above 0 and up to 1, since photos are in [0, 1]: "
+                "0.5 and not 127.5"
+            )
+        self.training = is_training(backbone)
+        self._is_trusted = False
+
+    @property
+    def black(self) -> float | None:
+        """A black pixel's value in the images this model takes; None if only the backbone knows."""
+        return None if self.mean is None else 0.0
+
+    def forward(self, img_a: Tensor | tuple[Tensor, Tensor], img_b: Tensor | None = None) -> Tensor:
+        """Cosine of each pair, (N,) in [-1, 1].
+
+        Args:
+            img_a: Images A, (N, C, H, W), or the tuple (images A, images B).
+            img_b: Images B, (N, C, H, W), if not in the tuple.
+        """
+        check_captum_call(self.backbone, pair=True)
+        return cosine(*self.embed(img_a, img_b))
+
+    def embed(
+        self, img_a: Tensor | tuple[Tensor, Tensor], img_b: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Embeddings of both images of each pair, (N, d) of unit length, from one backbone call."""
+        if isinstance(img_a, tuple | list):
+            if img_b is not None or len(img_a) != 2:
+                raise ValueError("got a tuple that is no pair; write siamese((img_a, img_b))")
+            img_a, img_b = img_a
+        if img_b is None:
+            raise ValueError(
+                "got one image; write siamese(img_a, img_b). Captum's methods take a pair as one "
+                "tuple: .attribute((img_a, img_b))"
+            )
+        check_alike(img_a, img_b)
+        embeddings = self.embed_images(torch.stack([img_a, img_b], 1).flatten(0, 1))
+        embed_a, embed_b = embeddings.reshape(len(img_a), 2, -1).unbind(1)
+        return embed_a, embed_b
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Embeddings (N, d) with unit length of images (N, C, H, W) that need no partner yet.
+
+        An embedding of zeros has no direction and stays as it is: it scores 0 with any other.
+        """
+        return self._trusted(lambda: self._embed(images))
+
+    def grids(self, images: Tensor) -> Tensor:
+        """The backbone's last spatial grids (N, c, h, w) of images (N, C, H, W).
+
+        Raises:
+            TypeError: The backbone has no method `features`.
+        """
+        features = spatial_features(self.backbone)
+        return self._trusted(lambda: self._grids(features, images))
+
+    def train(self, mode: bool = True) -> SiameseCosine:
+        """Set training mode, except in exported programs, which have none."""
+        self.training = mode
+        if not is_exported(self.backbone):
+            self.backbone.train(mode)
+        return self
+
+    def _trusted(self, compute: Callable[[], Tensor]) -> Tensor:
+        """What the backbone computes; the first time only if it gives the same answer again."""
+        if self._is_trusted or torch.compiler.is_compiling() or called_by_captum():
+            return compute()
+        values = same_answer_again(self.backbone, compute)
+        self._is_trusted = True
+        return values
+
+    def _ask(self, function: Callable[[Tensor], Any], images: Tensor) -> Any:
+        """What a function of the backbone gives for images that it can take."""
+        check_image("images", images)
+        check_image_size(self.backbone, images)
+        if self.mean is not None:
+            check_photo_range(images)
+        check_mode(self.backbone)
+        return ask(self.backbone, lambda x: function(self._normalised(x)), images)
+
+    def _grids(self, features: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        grid = self._ask(features, images)
+        if not isinstance(grid, Tensor) or grid.ndim != 4 or len(grid) != len(images):
+            raise ValueError(
+                f"the backbone's features gave {describe(grid)} for {len(images)} images; want a "
+                "grid (N, c, h, w)"
+            )
+        check_values("the backbone's grid", grid)
+        return grid
+
+    def _embed(self, images: Tensor) -> Tensor:
+        with activations_in_sight(self.backbone):
+            out = self._ask(self.backbone, images)
+        embeddings = select(out, self.output)
+        if embeddings.ndim != 2 or len(embeddings) != len(images) or not embeddings.shape[1]:
+            raise ValueError(
+                f"the backbone gave {tuple(embeddings.shape)} for {len(images)} images; want "
+                "embeddings (N, d): pick or flatten them with output=, as in output=lambda out: "
+                "out.flatten(1)"
+            )
+        check_values("the backbone's embedding", embeddings)
+        # Half precision loses the third decimal of a cosine, where thresholds live.
+        embeddings = embeddings.float() if embeddings.itemsize < 4 else embeddings
+        return unit_length(embeddings)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Images as the backbone takes them, and its own to write on."""
+        if self.mean is None or self.std is None:
+            return images.clone()
+        return (images - self.mean.to(images)).div_(self.std.to(images))
+
+
+class PartnerView(nn.Module):
+    """The Siamese model seen from one image: its cosine with a partner's embedding.
+
+    For Captum methods that take a model of one image (GuidedGradCam, layer methods). The partner
+    comes as an embedding, `additional_forward_args=(siamese.embed_images(img_b),)`, because Captum
+    repeats those with the image; a stored one it would not.
+
+    >>> siamese = SiameseCosine(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).eval())
+    >>> img_a, img_b = torch.rand(2, 5, 3, 2, 2)
+    >>> partner = siamese.embed_images(img_b)
+    >>> torch.allclose(PartnerView(siamese)(img_a, partner), siamese(img_a, img_b))
+    True
+    """
+
+    def __init__(self, siamese: SiameseCosine) -> None:
+        super().__init__()
+        if not isinstance(siamese, SiameseCosine):
+            raise TypeError(
+                f"siamese: got {type(siamese).__name__}; write PartnerView(SiameseCosine(backbone))"
+            )
+        self.siamese = siamese
+        self.training = siamese.training
+
+    def forward(self, img: Tensor, partner_embedding: Tensor | None = None) -> Tensor:
+        """Cosine (N,) of images (N, C, H, W) with their partners' embeddings (N, d)."""
+        check_captum_call(self.siamese.backbone, pair=False)
+        embedding = self.siamese.embed_images(img)
+        if not isinstance(partner_embedding, Tensor) or partner_embedding.shape != embedding.shape:
+            came = "missing" if partner_embedding is None else describe(partner_embedding)
+            raise ValueError(
+                f"partner_embedding is {came}; want {tuple(embedding.shape)}, one row per image. "
+                "In Captum's methods: additional_forward_args=(siamese.embed_images(img_b),)"
+            )
+        check_values("partner_embedding", partner_embedding)
+        return cosine(embedding, unit_length(partner_embedding.to(embedding)))
+
+
+def _per_channel(name: str, value: Normalisation) -> Tensor | None:
+    if value is None:
+        return None
+    try:
+        values = torch.as_tensor(value, dtype=torch.float32).reshape(-1, 1, 1)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name}: got {value!r}; want a number, or one for each channel") from error
+    if not len(values) or not all_finite(values):
+        raise ValueError(f"{name}: got {value}; want finite numbers")
+    return values
