@@ -1,6 +1,7 @@
-"""benchmarks/own_method.py on a few noise faces; its harder patches; and the trials it can name."""
+"""benchmarks/iag/method.py on a few noise faces; its harder patches; and the trials it can name."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,9 +21,9 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 @pytest.fixture
 def script(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
-    import own_method
+    from iag import method
 
-    return own_method
+    return method
 
 
 def test_every_part_says_what_it_must(script, monkeypatch, tmp_path, capsys):
@@ -30,7 +31,8 @@ def test_every_part_says_what_it_must(script, monkeypatch, tmp_path, capsys):
     nn.init.eye_(coarse[-1].weight)
     faces = small_faces(None)[1]
     monkeypatch.setattr(script, "load_backbone", lambda name: coarse)
-    monkeypatch.setattr(script, "load_pairs", lambda arguments: (faces, faces))
+    with_three_photos = replace(faces, people=faces.people[:48])  # genuine ones alone
+    monkeypatch.setattr(script, "load_pairs", lambda arguments: (faces, with_three_photos))
     monkeypatch.setattr(script, "patch_pairs", partial(patch_pairs, count=9, patch=9))
     arguments = ["x", "--range", "8", "40", "--limit", "16", "--steps", "5", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
@@ -78,11 +80,11 @@ def test_wrong_arguments_are_named(script, monkeypatch, capsys, arguments, fault
 
 
 def test_harder_patches_lie_where_they_say(script):
-    import own_stress
+    from iag import stress
 
     faces = small_faces(None)[1]
     batch = patch_pairs(faces, count=2, patch=13).batch(range(6))
-    soft = own_stress.feathered(batch)
+    soft = stress.feathered(batch)
     step = (soft.patched_a - batch.original_a).abs()
     full = (batch.patched_a - batch.original_a).abs()
     assert torch.equal(soft.mask, batch.mask)
@@ -90,58 +92,58 @@ def test_harder_patches_lie_where_they_say(script):
     assert step.sum() > 0.2 * full.sum()
     assert (step * ~batch.mask).max() == 0
 
-    ring = own_stress.outer_ring(batch)
+    ring = stress.outer_ring(batch)
     differs = (ring.patched_a != ring.original_a).any(1, keepdim=True)
     assert (differs & ~ring.mask).sum() == 0
     assert ring.mask.any()
-    row, column = (int(share * 32) for share in own_stress.CENTRE)
+    row, column = (int(share * 32) for share in stress.CENTRE)
     assert not ring.mask[..., row - 5 : row + 6, column - 5 : column + 6].any()
     kept = batch.mask & ring.mask
     assert torch.equal(ring.patched_a * kept, batch.patched_a * kept)
 
-    block = own_stress.quarter_block(faces, batch)
+    block = stress.quarter_block(faces, batch)
     assert block.mask.sum((1, 2, 3)).tolist() == [16 * 16] * 6
     assert block.numbers.tolist() == batch.numbers.tolist()
 
 
 def test_trials_are_maps_and_differ_where_they_should(script, monkeypatch):
-    import own_trials
+    from iag import trials
 
     siamese, pair = small_siamese().double(), tuple(image.double() for image in random_pair())
     plain = IntegratedArgumentGradient(siamese, THRESHOLD).attribute(pair)
-    for name, build in own_trials.TRIALS.items():
+    for name, build in trials.TRIALS.items():
         maps = build(siamese, THRESHOLD).attribute(pair)
         assert all(torch.isfinite(m).all() and m.std() > 0 for m in maps), name
         if "fine" in name or "edgeless" in name:
             assert not torch.allclose(maps[0], plain[0])
-    monkeypatch.setattr(own_trials.NoisyPath, "NOISE", 0.0)
+    monkeypatch.setattr(trials.NoisyPath, "NOISE", 0.0)
     for build in (
-        own_trials.NoisyPath,
-        partial(own_trials.WeakPolarity, part=1.0),
-        partial(own_trials.MovingPartner, moving=0.0),
+        trials.NoisyPath,
+        partial(trials.WeakPolarity, part=1.0),
+        partial(trials.MovingPartner, moving=0.0),
     ):
         torch.testing.assert_close(build(siamese, THRESHOLD).attribute(pair), plain)
 
 
 def test_sums_that_trials_promise(script):
-    import own_trials
+    from iag import trials
 
     siamese, pair = small_siamese().double(), tuple(image.double() for image in random_pair())
     score = siamese(pair).detach()
-    needed = own_trials.TRIALS["needed_polarity"](siamese, THRESHOLD)
+    needed = trials.TRIALS["needed_polarity"](siamese, THRESHOLD)
     needed.steps = 128
     torch.testing.assert_close(
         needed.attribute(pair)[0].sum((1, 2, 3)), score - THRESHOLD, atol=1e-3, rtol=0
     )
     # The delta of the base class is measured from the widest blur, where this path begins too.
-    scales = own_trials.ScalePath(
-        siamese, THRESHOLD, "polarity", blur=own_trials.ScalePath.BLURS[0], partner=0.0
+    scales = trials.ScalePath(
+        siamese, THRESHOLD, "polarity", blur=trials.ScalePath.BLURS[0], partner=0.0
     )
     maps, delta = scales.attribute(pair, return_convergence_delta=True)
     change = (maps[0].sum((1, 2, 3)) - delta[:, 0]).abs()
     assert delta[:, 0].abs().mean() < 0.5 * change.mean()
     # With both images on their way, both maps together are the change of the score.
-    moving = own_trials.MovingPartner(
+    moving = trials.MovingPartner(
         siamese, THRESHOLD, "polarity", moving=1.0, partner=0.0, steps=256, batch_size=512
     )
     starts = (smooth(image, moving.blur * image.shape[-2]) for image in pair)

@@ -1,4 +1,4 @@
-"""benchmarks/what_dpr_measures.py on a few generated faces: what it must say of the controls."""
+"""benchmarks/dpr/what_it_measures.py on a few generated faces: what it must say of the controls."""
 
 import sys
 from pathlib import Path
@@ -15,9 +15,9 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 @pytest.fixture
 def script(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
-    import what_dpr_measures
+    from dpr import what_it_measures
 
-    return what_dpr_measures
+    return what_it_measures
 
 
 def small_faces(arguments):

@@ -1,10 +1,10 @@
 """What does decision-based patch replacement cost beside the forwards that it cannot do without?
 
-    python benchmarks/speed_dpr.py --model demo
-    python benchmarks/speed_dpr.py --model face.pt2 --parts ratio,share
+    python benchmarks/speed/dpr.py --model demo
+    python benchmarks/speed/dpr.py --model face.pt2 --parts ratio,share
 
 Bars, on the CPU: DPR of one method takes at most 1.15 times the bare forwards of the images that it
-has to score; a whole comparison of methods spends at least 85 % of its time inside the backbone;
+has to score; a whole run of several methods spends at least 85 % of its time inside the backbone;
 2,400 pairs need as much memory as 200. All on generated faces.
 """
 
@@ -14,8 +14,9 @@ import argparse
 import resource
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
@@ -23,9 +24,7 @@ from unittest.mock import patch
 import torch
 from timing import compare, seconds
 
-from captum_fv import SiameseCosine, decision_patch_replacement, load_backbone
-from captum_fv.attr.methods import build_methods
-from captum_fv.benchmark.compare import compare_methods
+import captum_fv as fv
 from captum_fv.data import generated_pairs, patch_pairs
 
 METHODS = ("xssab", "rnd", "oracle", "difference", "sensitivity", "centre")
@@ -36,7 +35,7 @@ THRESHOLD = 0.3
 def main() -> None:
     """Measure the parts asked for and print each beside its bar."""
     arguments = parse_arguments()
-    siamese = SiameseCosine(load_backbone(arguments.model), mean=0.5, std=0.5)
+    siamese = fv.SiameseCosine(fv.load_backbone(arguments.model), mean=0.5, std=0.5)
     if arguments.memory_of:
         print(peak_megabytes(siamese, arguments.memory_of))
         return
@@ -51,7 +50,7 @@ def main() -> None:
 
 
 @torch.no_grad()
-def print_ratio(siamese: SiameseCosine, pairs: int, rounds: int) -> None:
+def print_ratio(siamese: fv.SiameseCosine, pairs: int, rounds: int) -> None:
     """One method's DPR beside bare forwards of as many images in the backbone's best batches."""
     patched_a, original_a, img_b = patch_pairs(generated_pairs(pairs)).tensors(range(pairs))
     generator = torch.Generator().manual_seed(0)
@@ -61,7 +60,7 @@ def print_ratio(siamese: SiameseCosine, pairs: int, rounds: int) -> None:
     images = images.repeat(-(-max(BATCHES) // pairs), 1, 1, 1)
 
     def replace() -> None:
-        decision_patch_replacement(
+        fv.decision_patch_replacement(
             siamese, (patched_a, img_b), original_a, maps, THRESHOLD, genuine
         )
 
@@ -92,40 +91,45 @@ def calling(forward: Callable[[Any], Any], tell: Callable[[int], None]) -> Calla
     return told
 
 
-def print_share(siamese: SiameseCosine, pairs: int) -> None:
-    """The share of a comparison's time, loading and patching included, inside the backbone."""
+def print_share(siamese: fv.SiameseCosine, pairs: int) -> None:
+    """The share of a run's time, loading and patching included, inside the backbone."""
     inside: list[float] = []
 
     def timed(work: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **options: Any) -> Any:
+        def clocked(*arguments: Any, **options: Any) -> Any:
             started = time.perf_counter()
             try:
                 return work(*arguments, **options)
             finally:
                 inside.append(time.perf_counter() - started)
 
-        return run
+        return clocked
 
-    patched = patch_pairs(generated_pairs(pairs))
-    methods = build_methods(METHODS, siamese, THRESHOLD)
     with ExitStack() as stack:
         stack.enter_context(
             patch.object(siamese.backbone, "forward", timed(siamese.backbone.forward))
         )
         # Nothing but the backbone and a cosine is differentiated.
         stack.enter_context(patch("torch.autograd.grad", timed(torch.autograd.grad)))
-        whole = seconds(lambda: compare_methods(siamese, patched, methods, THRESHOLD))
+        whole = seconds(lambda: run(siamese, METHODS, pairs))
     print(
-        f"{len(methods)} methods on {pairs} pairs: {whole:.1f} s, of which the backbone takes "
+        f"{len(METHODS)} methods on {pairs} pairs: {whole:.1f} s, of which the backbone takes "
         f"{sum(inside):.1f} s"
     )
     print(f"share: {sum(inside) / whole:.3f} (bar: 0.85)")
 
 
-def peak_megabytes(siamese: SiameseCosine, pairs: int) -> float:
+def run(siamese: fv.SiameseCosine, methods: Sequence[str], pairs: int) -> None:
+    """DPR of methods on generated faces, as `captum-fv dpr` measures it."""
+    patched = patch_pairs(generated_pairs(pairs))
+    settings = fv.BenchmarkSettings(stratified=False, latency_pairs=0)
+    with tempfile.TemporaryDirectory() as out:
+        fv.run_benchmark({"model": siamese}, patched, methods, out, settings)
+
+
+def peak_megabytes(siamese: fv.SiameseCosine, pairs: int) -> float:
     """The most memory that this process has held, after DPR of a cheap method."""
-    methods = build_methods(["rnd"], siamese, THRESHOLD)
-    compare_methods(siamese, patch_pairs(generated_pairs(pairs)), methods, THRESHOLD)
+    run(siamese, ["rnd"], pairs)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

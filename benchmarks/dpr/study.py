@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 import torch
-from occlusion_variants import OCCLUSION_READINGS, occlusion_readings
+from dpr.xface_readings import OCCLUSION_READINGS, occlusion_readings
 from torch import Tensor
 from tqdm import tqdm
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from own_study import BUILD, OwnStudy
-from timing import compare
+from iag.study import BUILD, Study
+from speed.timing import compare
 from torch import Tensor, nn
 
-from captum_fv.data import PairSet
 from captum_fv.report.text_table import TextTable
 
 
@@ -34,7 +33,7 @@ def counted_passes(backbone: nn.Module) -> Iterator[dict[str, int]]:
         handle.remove()
 
 
-def cost_table(study: OwnStudy, faces: PairSet, pairs: int = 16) -> TextTable:
+def cost_table(study: Study, pairs: int = 16) -> TextTable:
     """Passes and time for each image; a pair has two."""
     batch = study.batch.rows(range(min(pairs, len(study.batch))))
     images = torch.cat([batch.patched_a, batch.img_b])

@@ -1,23 +1,21 @@
 """What does decision-based patch replacement (DPR) measure, and what else do maps have to show?
 
-    python benchmarks/what_dpr_measures.py
-    python benchmarks/what_dpr_measures.py --data lfw_aligned --pairs pairs.txt --model face.pt2 \
-        --methods xssab,rnd,controls --limit 400 --out RUN
+    python benchmarks/dpr/what_it_measures.py
+    python benchmarks/dpr/what_it_measures.py --data lfw_aligned --pairs pairs.txt \
+        --model face.pt2 --methods xssab,rnd,controls --limit 400 --out RUN
 
-Writes a table for each part and a picture to the folder; README.md beside this file says what they
+Writes a table for each part and a picture to the folder; docs/what_dpr_measures.md says what they
 mean.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
-from map_study import NAMES, MapStudy
-from map_tables import PARTS
 from matplotlib.figure import Figure
-from two_faced import generated_with_three_photos
 
 from captum_fv import SiameseCosine, load_backbone
 from captum_fv.attr.methods import METHODS, expand_names
@@ -27,11 +25,16 @@ from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.metrics import Interval
 from captum_fv.report.text_table import TextTable
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where dpr/ and shared/ are
+from dpr.study import NAMES, MapStudy
+from dpr.tables import PARTS
+from shared.command import hand_over, study_parser
+from shared.two_faced import generated_with_three_photos
+
 
 def main() -> None:
     """Measure the parts asked for."""
     arguments = parse_arguments()
-    arguments.out.mkdir(parents=True, exist_ok=True)
     siamese = SiameseCosine(load_backbone(arguments.model), arguments.mean, arguments.std)
     patched, faces, every = load_pairs(arguments)
     clean = score_clean_pairs(siamese, every, show_progress=True)
@@ -42,9 +45,7 @@ def main() -> None:
     study = MapStudy(siamese, patched, clean.threshold, arguments.methods, faces, arguments.steps)
     for part in arguments.parts:
         table = PARTS[part](study)
-        print(f"\n{table.caption}\n\n{table.markdown()}", flush=True)
-        (arguments.out / f"{part}.md").write_text(table.markdown(), encoding="utf-8")
-        (arguments.out / f"{part}.csv").write_text(table.csv(), encoding="utf-8")
+        hand_over(table, arguments.out)
         if part == "dpr":
             plot_readings(table).savefig(arguments.out / "readings.png", dpi=120)
 
@@ -91,26 +92,14 @@ def load_pairs(arguments: argparse.Namespace) -> tuple[PatchedPairs, PairSet, Pa
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="generated", help='"generated" or NAME/NAME_0001.jpg')
-    parser.add_argument("--pairs", type=Path, help="pairs.txt of such a folder")
-    parser.add_argument("--model", default="demo", help='"demo" or a .pt2 or TorchScript file')
-    parser.add_argument("--mean", type=float, default=0.5)
-    parser.add_argument("--std", type=float, default=0.5)
+    parser = study_parser(__doc__.splitlines()[0], PARTS, limit=300, out="what-dpr-measures")
     parser.add_argument("--methods", default="xssab,rnd,controls", help=", ".join(NAMES))
-    parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
-    parser.add_argument("--limit", type=int, default=300, help="use this many pairs")
-    parser.add_argument("--steps", type=int, default=20, help="of every curve; the paper takes 20")
-    parser.add_argument("--out", type=Path, default=Path("captum-fv-out/what-dpr-measures"))
     arguments = parser.parse_args()
     named = arguments.methods.split(",")
     extra = [name for name in named if name in NAMES and name not in METHODS]
     arguments.methods = expand_names([name for name in named if name not in extra]) + extra
     if missing := {"rnd", "centre", "sensitivity"} - set(arguments.methods):
         parser.error(f"--methods: want {', '.join(sorted(missing))}, too, to compare with")
-    arguments.parts = arguments.parts.split(",")
-    if unknown := set(arguments.parts) - set(PARTS):
-        parser.error(f"--parts: got {', '.join(unknown)}; want some of {', '.join(PARTS)}")
     return arguments
 
 

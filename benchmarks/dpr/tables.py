@@ -1,17 +1,15 @@
-"""The tables of what_dpr_measures.py: what each method's maps show, and what they do not."""
+"""The tables of what_it_measures.py: what each method's maps show, and what they do not."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from map_study import AVERAGE, MapStudy
-from two_faced import two_faced_pairs
+from dpr.study import AVERAGE, MapStudy
+from shared.cells import mean_text, ratio, text
+from shared.two_faced import two_faced_pairs
 
 from captum_fv.attr.methods import METHODS
 from captum_fv.metrics import (
-    DPRResult,
-    Interval,
     deal_to_others,
     deletion_insertion,
     equal_strata,
@@ -21,9 +19,7 @@ from captum_fv.metrics import (
     sanity_suite,
     unbeaten_controls,
 )
-from captum_fv.metrics.bootstrap import percentile_interval, resampled_means
 from captum_fv.metrics.deletion import AREA_TITLES
-from captum_fv.metrics.dpr_result import Rate
 from captum_fv.report.text_table import Cell, TextTable
 
 
@@ -171,24 +167,6 @@ def polarity_table(study: MapStudy) -> TextTable:
         ["method", "AUROC"],
         rows,
     )
-
-
-def ratio(run: DPRResult, baseline: DPRResult, rate: Rate = "mean") -> Cell:
-    """One run's AUC over another's, or a dash where too few pairs err."""
-    try:
-        return run.relative_to(baseline, rate)
-    except ValueError:
-        return "-"
-
-
-def text(interval: Interval) -> str:
-    """An interval with three decimals."""
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-
-
-def mean_text(values: npt.NDArray[np.float64]) -> str:
-    """A mean over pairs with its interval."""
-    return text(percentile_interval(float(values.mean()), resampled_means(values)))
 
 
 PARTS = {

@@ -6,14 +6,13 @@ from functools import partial
 
 import numpy as np
 import torch
-from map_tables import mean_text, ratio, text
-from own_bars import bars_table, dpr_table
-from own_costs import cost_table
-from own_stress import feathered, outer_ring, quarter_block
-from own_study import BUILD, OwnStudy
-from two_faced import two_faced_pairs
+from iag.bars import bars_table, dpr_table
+from iag.costs import cost_table
+from iag.stress import feathered, outer_ring, quarter_block
+from iag.study import BUILD, Study
+from shared.cells import mean_text, ratio, text
+from shared.two_faced import two_faced_pairs
 
-from captum_fv.data import PairSet
 from captum_fv.metrics import (
     DPRResult,
     deal_to_others,
@@ -27,7 +26,7 @@ from captum_fv.metrics.deletion import AREA_TITLES
 from captum_fv.report.text_table import Cell, TextTable
 
 
-def corrected_table(study: OwnStudy, faces: PairSet) -> TextTable:
+def corrected_table(study: Study) -> TextTable:
     """DPR that knowing where the model looks in any face does not help."""
     strata = sensitivity_strata(study.siamese, (study.batch.patched_a, study.batch.img_b))
     runs = {name: study.replace(study.maps(name), strata) for name in study.names}
@@ -42,12 +41,12 @@ def corrected_table(study: OwnStudy, faces: PairSet) -> TextTable:
     return TextTable("corrected", "DPR within 64 strata of equal mean sensitivity.", header, rows)
 
 
-def stress_table(study: OwnStudy, faces: PairSet) -> TextTable:
+def stress_table(study: Study) -> TextTable:
     """The mean of both errors relative to chance on other patches."""
     sets = {
         "feathered patches": study.on(feathered(study.batch)),
         "patches in the outer ring": study.on(outer_ring(study.batch)),
-        "a quarter block": study.on(quarter_block(faces, study.batch)),
+        "a quarter block": study.on(quarter_block(study.pairs, study.batch)),
     }
     rows: list[list[Cell]] = [
         [name, *(_mean_or_fnmr(other.run(name), other.run("rnd")) for other in sets.values())]
@@ -62,7 +61,7 @@ def _mean_or_fnmr(run: DPRResult, chance: DPRResult) -> Cell:
     return f"FNMR {ratio(run, chance, 'fnmr')}" if mean == "-" else mean
 
 
-def localisation_table(study: OwnStudy, faces: PairSet) -> TextTable:
+def localisation_table(study: Study) -> TextTable:
     """Do maps of the patched images find the patches, better than maps of the same without?"""
     batch = study.batch
     clean = study.scores(batch.original_a, batch.img_b) >= study.threshold
@@ -77,9 +76,9 @@ def localisation_table(study: OwnStudy, faces: PairSet) -> TextTable:
     return TextTable("localisation", f"By chance 0.5 and {share}.", header, rows)
 
 
-def polarity_table(study: OwnStudy, faces: PairSet) -> TextTable:
+def polarity_table(study: Study) -> TextTable:
     """Do patches of B's person rank above patches of a stranger in the same image?"""
-    pairs = two_faced_pairs(faces, len(study.batch))
+    pairs = two_faced_pairs(study.faces, len(study.batch))
     rows: list[list[Cell]] = []
     for name in study.names:
         maps = study.explain(name, pairs.img_a, pairs.img_b)
@@ -88,7 +87,7 @@ def polarity_table(study: OwnStudy, faces: PairSet) -> TextTable:
     return TextTable("polarity", caption, ["method", "AUROC"], rows)
 
 
-def deletion_table(study: OwnStudy, faces: PairSet) -> TextTable:
+def deletion_table(study: Study) -> TextTable:
     """Deletion and insertion on pairs without patches, minus those of chance."""
     batch = study.batch
     runs = {}
@@ -115,7 +114,7 @@ def deletion_table(study: OwnStudy, faces: PairSet) -> TextTable:
     return TextTable("deletion", "Areas under the mean cosine minus rnd's.", header, rows)
 
 
-def sanity_table(study: OwnStudy, faces: PairSet, pairs: int = 40) -> TextTable:
+def sanity_table(study: Study, pairs: int = 40) -> TextTable:
     """Rank correlation with the maps of models whose weights are shuffled, in three ways."""
     pairs = min(pairs, len(study.batch))
     chosen = np.linspace(0, len(study.batch) - 1, pairs).round().astype(int)

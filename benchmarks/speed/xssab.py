@@ -1,7 +1,7 @@
 """What does xSSAB cost beside the forward and the two backwards that it cannot do without?
 
-    python benchmarks/speed_xssab.py --model demo
-    python benchmarks/speed_xssab.py --model face.pt2 --rounds 50
+    python benchmarks/speed/xssab.py --model demo
+    python benchmarks/speed/xssab.py --model face.pt2 --rounds 50
 
 Bar: at most 1.10 times one backbone call on both images plus two gradients to the images.
 """

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
-from own_trials import TRIALS
+from iag.trials import TRIALS
 from torch import Tensor
 from tqdm import tqdm
 
 from captum_fv import SiameseCosine
 from captum_fv.attr.methods import METHODS
+from captum_fv.data import PairSet
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics import DPRResult, decision_patch_replacement
 
@@ -20,29 +23,29 @@ ROWS = 32
 """Pairs explained at once."""
 
 
-class OwnStudy:
+@dataclass
+class Study:
     """Maps of A of a batch of pairs, and their decision-based patch replacement.
 
     Args:
         siamese: The model.
-        batch: The pairs.
+        pairs: The pairs that the batch is of, to patch them otherwise.
+        faces: Pairs of people with three photos, for patches of two kinds.
+        batch: The patched pairs that are measured.
         threshold: The decision threshold of the clean pairs.
         names: The methods.
         steps: Of every curve.
     """
 
-    def __init__(
-        self,
-        siamese: SiameseCosine,
-        batch: PairBatch,
-        threshold: float,
-        names: list[str],
-        steps: int = 20,
-    ) -> None:
-        self.siamese, self.batch, self.threshold = siamese, batch, threshold
-        self.names, self.steps = names, steps
-        self._maps: dict[str, Tensor] = {}
-        self._runs: dict[str, DPRResult] = {}
+    siamese: SiameseCosine
+    pairs: PairSet
+    faces: PairSet
+    batch: PairBatch
+    threshold: float
+    names: list[str]
+    steps: int
+    _maps: dict[str, Tensor] = field(default_factory=dict, init=False)
+    _runs: dict[str, DPRResult] = field(default_factory=dict, init=False)
 
     @cached_property
     def match(self) -> Tensor:
@@ -89,6 +92,6 @@ class OwnStudy:
             show_progress=True,
         )
 
-    def on(self, batch: PairBatch) -> OwnStudy:
-        """The same study of other pairs."""
-        return OwnStudy(self.siamese, batch, self.threshold, self.names, self.steps)
+    def on(self, batch: PairBatch) -> Study:
+        """The same study of other patches."""
+        return dataclasses.replace(self, batch=batch)

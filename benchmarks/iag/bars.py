@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from map_tables import ratio
-from own_study import OwnStudy
+from iag.study import Study
+from shared.cells import ratio
 
-from captum_fv.data import PairSet
 from captum_fv.metrics import Interval
 from captum_fv.metrics.dpr_result import Rate
 from captum_fv.report.text_table import Cell, TextTable
@@ -14,7 +13,7 @@ RATES: tuple[Rate, ...] = ("fmr", "fnmr")
 REFERENCES = ("centre", "xssab")
 
 
-def dpr_table(study: OwnStudy, faces: PairSet) -> TextTable:
+def dpr_table(study: Study) -> TextTable:
     """DPR relative to chance, and paired differences to a control and to xSSAB."""
     rows: list[list[Cell]] = []
     for name in study.names:
@@ -29,7 +28,7 @@ def dpr_table(study: OwnStudy, faces: PairSet) -> TextTable:
     return TextTable("dpr", "DPR AUC over RND's, and minus others'.", header, rows)
 
 
-def bars_table(study: OwnStudy, faces: PairSet) -> TextTable:
+def bars_table(study: Study) -> TextTable:
     """The bars: a ratio to chance, and both errors below a reference by a whole interval."""
     rows: list[list[Cell]] = []
     for name, bar, reference in (("iag_decision", 0.30, "centre"), ("iag_polarity", 0.50, "xssab")):

@@ -1,7 +1,7 @@
 """What does xFace cost beside the bare forwards of its covered images?
 
-    python benchmarks/speed_occlusion.py --model demo
-    python benchmarks/speed_occlusion.py --model face.pt2 --repeat 7
+    python benchmarks/speed/xface.py --model demo
+    python benchmarks/speed/xface.py --model face.pt2 --repeat 7
 
 Bar: one sweep for all three variants and both images takes at most 1.15 times the bare forwards of
 as many images at the backbone's best batch size.
