@@ -14,13 +14,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from captum_fv.benchmark.compare import score_clean_pairs
 from own_study import BUILD, OwnStudy
 from own_tables import PARTS
 from two_faced import generated_with_three_photos
 
 from captum_fv import SiameseCosine, load_backbone
 from captum_fv.attr.methods import expand_names
-from captum_fv.benchmark.compare import score_clean_pairs
 from captum_fv.data import PairSet, generated_pairs, lfw_pairs, patch_pairs
 
 OWN = "iag_decision,iag_polarity"

@@ -21,11 +21,11 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from captum_fv.benchmark.compare import compare_methods
 from timing import compare, seconds
 
 from captum_fv import SiameseCosine, decision_patch_replacement, load_backbone
 from captum_fv.attr.methods import build_methods
-from captum_fv.benchmark.compare import compare_methods
 from captum_fv.data import generated_pairs, patch_pairs
 
 METHODS = ("xssab", "rnd", "oracle", "difference", "sensitivity", "centre")

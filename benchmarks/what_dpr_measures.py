@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from captum_fv.benchmark.compare import score_clean_pairs
 from map_study import NAMES, MapStudy
 from map_tables import PARTS
 from matplotlib.figure import Figure
@@ -21,7 +22,6 @@ from two_faced import generated_with_three_photos
 
 from captum_fv import SiameseCosine, load_backbone
 from captum_fv.attr.methods import METHODS, expand_names
-from captum_fv.benchmark.compare import score_clean_pairs
 from captum_fv.data import PairSet, generated_pairs, lfw_pairs, patch_pairs
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.metrics import Interval

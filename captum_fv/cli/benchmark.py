@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentTypeError, Namespace, _ArgumentGroup
-from pathlib import Path
 
 from captum_fv.attr.methods import expand_names
 from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.benchmark.workers import is_first_process, own_device
 from captum_fv.cli.options import (
-    METHOD_NAMES,
     Subparsers,
-    add_data_options,
-    add_head_option,
-    add_model_options,
+    add_run_options,
     load_patched,
     load_siamese,
+    method_names,
     model_name,
-    positive,
 )
 from captum_fv.report.tables import benchmark_tables
 from captum_fv.report.write import write_report
@@ -38,28 +33,14 @@ def add(subparsers: Subparsers) -> None:
         "-m captum_fv benchmark ...",
     )
     parser.set_defaults(run=run)
-    add_data_options(parser)
-    add_model_options(parser)
-    add_head_option(parser)
+    add_run_options(parser, default_out="captum-fv-out/benchmark")
     _add_what(parser.add_argument_group("what is measured"))
     parser.add_argument(
         "--no-faces", action="store_true", help="show no photos in the report, to hand it on"
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("captum-fv-out/benchmark"),
-        help="the run's folder: new, empty, or of an interrupted run (default: %(default)s)",
-    )
 
 
 def _add_what(group: _ArgumentGroup) -> None:
-    group.add_argument(
-        "--methods",
-        default="xssab,rnd,controls",
-        help=f"any of {METHOD_NAMES}, or module:Class for one of your own; "
-        "commas between (default: xssab,rnd,controls)",
-    )
     group.add_argument(
         "--subset",
         type=_subset,
@@ -67,12 +48,6 @@ def _add_what(group: _ArgumentGroup) -> None:
         default=[],
         metavar="METHOD[,METHOD]=N",
         help="measure slow methods on N pairs only, spread evenly over the set",
-    )
-    group.add_argument(
-        "--batch-size",
-        type=positive,
-        default=BenchmarkSettings.batch_size,
-        help="pairs explained at once, and lost if the run is killed (default: %(default)s)",
     )
     group.add_argument(
         "--no-strata",
@@ -104,9 +79,7 @@ def _add_what(group: _ArgumentGroup) -> None:
 
 def run(options: Namespace) -> None:
     """A run, or the rest of one, and its report; prints its tables."""
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # so that module:Class is found beside the user
-    names = expand_names(options.methods.split(","))
+    names = method_names(options)
     settings = BenchmarkSettings(
         subset={
             name: count

@@ -8,20 +8,16 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from captum_fv.attr.methods import expand_names
 from captum_fv.benchmark.results import ModelResults
 from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.cli.options import (
-    METHOD_NAMES,
     Subparsers,
-    add_data_options,
-    add_head_option,
-    add_model_options,
+    add_run_options,
     load_patched,
     load_siamese,
+    method_names,
     model_name,
-    positive,
 )
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.metrics.dpr_result import DPRResult
@@ -40,23 +36,7 @@ def add(subparsers: Subparsers) -> None:
         "run's files. The same command goes on where an interrupted one stopped.",
     )
     parser.set_defaults(run=run)
-    add_data_options(parser)
-    add_model_options(parser)
-    add_head_option(parser)
-    parser.add_argument(
-        "--methods",
-        default="xssab,rnd,controls",
-        help=f"any of {METHOD_NAMES}; commas between (default: xssab,rnd,controls)",
-    )
-    parser.add_argument(
-        "--batch-size", type=positive, default=32, help="pairs explained at once (default: 32)"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("captum-fv-out/dpr"),
-        help="folder to write: new, empty, or of the same command (default: captum-fv-out/dpr)",
-    )
+    add_run_options(parser, default_out="captum-fv-out/dpr")
 
 
 def run(options: Namespace) -> None:
@@ -65,7 +45,7 @@ def run(options: Namespace) -> None:
         model_name(options.model),
         load_siamese(options),
         load_patched(options),
-        expand_names(options.methods.split(",")),
+        method_names(options),
         options.out,
         batch_size=options.batch_size,
         device=options.device,

@@ -17,6 +17,7 @@ from captum_fv.cli.options import (
     add_head_option,
     add_model_options,
     load_siamese,
+    method_names,
 )
 from captum_fv.data.images import read_image
 from captum_fv.data.pairs import to_tensor
@@ -76,7 +77,7 @@ def run(options: Namespace) -> None:
     )
     with torch.no_grad():
         score = siamese(img_a, img_b).item()
-    methods = build_methods(options.methods.split(","), siamese, threshold)
+    methods = build_methods(method_names(options), siamese, threshold)
     for name, method in methods.items():
         if isinstance(method, PatchOracle):
             raise ValueError(

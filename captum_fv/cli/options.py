@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from captum_fv.attr.methods import GROUPS, METHODS
-from captum_fv.benchmark.settings import evenly
+from captum_fv.attr.methods import GROUPS, METHODS, expand_names
+from captum_fv.benchmark.settings import BenchmarkSettings, evenly
 from captum_fv.data.generated.pairs import generated_pairs
 from captum_fv.data.lfw import lfw_pairs
 from captum_fv.data.patch_folder import MANIFEST, read_patch_set
@@ -72,6 +74,31 @@ def add_data_options(parser: ArgumentParser) -> None:
     )
 
 
+def add_run_options(parser: ArgumentParser, default_out: str) -> None:
+    """What `dpr` and `benchmark` share: pairs, model, methods, and the run's folder."""
+    add_data_options(parser)
+    add_model_options(parser)
+    add_head_option(parser)
+    parser.add_argument(
+        "--methods",
+        default="xssab,rnd,controls",
+        help=f"any of {METHOD_NAMES}, or module:Class for one of your own; commas between "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        default=BenchmarkSettings.batch_size,
+        help="pairs explained at once, and lost if the run is killed (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(default_out),
+        help="the run's folder: new, empty, or of an interrupted run (default: %(default)s)",
+    )
+
+
 def positive(text: str) -> int:
     """The type of an option that counts something."""
     if not text.isdecimal() or int(text) < 1:
@@ -95,6 +122,13 @@ def load_siamese(options: Namespace) -> SiameseCosine:
     if getattr(options, "xcos_head", None):
         attach_head(backbone, options.xcos_head)
     return SiameseCosine(backbone, mean, std).to(options.device)
+
+
+def method_names(options: Namespace) -> list[str]:
+    """The methods that --methods names, a group's members in its place."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # so that module:Class is found beside the user
+    return expand_names(options.methods.split(","))
 
 
 def model_name(model: str) -> str:
