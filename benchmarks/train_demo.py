@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from captum_fv.benchmark.compare import score_clean_pairs
+from captum_fv.benchmark.measure import score_clean_pairs
 from captum_fv.core.files import save_atomically
 from captum_fv.data.generated import generated_pairs, photograph
 from captum_fv.data.pairs import PairSet, to_tensor

@@ -219,7 +219,7 @@ def test_bad_calls_are_named(change, says, tmp_path):
     [
         ({"batch_size": 0}, "batch_size: got 0"),
         ({"latency_pairs": -1}, "latency_pairs: got -1"),
-        ({"check_pairs": -1}, "check_pairs: got -1"),
+        ({"audit_pairs": -1}, "audit_pairs: got -1"),
         ({"subset": {"rnd": 0}}, "got 0 pairs for rnd"),
     ],
 )

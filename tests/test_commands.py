@@ -8,12 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
+from captum_fv.attr import CentrePrior
 from captum_fv.attr.methods import METHODS, build_methods
-from captum_fv.benchmark.compare import compare_methods, score_clean_pairs
+from captum_fv.benchmark import BenchmarkResults, BenchmarkSettings, run_benchmark
+from captum_fv.benchmark.measure import score_clean_pairs
 from captum_fv.cli import main
 from captum_fv.data import generated_pairs, patch_pairs, read_patch_set
 from captum_fv.data.alignment import TEMPLATE
-from captum_fv.metrics import eer_threshold, equal_error_rate
+from captum_fv.metrics import decision_patch_replacement, eer_threshold, equal_error_rate
 from captum_fv.models import load_backbone
 from captum_fv.siamese import SiameseCosine
 from tests.support.shared import SHARED, needs_shared
@@ -67,12 +69,30 @@ def test_patch_then_dpr_from_the_folder(tmp_path, capsys):
     siamese = SiameseCosine(load_backbone("demo"))
     pairs = read_patch_set(patched)
     clean = score_clean_pairs(siamese, pairs.clean)
-    methods = build_methods(["rnd", "centre"], siamese, clean.threshold)
-    runs = compare_methods(siamese, pairs, methods, clean.threshold)
+    patched_a, original_a, img_b = pairs.tensors(range(20))
+    map_a, _ = CentrePrior(siamese, clean.threshold).attribute((patched_a, img_b))
+    expected = decision_patch_replacement(
+        siamese, (patched_a, img_b), original_a, map_a, clean.threshold, pairs.genuine
+    )
     with (out / "curves.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "centre"]
-    np.testing.assert_allclose([float(row["fnmr"]) for row in rows], runs["centre"].fnmr, rtol=1e-5)
+    np.testing.assert_allclose([float(row["fnmr"]) for row in rows], expected.fnmr, rtol=1e-5)
     np.testing.assert_allclose([float(row["replaced"]) for row in rows], np.arange(20) / 20)
+
+
+def test_dpr_is_a_run_that_goes_on_and_is_refused_where_another_one_lies(tmp_path, capsys):
+    command = ["dpr", "--limit", "6", "--methods", "rnd,centre", "--out", str(tmp_path / "run")]
+    assert main(command) == 0
+    first = capsys.readouterr().out
+    (tmp_path / "run" / "table.md").unlink()
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[:-1] == first.splitlines()[:-1]
+    results = BenchmarkResults.load(tmp_path / "run")
+    assert list(results.models) == ["demo"]
+    assert results.models["demo"].methods["rnd"].stratified is None
+    said = fails(capsys, *command[:-2], "--seed", "4", "--out", str(tmp_path / "run"))
+    assert "holds a run with data" in said
+    assert "choose another folder" in said
 
 
 def test_lfw_layout_with_a_pairs_file(tmp_path, capsys):
@@ -88,20 +108,28 @@ def test_lfw_layout_with_a_pairs_file(tmp_path, capsys):
     assert "4 pairs, EER" in capsys.readouterr().out
 
 
-def test_benchmark_functions_agree_with_the_metrics():
+def test_clean_pairs_are_scored_as_the_metrics_say():
     siamese = SiameseCosine(load_backbone("demo"))
-    patched = patch_pairs(generated_pairs(10))
-    clean = score_clean_pairs(siamese, patched.clean, batch_size=3)
+    pairs = generated_pairs(10)
+    clean = score_clean_pairs(siamese, pairs, batch_size=3)
     with torch.no_grad():
-        scores = siamese(*patched.clean.tensors(range(10)))
+        scores = siamese(*pairs.tensors(range(10)))
     np.testing.assert_allclose(clean.scores, scores, atol=1e-6)
     assert clean.threshold == eer_threshold(clean.scores, clean.genuine)
     assert clean.eer == equal_error_rate(clean.scores, clean.genuine)
-    methods = build_methods(["oracle", "rnd"], siamese, clean.threshold)
-    one = compare_methods(siamese, patched, methods, clean.threshold, batch_size=10)
-    methods = build_methods(["oracle", "rnd"], siamese, clean.threshold)
-    many = compare_methods(siamese, patched, methods, clean.threshold, batch_size=3)
-    for name in methods:
+
+
+def test_batches_do_not_matter_and_the_oracle_repairs_all(tmp_path):
+    siamese = {"demo": SiameseCosine(load_backbone("demo"))}
+    patched = patch_pairs(generated_pairs(10))
+    runs = []
+    for size in (10, 3):
+        settings = BenchmarkSettings(batch_size=size, stratified=False, latency_pairs=0)
+        folder = tmp_path / str(size)
+        results = run_benchmark(siamese, patched, ["oracle", "rnd"], folder, settings)
+        runs.append({name: own.dpr for name, own in results.models["demo"].methods.items()})
+    one, many = runs
+    for name in one:
         np.testing.assert_allclose(many[name].scores, one[name].scores, atol=1e-5)
     # The oracle repairs all patches in the first half; nothing is left to repair after it.
     np.testing.assert_allclose(one["oracle"].scores[-1], one["oracle"].repaired_scores, atol=1e-6)

@@ -53,11 +53,11 @@ def test_chunks_are_the_pairs_in_order(kind):
 
 def test_sets_are_told_apart_without_their_images():
     whole = patch_pairs(generated_pairs(6))
-    described = as_source(whole, 2).describe()
-    assert described == as_source(whole, 3).describe()
+    described = as_source(whole, 2).identity()
+    assert described == as_source(whole, 3).identity()
     assert described["pairs"] == 6
     for other in (patch_pairs(generated_pairs(6), seed=4), whole.subset([0, 1, 2, 3, 5])):
-        assert as_source(other, 2).describe() != described
+        assert as_source(other, 2).identity() != described
 
 
 A, ORIGINAL, B = images()

@@ -3,6 +3,7 @@
 import errno
 import json
 import resource
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ TABLE = {"pair": np.arange(3), "score": np.array([0.1, 0.2, np.nan])}
 
 
 def test_chunks_read_back(tmp_path):
-    with RunFolder(tmp_path / "run", SETTINGS).open() as folder:
+    with closing(RunFolder(tmp_path / "run", SETTINGS).open()) as folder:
         assert folder.read_chunk("scores-0-000000") is None
         folder.write_chunk("scores-0-000000", TABLE)
         table = folder.read_chunk("scores-0-000000")
@@ -27,7 +28,7 @@ def test_chunks_read_back(tmp_path):
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "text", "column"])
 def test_a_damaged_chunk_is_as_good_as_none(tmp_path, damage):
-    with RunFolder(tmp_path, SETTINGS).open() as folder:
+    with closing(RunFolder(tmp_path, SETTINGS).open()) as folder:
         folder.write_chunk("maps", TABLE)
         path = tmp_path / "chunks/maps.npz"
         content = path.read_bytes()
@@ -51,7 +52,7 @@ def test_a_damaged_chunk_is_as_good_as_none(tmp_path, damage):
 
 @pytest.mark.filterwarnings("error")
 def test_every_flipped_bit_that_matters_is_noticed(tmp_path):
-    with RunFolder(tmp_path, SETTINGS).open() as folder:
+    with closing(RunFolder(tmp_path, SETTINGS).open()) as folder:
         folder.write_chunk("maps", TABLE)
         path = tmp_path / "chunks/maps.npz"
         content = path.read_bytes()
@@ -68,9 +69,9 @@ def test_every_flipped_bit_that_matters_is_noticed(tmp_path):
 
 
 def test_another_runs_chunk_is_not_taken(tmp_path):
-    with RunFolder(tmp_path / "a", SETTINGS).open() as folder:
+    with closing(RunFolder(tmp_path / "a", SETTINGS).open()) as folder:
         folder.write_chunk("maps", TABLE)
-    with RunFolder(tmp_path / "b", SETTINGS | {"seed": 4}).open() as folder:
+    with closing(RunFolder(tmp_path / "b", SETTINGS | {"seed": 4}).open()) as folder:
         (tmp_path / "a/chunks/maps.npz").rename(tmp_path / "b/chunks/maps.npz")
         with pytest.warns(UserWarning, match="damaged"):
             assert folder.read_chunk("maps") is None
@@ -78,7 +79,7 @@ def test_another_runs_chunk_is_not_taken(tmp_path):
 
 def test_the_same_run_goes_on_and_another_is_refused(tmp_path):
     RunFolder(tmp_path, SETTINGS).open().close()
-    with RunFolder(tmp_path, SETTINGS | {"command": "second"}).open() as folder:
+    with closing(RunFolder(tmp_path, SETTINGS | {"command": "second"}).open()) as folder:
         assert folder.settings["command"] == "first"
     other = SETTINGS | {"methods": ["rnd", "centre"]}
     with pytest.raises(ValueError, match=r'methods \["rnd"\], and this is \["rnd", "centre"\]'):
@@ -94,7 +95,7 @@ def test_tables_stay_of_one_kind(tmp_path, monkeypatch):
     parquet = SETTINGS | {"tables": "parquet"}
     monkeypatch.setattr("captum_fv.benchmark.columns.has_parquet", lambda: True)
     RunFolder(tmp_path / "npz", SETTINGS).open().close()
-    with RunFolder(tmp_path / "npz", parquet).open() as folder:
+    with closing(RunFolder(tmp_path / "npz", parquet).open()) as folder:
         assert folder.settings["tables"] == "npz"
     RunFolder(tmp_path / "parquet", parquet).open().close()
     monkeypatch.setattr("captum_fv.benchmark.columns.has_parquet", lambda: False)
@@ -104,7 +105,7 @@ def test_tables_stay_of_one_kind(tmp_path, monkeypatch):
 
 def test_a_folder_is_one_runs_at_a_time(tmp_path):
     with (
-        RunFolder(tmp_path, SETTINGS).open(),
+        closing(RunFolder(tmp_path, SETTINGS).open()),
         pytest.raises(ValueError, match="another process"),
     ):
         RunFolder(tmp_path, SETTINGS).open()

@@ -10,7 +10,7 @@ from scipy.integrate import trapezoid
 
 from captum_fv.metrics import DPRResult, Interval, unbeaten_controls
 from captum_fv.report.tables import benchmark_tables, dpr_table
-from captum_fv.report.text_table import TextTable
+from captum_fv.report.text_table import CONTROL, TextTable
 from tests.support.synthetic_run import GENUINE, METHODS, MODELS, SUBSET, synthetic_run
 
 RUN = synthetic_run()
@@ -81,15 +81,15 @@ def test_table_2_names_the_controls_that_a_method_does_not_beat():
     for name in ("fast", SLOW):
         runs = {other: result.dpr for other, result in RUN.models["net"].on_pairs_of(name).items()}
         expected = unbeaten_controls(name, runs)
-        assert row_of(TABLES["table2"], "net", name)["does not beat"] == (
-            ", ".join(expected) or "beats all"
-        )
-    assert row_of(TABLES["table2"], "net", "oracle")["does not beat"] == "(control)"
+        verdict = row_of(TABLES["table2"], "net", name)["does not beat"]
+        assert str(verdict) == (", ".join(expected) or "beats all")
+        assert verdict.kind == ("bad" if expected else "good")
+    assert row_of(TABLES["table2"], "net", "oracle")["does not beat"] == CONTROL
     beaten = synthetic_run(models=["net"], methods={"fast": 0.1, "rnd": 4.0, "centre": 4.0})
     lost = synthetic_run(models=["net"], methods={"fast": 4.0, "rnd": 0.1, "centre": 4.0})
     tables = [benchmark_tables(run)[1] for run in (beaten, lost)]
     cells = [row_of(table, "net", "fast")["does not beat"] for table in tables]
-    assert cells == ["beats all", "rnd, centre"]
+    assert [str(cell) for cell in cells] == ["beats all", "rnd, centre"]
 
 
 def test_a_subset_is_said_to_be_one():

@@ -80,10 +80,22 @@ def test_any_map_is_painted_or_named(spoil):
     assert painted is None or mapped.shape[1:] == photos[0].shape[1:]
 
 
+def test_batches_of_one_are_painted_as_their_members():
+    img_a, img_b = random_pair(1)
+    maps = {"xssab": (img_a - 0.5, img_b - 0.5)}
+    single = {"xssab": (img_a[0] - 0.5, img_b[0] - 0.5)}
+    batched = plot_pair(img_a, img_b, maps, 0.5, 0.3)
+    alone = plot_pair(img_a[0], img_b[0], single, 0.5, 0.3)
+    for one, other in zip(batched.axes[:4], alone.axes[:4], strict=True):
+        np.testing.assert_array_equal(one.images[0].get_array(), other.images[0].get_array())
+    with pytest.raises(ValueError, match="want one photo"):
+        plot_pair(*random_pair(2), {}, 0.5, 0.3)
+
+
 def test_pictures_of_what_is_no_pair_or_score():
     (img_a,), (img_b,) = random_pair(1)
     maps = img_a - 0.5, img_b - 0.5
-    for wrong in ([maps], {"xssab": maps[:1]}, {"xssab": None}, {"xssab": random_pair(1)}):
+    for wrong in ([maps], {"xssab": maps[:1]}, {"xssab": None}, {"xssab": random_pair(2)}):
         with pytest.raises((TypeError, ValueError), match="map"):
             plot_pair(img_a, img_b, wrong, 0.5, 0.3)
     with pytest.raises(ValueError, match="NaN"):

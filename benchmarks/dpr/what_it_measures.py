@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from captum_fv import SiameseCosine, load_backbone
 from captum_fv.attr.methods import METHODS, expand_names
-from captum_fv.benchmark.compare import score_clean_pairs
+from captum_fv.benchmark.measure import score_clean_pairs
 from captum_fv.data import PairSet, generated_pairs, lfw_pairs, patch_pairs
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.metrics import Interval

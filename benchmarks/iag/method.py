@@ -18,7 +18,7 @@ import numpy as np
 
 from captum_fv import SiameseCosine, load_backbone
 from captum_fv.attr.methods import expand_names
-from captum_fv.benchmark.compare import score_clean_pairs
+from captum_fv.benchmark.measure import score_clean_pairs
 from captum_fv.data import PairSet, generated_pairs, lfw_pairs, patch_pairs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where iag/, shared/ and speed/ are

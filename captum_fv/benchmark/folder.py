@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from zipfile import BadZipFile
 from zlib import error as ZlibError
@@ -75,17 +74,6 @@ class RunFolder:
     def close(self) -> None:
         """Let others have the folder."""
         self._lock.release()
-
-    def __enter__(self) -> RunFolder:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _refuse_others(self) -> None:
         """Raise a ValueError for a folder of other things, before anything is written there."""

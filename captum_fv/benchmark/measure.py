@@ -6,15 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from captum_fv.attr.methods import Method
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.maps import maps_of_a
+from captum_fv.data.pairs import PairSet
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.localisation import patch_localisation
 from captum_fv.metrics.positions import check_images, position_values
+from captum_fv.metrics.rates import eer_threshold, equal_error_rate
 from captum_fv.metrics.replacement import (
     ScoreInPlace,
     replaced_scores,
@@ -175,3 +179,39 @@ def _measure_map(
         "auroc": auroc,
         "average_precision": precision,
     }
+
+
+@dataclass(frozen=True)
+class CleanScores:
+    """Scores of unpatched pairs, (N,), and the operating point that they set."""
+
+    scores: npt.NDArray[np.float64]
+    genuine: npt.NDArray[np.bool_]
+
+    @property
+    def threshold(self) -> float:
+        """The EER threshold."""
+        return eer_threshold(self.scores, self.genuine)
+
+    @property
+    def eer(self) -> float:
+        """The equal error rate, in [0, 1]."""
+        return equal_error_rate(self.scores, self.genuine)
+
+
+@torch.no_grad()
+def score_clean_pairs(
+    siamese: SiameseCosine,
+    pairs: PairSet,
+    *,
+    batch_size: int = 32,
+    device: str | torch.device = "cpu",
+    show_progress: bool = False,
+) -> CleanScores:
+    """Score all pairs of a set, at most `batch_size` pairs at a time."""
+    scores = []
+    with tqdm(total=len(pairs), unit="pair", desc="clean", disable=not show_progress) as bar:
+        for img_a, img_b in pairs.batches(batch_size):
+            scores.append(siamese(img_a.to(device), img_b.to(device)).double().cpu())
+            bar.update(len(img_a))
+    return CleanScores(torch.cat(scores).numpy(), pairs.genuine)

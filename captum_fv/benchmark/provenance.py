@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import version
@@ -17,31 +17,42 @@ from captum_fv.siamese.model import SiameseCosine
 PACKAGES = ("captum_fv", "torch", "captum", "numpy", "scipy", "scikit-image", "pillow")
 
 
-def versions() -> dict[str, str]:
-    """Python's version and those of the packages that decide what a run's figures are."""
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+def of_models(models: Mapping[str, SiameseCosine]) -> dict[str, Any]:
+    """The models in their order, and Python and the packages that decide what figures they give."""
+    return {
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
+        "models": {name: _identity(model) for name, model in models.items()},
+        "model_order": list(models),
+    }
 
 
-def describe_model(siamese: SiameseCosine) -> dict[str, Any]:
+def of_methods(names: Iterable[str]) -> dict[str, Any]:
+    """The methods in their order, and a hash of the source of each "module:Class".
+
+    An edited method is another one.
+    """
+    names = list(names)
+    hashes = {}
+    for name in names:
+        module, colon, _ = name.partition(":")
+        if not colon:
+            continue
+        with suppress(
+            ImportError, OSError, TypeError, ValueError
+        ):  # no source: a notebook, compiled code
+            source = inspect.getsource(importlib.import_module(module))
+            hashes[name] = sha256(source.encode()).hexdigest()
+    return {"methods": names, "own_methods_sha256": hashes}
+
+
+def _identity(siamese: SiameseCosine) -> dict[str, Any]:
     """A model by its class, weights and normalisation, and by its xCos head if it has one."""
     head = getattr(siamese.backbone, "patched_cosine_head", None)
-    described = {
+    identity = {
         "backbone": type(siamese.backbone).__name__,
         "weights_sha256": fingerprint(siamese.backbone),
         "mean": None if siamese.mean is None else siamese.mean.flatten().tolist(),
         "std": None if siamese.std is None else siamese.std.flatten().tolist(),
     }
-    return described | ({} if head is None else {"xcos_head_sha256": fingerprint(head)})
-
-
-def own_sources(methods: Iterable[str]) -> dict[str, str]:
-    """A hash of the source of each "module:Class": an edited method is another one."""
-    hashes = {}
-    for name in methods:
-        module, colon, _ = name.partition(":")
-        if not colon:
-            continue
-        with suppress(OSError, TypeError):  # a module without source: a notebook, compiled code
-            source = inspect.getsource(importlib.import_module(module))
-            hashes[name] = sha256(source.encode()).hexdigest()
-    return hashes
+    return identity | ({} if head is None else {"xcos_head_sha256": fingerprint(head)})

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from captum_fv.benchmark.audit import MapAudit
 from captum_fv.benchmark.columns import Table, read_table
-from captum_fv.benchmark.map_checks import MapChecks
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.rates import ErrorRates, eer_threshold, equal_error_rate, error_rates
 
 Array = npt.NDArray[np.float64]
 
 CONFIG, SCORES, MAPS = "config.json", "scores", "maps"
-LATENCY, CHECKS = "latency", "checks"
+LATENCY, AUDIT = "latency", "audit"
 """The files of a run folder: a JSON file, and tables in .npz or .parquet, the last two optional."""
 
 
@@ -53,7 +53,7 @@ class MethodResults:
         auroc, average_precision: (n,) patch localisation of the maps of A; NaN for a pair whose
             patches cover nothing or everything.
         latency: None if it was not timed.
-        checks: Deletion and insertion, and sanity; None if they were not asked for.
+        audit: Deletion and insertion, and sanity; None if they were not asked for.
     """
 
     pairs: npt.NDArray[np.int64]
@@ -62,7 +62,7 @@ class MethodResults:
     auroc: Array
     average_precision: Array
     latency: Latency | None = None
-    checks: MapChecks | None = None
+    audit: MapAudit | None = None
 
     def rows(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         """Where some of the measured pairs stand.
@@ -89,7 +89,7 @@ class MethodResults:
             self.auroc[rows],
             self.average_precision[rows],
             self.latency,
-            self.checks,
+            self.audit,
         )
 
 
@@ -135,6 +135,10 @@ class ModelResults:
             if np.isin(pairs, result.pairs).all()
         }
 
+    def dpr_on_pairs_of(self, name: str) -> dict[str, DPRResult]:
+        """DPR of all methods on the pairs of one of them."""
+        return {other: result.dpr for other, result in self.on_pairs_of(name).items()}
+
 
 @dataclass(frozen=True)
 class BenchmarkResults:
@@ -165,7 +169,7 @@ class BenchmarkResults:
             raise ValueError(f"{folder / CONFIG}: not JSON ({error})") from error
         scores, maps = (read_table(folder / name) for name in (SCORES, MAPS))
         optional: list[Table | None] = []
-        for name in (LATENCY, CHECKS):
+        for name in (LATENCY, AUDIT):
             try:
                 optional.append(read_table(folder / name))
             except FileNotFoundError:
@@ -179,7 +183,7 @@ class BenchmarkResults:
         scores: Table,
         maps: Table,
         latency: Table | None = None,
-        checks: Table | None = None,
+        audit: Table | None = None,
     ) -> BenchmarkResults:
         """The results in a run's tables.
 
@@ -191,8 +195,8 @@ class BenchmarkResults:
                 stratified (T + 1,) or NaN, auroc, average_precision.
             latency: One row for each model, method and timed pair: model, method, seconds,
                 batched_seconds (a pair's share of its batch).
-            checks: One row for each model, method and checked pair: model, method, and the columns
-                of `check_method`.
+            audit: One row for each model, method and checked pair: model, method, and the columns
+                of `audit_method`.
         """
         models = {}
         for model in _names(scores["model"]):
@@ -214,7 +218,7 @@ class BenchmarkResults:
                     rows["auroc"],
                     rows["average_precision"],
                     None if latency is None else _latency(latency, model, method),
-                    None if checks is None else _checks(checks, model, method, clean, threshold),
+                    None if audit is None else _audit(audit, model, method, clean, threshold),
                 )
             models[model] = ModelResults(
                 clean["clean_score"], clean["patched_score"], genuine, methods
@@ -253,11 +257,11 @@ def _latency(table: Table, model: str, method: str) -> Latency | None:
     return Latency(rows["seconds"], float(rows["batched_seconds"].sum()))
 
 
-def _checks(
+def _audit(
     table: Table, model: str, method: str, scores: Table, threshold: float
-) -> MapChecks | None:
+) -> MapAudit | None:
     rows = _select(table, model=model, method=method)
     if not len(rows["pair"]):
         return None
     genuine = scores["genuine"][np.searchsorted(scores["pair"], rows["pair"])]
-    return MapChecks.from_table(rows, genuine, threshold)
+    return MapAudit.from_table(rows, genuine, threshold)

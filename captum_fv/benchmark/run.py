@@ -12,7 +12,7 @@ from captum_fv.benchmark import columns, provenance
 from captum_fv.benchmark.folder import RunFolder
 from captum_fv.benchmark.forecast import Forecast
 from captum_fv.benchmark.results import BenchmarkResults
-from captum_fv.benchmark.settings import STRATA, BenchmarkSettings
+from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.benchmark.source import Item, as_source
 from captum_fv.benchmark.stages import Run
 from captum_fv.benchmark.workers import torchrun_workers
@@ -61,40 +61,27 @@ def run_benchmark(
             one kind alone, images that changed under the run, a method's map that is none.
     """
     settings = settings or BenchmarkSettings()
-    if not models:
-        raise ValueError("models: got none; want a name and a SiameseCosine for each")
-    own = {}
     if not isinstance(methods, Mapping):
-        names = expand_names(methods)
-        own = provenance.own_sources(names)
-        methods = {name: method_builder(name) for name in names}
+        methods = {name: method_builder(name) for name in expand_names(methods)}
     if unknown := settings.subset.keys() - methods.keys():
         raise ValueError(
             f"subset: {', '.join(sorted(unknown))} is not measured; there are {', '.join(methods)}"
         )
     _check_models(models, methods, settings)
     source = as_source(pairs, settings.batch_size)
-    described = {
+    config = {
         "command": command,
-        "versions": provenance.versions(),
-        "data": source.describe(),
-        "models": {name: provenance.describe_model(model) for name, model in models.items()},
-        "model_order": list(models),
-        "methods": list(methods),
-        "own_methods_sha256": own,
-        "subset": dict(settings.subset),
-        "batch_size": settings.batch_size,
-        "seed": settings.seed,
-        "strata": STRATA if settings.stratified else 0,
-        "check_pairs": settings.check_pairs,
-        "latency": [settings.latency_pairs, settings.latency_seconds],
         "device": torch.device(device).type,
         "tables": "parquet" if columns.has_parquet() else "npz",
+        "data": source.identity(),
+        **provenance.of_models(models),
+        **provenance.of_methods(methods),
+        **settings.config(),
     }
     with torchrun_workers() as workers:
-        folder = RunFolder(out, described)
+        folder = RunFolder(out, config)
         forecast = Forecast(workers.label, show_progress)
-        run = Run(models, source, methods, folder, settings, device, workers, forecast)
+        run = Run(models, methods, source, folder, settings, device, workers, forecast)
         if workers.is_first:
             folder.open()
         try:
@@ -112,10 +99,12 @@ def _check_models(
     models: Mapping[str, SiameseCosine], methods: Mapping[str, Builder], settings: BenchmarkSettings
 ) -> None:
     """Raise a ValueError for a model that cannot be measured so, before anything is measured."""
+    if not models:
+        raise ValueError("models: got none; want a name and a SiameseCosine for each")
     for model, siamese in models.items():
-        if settings.check_pairs and next(siamese.parameters(), None) is None:
+        if settings.audit_pairs and next(siamese.parameters(), None) is None:
             raise ValueError(
-                f"check_pairs: {model} has no parameters, which the sanity checks make random; "
+                f"audit_pairs: {model} has no parameters, which the sanity checks make random; "
                 "want 0 for it"
             )
         for name, build in methods.items():

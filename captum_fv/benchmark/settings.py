@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import numpy.typing as npt
 STRATA = 64
 """Strata of equal mean sensitivity; with so many, one map for all pairs is at chance."""
 
-LEAST = {"batch_size": 1, "check_pairs": 0, "latency_pairs": 0, "latency_seconds": 0}
+LEAST = {"batch_size": 1, "audit_pairs": 0, "latency_pairs": 0, "latency_seconds": 0}
 """The smallest values of settings."""
 
 
@@ -26,7 +27,7 @@ class BenchmarkSettings:
         seed: Of random maps.
         stratified: Also DPR within strata of equal mean sensitivity, which takes a gradient of
             every pair.
-        check_pairs: On how many pairs every method's deletion and insertion curves are measured,
+        audit_pairs: On how many pairs every method's deletion and insertion curves are measured,
             and on a few of them its sanity; 0 leaves them out.
         latency_pairs: On how many pairs methods are timed; 0 leaves Table 3 out.
         latency_seconds: After so many seconds no further pair of a method is timed.
@@ -36,7 +37,7 @@ class BenchmarkSettings:
     batch_size: int = 32
     seed: int = 0
     stratified: bool = True
-    check_pairs: int = 0
+    audit_pairs: int = 0
     latency_pairs: int = 100
     latency_seconds: float = 60.0
 
@@ -47,6 +48,17 @@ class BenchmarkSettings:
         for method, count in self.subset.items():
             if count < 1:
                 raise ValueError(f"subset: got {count} pairs for {method}; want 1 or more")
+
+    def config(self) -> dict[str, Any]:
+        """What config.json says of them: whatever changes a figure."""
+        return {
+            "subset": dict(self.subset),
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "strata": STRATA if self.stratified else 0,
+            "audit_pairs": self.audit_pairs,
+            "latency": [self.latency_pairs, self.latency_seconds],
+        }
 
     def measured(self, method: str, count: int) -> npt.NDArray[np.int64]:
         """Numbers of the pairs, of `count`, that a method is measured on."""

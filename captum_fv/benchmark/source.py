@@ -45,7 +45,7 @@ class PairSource(Protocol):
     def batch(self, numbers: Sequence[int]) -> PairBatch:
         """Pairs by their numbers, which ascend."""
 
-    def describe(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """What tells this set from others, without loading an image."""
 
 
@@ -95,7 +95,7 @@ class PatchedSource:
         """Pairs by their numbers."""
         return self.patched.batch(numbers)
 
-    def describe(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """The set's name and length, and a hash of who is in it and where the patches lie."""
         places = self.patched.places
         drawn = [list(self.patched.clean.people), list(places.size), places.patch]
@@ -138,7 +138,7 @@ class IterableSource:
             torch.cat([part.mask for part in found]),
         )
 
-    def describe(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """The name; the images' hashes, taken in the first pass, tell the rest."""
         return {"name": self.name}
 

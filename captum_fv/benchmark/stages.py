@@ -1,10 +1,10 @@
-"""The stages of a run: scores, maps, checks, latency, and the files of the whole."""
+"""The stages of a run: scores, maps, audits, latency, and the tables of the whole."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,13 @@ import torch
 
 from captum_fv.attr.methods import Builder, Method
 from captum_fv.benchmark import columns
+from captum_fv.benchmark.audit import audit_method
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.folder import RunChunks, RunFolder
 from captum_fv.benchmark.forecast import Forecast
 from captum_fv.benchmark.latency import time_method
-from captum_fv.benchmark.map_checks import check_method
 from captum_fv.benchmark.measure import Protocol, measure_batch, score_batch
-from captum_fv.benchmark.results import CHECKS, LATENCY, MAPS, SCORES
+from captum_fv.benchmark.results import AUDIT, LATENCY, MAPS, SCORES
 from captum_fv.benchmark.settings import STRATA, BenchmarkSettings, evenly
 from captum_fv.benchmark.source import PairSource
 from captum_fv.benchmark.workers import Workers
@@ -37,29 +37,40 @@ class _Scores:
     strata: torch.Tensor | None
 
 
+@dataclass
 class Run:
-    """The stages of a run, in the order in which they are called."""
+    """One process's part of a run: the stages, in the order in which they are called.
 
-    def __init__(
-        self,
-        models: Mapping[str, SiameseCosine],
-        source: PairSource,
-        methods: Mapping[str, Builder],
-        folder: RunFolder,
-        settings: BenchmarkSettings,
-        device: str | torch.device,
-        workers: Workers,
-        forecast: Forecast,
-    ) -> None:
-        self.models, self.source, self.builders = models, source, methods
-        self.folder, self.settings, self.device = folder, settings, device
-        self.workers, self.forecast = workers, forecast
-        self.scores: dict[str, _Scores] = {}
-        self.kept = RunChunks(folder, list(models), list(methods))
-        self.chunks = 0
+    Every stage is cut into chunks, and a chunk is measured only if the folder does not have it: so
+    an interrupted run goes on where it stopped, and it does not matter which process measures what.
+
+    Args:
+        models: Name -> model, on the device.
+        builders: Name -> what builds the method for a model and its threshold.
+        source: The pairs.
+        folder: Where the chunks and the tables go.
+        settings: What is measured.
+        device: Where the models are.
+        workers: The processes that share the run.
+        forecast: Told of what is done.
+    """
+
+    models: Mapping[str, SiameseCosine]
+    builders: Mapping[str, Builder]
+    source: PairSource
+    folder: RunFolder
+    settings: BenchmarkSettings
+    device: str | torch.device
+    workers: Workers
+    forecast: Forecast
+    scores: dict[str, _Scores] = field(default_factory=dict, init=False)
+    chunks: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.kept = RunChunks(self.folder, list(self.models), list(self.builders))
 
     def measure_all(self) -> None:
-        """Scores, maps and checks, by all processes; then latency, by the first alone."""
+        """Scores, maps and audits, by all processes; then latency, by the first alone."""
         if self.source.count is not None:
             self._plan(self.source.count, len(self.models))
         for model in self.models:
@@ -69,7 +80,7 @@ class Run:
             if self.source.count is None and len(self.scores) == 1:
                 self._plan(len(self.scores[model].table["pair"]), len(self.models) - 1)
             self._each_chunk(model, MAPS, self._explain)
-            self._check(model)
+            self._audit(model)
         self.workers.wait()
         for model in self.models if self.workers.is_first else ():
             self._time(model)
@@ -190,14 +201,14 @@ class Run:
                     self._check_images(model, batch)
                 self.kept.write(stage, model, number, work(build, batch))
 
-    def _check(self, model: str) -> None:
+    def _audit(self, model: str) -> None:
         siamese, threshold = self.models[model], self.scores[model].threshold
         seed, size = self.settings.seed, self.settings.batch_size
 
-        def check(build: Builder, pairs: PairBatch) -> Table:
-            return check_method(build, siamese, pairs, threshold, seed, size)
+        def audit(build: Builder, pairs: PairBatch) -> Table:
+            return audit_method(build, siamese, pairs, threshold, seed, size)
 
-        self._each_method(model, CHECKS, self.settings.check_pairs, check, self.workers.owns)
+        self._each_method(model, AUDIT, self.settings.audit_pairs, audit, self.workers.owns)
 
     def _time(self, model: str) -> None:
         siamese, threshold = self.models[model], self.scores[model].threshold
@@ -223,7 +234,7 @@ class Run:
         ]
         self.folder.write_table(MAPS, columns.concatenate(maps))
         for stage, pairs in (
-            (CHECKS, self.settings.check_pairs),
+            (AUDIT, self.settings.audit_pairs),
             (LATENCY, self.settings.latency_pairs),
         ):
             if pairs:

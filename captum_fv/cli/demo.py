@@ -10,45 +10,61 @@ import numpy as np
 import torch
 
 from captum_fv.attr.xssab import SimilarityArgumentGradient
-from captum_fv.cli.commands import measure
+from captum_fv.cli.dpr import measure
+from captum_fv.cli.options import Subparsers
 from captum_fv.data.generated.pairs import generated_pairs
 from captum_fv.data.patch_folder import write_patch_set
 from captum_fv.data.patched_pairs import patch_pairs
 from captum_fv.models import load_backbone
-from captum_fv.report import pictures as viz
+from captum_fv.report.pictures import plot_pair, verdict
 from captum_fv.siamese.model import SiameseCosine
 
 PAIRS = 100
 """Enough for DPR to tell the methods apart, few enough for a minute on two cores."""
 
 
-def run_demo(arguments: Namespace) -> None:
-    """`captum-fv demo`: measure methods, explain the errors, write a Patch set."""
+def add(subparsers: Subparsers) -> None:
+    """The command and its options."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="all of it on generated faces, in about a minute",
+        description="Measure xSSAB, chance and the controls on generated faces, explain two pairs "
+        "with and without patches, and name the pictures.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("captum-fv-out/demo"),
+        help="folder to write (default: captum-fv-out/demo)",
+    )
+
+
+def run(options: Namespace) -> None:
+    """Measure methods, explain a pair of each kind, write a Patch set."""
     started = time.monotonic()
-    out: Path = arguments.out
+    out: Path = options.out
     siamese = SiameseCosine(load_backbone("demo"))
     patched = patch_pairs(generated_pairs(PAIRS))
     print(f"{PAIRS} pairs of generated faces, which are nobody's; the model was trained on others.")
-    clean, runs = measure(siamese, patched, ["xssab", "rnd", "controls"], out)
+    model = measure("demo", siamese, patched, ["xssab", "rnd", "controls"], out)
 
-    match = runs["xssab"].scores[0] >= clean.threshold
+    match = model.patched_scores >= model.threshold
     false_non_match = int(np.argmax(patched.genuine & ~match))
     false_match = int(np.argmax(~patched.genuine & match))
-    method = SimilarityArgumentGradient(siamese, clean.threshold)
-    for k, name in ((false_non_match, "genuine"), (false_match, "impostor")):
+    method = SimilarityArgumentGradient(siamese, model.threshold)
+    for k, kind in ((false_non_match, "genuine"), (false_match, "impostor")):
         patched_a, original_a, img_b = patched.tensors([k])
-        for img_a, kind in ((original_a, "clean"), (patched_a, "patched")):
+        for img_a, state in ((original_a, "clean"), (patched_a, "patched")):
             with torch.no_grad():
                 score = siamese(img_a, img_b).item()
-            map_a, map_b = method.attribute(img_a, img_b)
-            figure = viz.plot_pair(
-                img_a[0], img_b[0], {"xssab": (map_a[0], map_b[0])}, score, clean.threshold
-            )
-            figure.savefig(out / f"{name}_{kind}.png", dpi=120)
-            print(f"{name} pair, {kind}: {viz.verdict(score, clean.threshold)}")
+            maps = {"xssab": method.attribute((img_a, img_b))}
+            figure = plot_pair(img_a, img_b, maps, score, model.threshold)
+            figure.savefig(out / f"{kind}_{state}.png", dpi=120)
+            print(f"{kind} pair, {state}: {verdict(score, model.threshold)}")
 
     if not (out / "patch_set").exists():
         write_patch_set(patched.subset([false_non_match, false_match]), out / "patch_set")
     print(f"\n{time.monotonic() - started:.0f} s. Look at these, in {out}:")
-    for path in sorted(out.iterdir()):
+    for path in sorted([*out.glob("*.png"), out / "table.md", out / "patch_set"]):
         print(f"  {path.name}")

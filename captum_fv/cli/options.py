@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
-from captum_fv.benchmark.settings import evenly
+from captum_fv.attr.methods import GROUPS, METHODS, expand_names
+from captum_fv.benchmark.settings import BenchmarkSettings, evenly
 from captum_fv.data.generated.pairs import generated_pairs
 from captum_fv.data.lfw import lfw_pairs
 from captum_fv.data.patch_folder import MANIFEST, read_patch_set
 from captum_fv.data.patched_pairs import PatchedPairs, patch_pairs
 from captum_fv.models import attach_head, load_backbone
 from captum_fv.siamese.model import SiameseCosine
+
+Subparsers = Any
+"""What `add_subparsers` of argparse gives, which has no public type."""
+
+METHOD_NAMES = ", ".join([*METHODS, *GROUPS])
+"""What --methods takes, for help."""
 
 
 def add_head_option(parser: ArgumentParser) -> None:
@@ -64,6 +74,31 @@ def add_data_options(parser: ArgumentParser) -> None:
     )
 
 
+def add_run_options(parser: ArgumentParser, default_out: str) -> None:
+    """What `dpr` and `benchmark` share: pairs, model, methods, and the run's folder."""
+    add_data_options(parser)
+    add_model_options(parser)
+    add_head_option(parser)
+    parser.add_argument(
+        "--methods",
+        default="xssab,rnd,controls",
+        help=f"any of {METHOD_NAMES}, or module:Class for one of your own; commas between "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        default=BenchmarkSettings.batch_size,
+        help="pairs explained at once, and lost if the run is killed (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(default_out),
+        help="the run's folder: new, empty, or of an interrupted run (default: %(default)s)",
+    )
+
+
 def positive(text: str) -> int:
     """The type of an option that counts something."""
     if not text.isdecimal() or int(text) < 1:
@@ -78,34 +113,46 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def load_siamese(arguments: Namespace) -> SiameseCosine:
+def load_siamese(options: Namespace) -> SiameseCosine:
     """The model that `add_model_options` describes."""
-    backbone = load_backbone(arguments.model, arguments.checkpoint, device=arguments.device)
-    mean, std = arguments.mean, arguments.std
+    backbone = load_backbone(options.model, options.checkpoint, device=options.device)
+    mean, std = options.mean, options.std
     if getattr(backbone, "mean", None) is None:
         mean, std = (0.5 if value is None else value for value in (mean, std))
-    if getattr(arguments, "xcos_head", None):
-        attach_head(backbone, arguments.xcos_head)
-    return SiameseCosine(backbone, mean, std).to(arguments.device)
+    if getattr(options, "xcos_head", None):
+        attach_head(backbone, options.xcos_head)
+    return SiameseCosine(backbone, mean, std).to(options.device)
 
 
-def load_patched(arguments: Namespace) -> PatchedPairs:
+def method_names(options: Namespace) -> list[str]:
+    """The methods that --methods names, a group's members in its place."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # so that module:Class is found beside the user
+    return expand_names(options.methods.split(","))
+
+
+def model_name(model: str) -> str:
+    """What tables call a model: a file's name without its ending, else the name it loads by."""
+    return Path(model).stem if Path(model).suffix else model
+
+
+def load_patched(options: Namespace) -> PatchedPairs:
     """The pairs that `add_data_options` describes, patched."""
-    if arguments.data == "generated":
-        if arguments.pairs is not None:
+    if options.data == "generated":
+        if options.pairs is not None:
             raise ValueError("--pairs: give --data too, the folder that its photos are in")
-        return patch_pairs(generated_pairs(arguments.limit or 300), arguments.seed)
-    folder = Path(arguments.data)
-    if arguments.pairs is not None:
-        pairs = lfw_pairs(folder, arguments.pairs, check_images=True)
-        patched = patch_pairs(pairs, arguments.seed)
+        return patch_pairs(generated_pairs(options.limit or 300), options.seed)
+    folder = Path(options.data)
+    if options.pairs is not None:
+        pairs = lfw_pairs(folder, options.pairs, check_images=True)
+        patched = patch_pairs(pairs, options.seed)
     elif (folder / MANIFEST).is_file():
         patched = read_patch_set(folder)
     else:
         raise ValueError(
             f"{folder} holds no {MANIFEST}; for a folder NAME/NAME_0001.jpg give --pairs pairs.txt"
         )
-    if arguments.limit is None or arguments.limit >= len(patched):
+    if options.limit is None or options.limit >= len(patched):
         return patched
     # Evenly over the set, so that every fold and both classes stay; the patches stay as they are.
-    return patched.subset(evenly(len(patched), arguments.limit).tolist())
+    return patched.subset(evenly(len(patched), options.limit).tolist())

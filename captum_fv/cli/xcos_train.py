@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from tqdm.auto import tqdm
 
-from captum_fv.cli.options import positive, whole
+from captum_fv.cli.options import Subparsers, add_model_options, load_siamese, positive, whole
 from captum_fv.data.generated.pairs import generated_pairs
 from captum_fv.data.identities import IdentitySet, folder_identities, generated_identities
 from captum_fv.data.pairs import PairSet
@@ -24,6 +23,9 @@ from captum_fv.models.xcos.training import Losses, Recipe, train_head
 from captum_fv.siamese.backbone import spatial_features
 from captum_fv.siamese.model import SiameseCosine
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 HEAD = "head.safetensors"
 FIRST = 1000
 """The demo backbone was trained on the generated people below; its grids of those are too good."""
@@ -31,8 +33,18 @@ HELD_OUT = 10
 """One of so many people of a folder is not trained on, if the user does not say how many."""
 
 
-def add_training_options(parser: ArgumentParser) -> None:
-    """What `captum-fv xcos-train` can be told, beside the model."""
+def add(subparsers: Subparsers) -> None:
+    """The command and its options."""
+    parser = subparsers.add_parser(
+        "xcos-train",
+        help="train an xCos head over a backbone",
+        description="Train the head that xcos_s, xcos_w and xcos_sw explain with. The backbone "
+        "stays as it is: its grids of all photos are computed once and kept in --out. The same "
+        "command goes on where an interrupted one stopped. Writes head.safetensors (for "
+        "--xcos-head), loss.png and the error rate on people whom the head never saw.",
+    )
+    parser.set_defaults(run=run)
+    add_model_options(parser)
     data, training = map(parser.add_argument_group, ("data", "training"))
     data.add_argument(
         "--data",
@@ -64,24 +76,25 @@ def add_training_options(parser: ArgumentParser) -> None:
     )
 
 
-def train_xcos(siamese: SiameseCosine, arguments: Namespace) -> None:
+def run(options: Namespace) -> None:
     """Compute the grids, train, evaluate; write head.safetensors and loss.png."""
+    siamese = load_siamese(options)
     spatial_features(siamese.backbone)  # before the long work
     started = time.monotonic()
-    out: Path = arguments.out
+    out: Path = options.out
     recipe = Recipe(
-        epochs=arguments.epochs,
-        batch=arguments.batch,
-        margin=arguments.margin,
-        imitation=arguments.imitation,
-        reduced=arguments.channels,
-        neck=arguments.neck,
-        seed=arguments.seed,
+        epochs=options.epochs,
+        batch=options.batch,
+        margin=options.margin,
+        imitation=options.imitation,
+        reduced=options.channels,
+        neck=options.neck,
+        seed=options.seed,
     )
-    faces, unseen = _faces(siamese, arguments)
-    device = arguments.device
+    faces, unseen = _faces(siamese, options)
+    device = options.device
     cache = cache_grids(
-        siamese, faces, out, workers=arguments.workers, device=device, show_progress=True
+        siamese, faces, out, workers=options.workers, device=device, show_progress=True
     )
     head, losses = train_head(cache, out, recipe, device=device, show_progress=True)
     save_patched_cosine_head(head, out / HEAD, fingerprint(siamese.backbone))
@@ -119,6 +132,9 @@ def evaluate(
 
 def plot_losses(losses: Losses) -> Figure:
     """Both losses over the epochs."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     epochs = np.arange(1, len(losses.margin) + 1)
     for axis, name, values in zip(
@@ -136,13 +152,13 @@ def plot_losses(losses: Losses) -> Figure:
     return figure
 
 
-def _faces(siamese: SiameseCosine, arguments: Namespace) -> tuple[IdentitySet, PairSet]:
+def _faces(siamese: SiameseCosine, options: Namespace) -> tuple[IdentitySet, PairSet]:
     """Photos to train on, and pairs of people who are not among them."""
-    if arguments.data == "generated":
-        faces = generated_identities(arguments.people, arguments.photos, FIRST)
-        return faces, generated_pairs(arguments.test_pairs)
-    faces = folder_identities(arguments.data, getattr(siamese.backbone, "size", None))
+    if options.data == "generated":
+        faces = generated_identities(options.people, options.photos, FIRST)
+        return faces, generated_pairs(options.test_pairs)
+    faces = folder_identities(options.data, getattr(siamese.backbone, "size", None))
     # Two at least: one person alone gives no impostor pair.
-    held_out = arguments.held_out or max(2, len(set(faces.people)) // HELD_OUT)
-    faces, others = faces.split(held_out, arguments.seed)
-    return faces, others.pairs(arguments.test_pairs, arguments.seed)
+    held_out = options.held_out or max(2, len(set(faces.people)) // HELD_OUT)
+    faces, others = faces.split(held_out, options.seed)
+    return faces, others.pairs(options.test_pairs, options.seed)

@@ -24,8 +24,18 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    @property
+    def figure(self) -> str:
+        """The figure with two decimals."""
+        return f"{self.value:.2f}"
+
+    @property
+    def span(self) -> str:
+        """The interval in brackets."""
+        return f"[{self.low:.2f}, {self.high:.2f}]"
+
     def __str__(self) -> str:
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return f"{self.figure} {self.span}"
 
 
 def resampled_means(values: Array, resamples: int = 2000, seed: int = 0) -> Array:

@@ -1,19 +1,20 @@
-"""A run in pictures: the paper's Figures 3, 4, 6 and 7; `viz.plot_dpr` draws Figure 5."""
+"""A run in pictures: the paper's Figures 3, 4, 6 and 7; `pictures.plot_dpr` draws Figure 5."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
 from captum_fv.data.pairs import Image
 from captum_fv.report.gallery import ShownPair
-from captum_fv.report.pictures import SIMILARITY_COLOURS
+from captum_fv.report.pictures import colour_bar
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 REPLACED = (0.0, 0.1, 0.25, 0.5)
 """Shares of the image that Figure 7 puts back."""
@@ -54,12 +55,8 @@ def plot_maps(pairs: Sequence[ShownPair]) -> Figure:
     for axis, title in zip(axes[0], ["B", "A patched", *names], strict=True):
         axis.set_title(title, fontsize=9)
     height = figure.get_figheight()
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(-1, 1), SIMILARITY_COLOURS),
-        cax=figure.add_axes((0.3, 0.3 / height, 0.4, 0.1 / height)),
-        orientation="horizontal",
-    )
-    bar.set_ticks([-1, 0, 1], labels=["different", "neither", "same"], fontsize=8)
+    below = figure.add_axes((0.3, 0.3 / height, 0.4, 0.1 / height))
+    colour_bar(figure, cax=below, orientation="horizontal").ax.tick_params(labelsize=8)
     return figure
 
 
@@ -109,6 +106,8 @@ def _grid(
         below: Inches for what stands under each photo.
         block: A gap follows after so many columns.
     """
+    from matplotlib.figure import Figure
+
     gap, left = 0.04, 0.45
     x = [left + i * (_TILE + gap) + i // block * 4 * gap for i in range(columns)]
     y = [bottom + below + i * (_TILE + gap + below) for i in reversed(range(rows))]

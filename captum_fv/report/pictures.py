@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from captum_fv.attr.smoothing import gaussian_blur
@@ -17,9 +15,12 @@ from captum_fv.core.checks import as_number, check_values, describe
 from captum_fv.data.pairs import Image, to_image
 from captum_fv.metrics.dpr_result import DPRResult
 
-SIMILARITY_COLOURS = LinearSegmentedColormap.from_list(
-    "similarity", ["#c2006e", "#f78fc4", "#ffffff", "#7fd07a", "#00691c"]
-)
+if TYPE_CHECKING:
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+SIMILARITY_COLOURS = ("#c2006e", "#f78fc4", "#ffffff", "#7fd07a", "#00691c")
 """The paper's colours: pink is dissimilar, white says nothing, green is similar."""
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
@@ -30,6 +31,24 @@ _LINE_STYLES = ("-", "--", "-.", ":")
 # Okabe and Ito's colours, which the colour-blind tell apart. Seven of them and four styles: 28
 # curves before a combination comes again; neighbours differ in both, and two of one style have
 # colours far apart.
+
+
+@cache
+def similarity_colours() -> Colormap:
+    """SIMILARITY_COLOURS as a colour map of matplotlib, from 0 (dissimilar) to 1 (similar)."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("similarity", SIMILARITY_COLOURS)
+
+
+def colour_bar(figure: Figure, **place: Any) -> Colorbar:
+    """The legend of a map's colours; `place` says where, as `Figure.colorbar` takes it."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), similarity_colours()), **place)
+    bar.set_ticks([-1, 0, 1], labels=["different", "neither", "same"])
+    return bar
 
 
 def plot_pair(
@@ -43,9 +62,9 @@ def plot_pair(
     """One pair: both photos, below them both maps of each method, and the verdict.
 
     Args:
-        img_a, img_b: Photos, (3, H, W) in [0, 1].
-        maps: Name -> map of A and map of B, each (C, H, W); the channels are averaged. Each method
-            has one colour scale for both of its maps, symmetric about zero.
+        img_a, img_b: Photos, (3, H, W) in [0, 1], or batches of one, (1, 3, H, W).
+        maps: Name -> map of A and map of B, each (C, H, W) or (1, C, H, W); the channels are
+            averaged. Each method has one colour scale for both of its maps, symmetric about zero.
         score: The cosine of the pair.
         threshold: The decision threshold.
         blur: Smooth the maps 5x5 with sigma 5, as the paper's pictures are; or the names of those
@@ -58,24 +77,23 @@ def plot_pair(
         TypeError: Photos or maps that are no tensors, or a score that is not one number.
         ValueError: Photos or maps of another shape, or with NaN.
     """
+    from matplotlib.figure import Figure
+
     if not isinstance(maps, Mapping):
-        raise TypeError(f'maps: got {describe(maps)}; write {{"xssab": (map_a[0], map_b[0])}}')
+        raise TypeError(f'maps: got {describe(maps)}; write {{"xssab": (map_a, map_b)}}')
+    photos = _one(img_a), _one(img_b)
     rows = 1 + len(maps)
     figure = Figure(figsize=(6.4, 0.6 + 2.7 * rows), layout="constrained")
     axes = figure.subplots(rows, 2, squeeze=False)
-    for axis, image, title in zip(axes[0], (img_a, img_b), "AB", strict=True):
-        axis.imshow(to_image(image))
+    for axis, photo, title in zip(axes[0], photos, "AB", strict=True):
+        axis.imshow(to_image(photo))
         axis.set_title(title)
     for row, (name, pair_maps) in zip(axes[1:], maps.items(), strict=True):
         smoothed = blur if isinstance(blur, bool) else name in blur
-        painted = paint_maps([img_a, img_b], pair_maps, smoothed)
-        for axis, picture in zip(row, painted, strict=True):
+        for axis, picture in zip(row, paint_maps(photos, pair_maps, smoothed), strict=True):
             axis.imshow(picture)
         row[0].set_ylabel(name)
-        bar = figure.colorbar(
-            ScalarMappable(Normalize(-1, 1), SIMILARITY_COLOURS), ax=list(row), shrink=0.9
-        )
-        bar.set_ticks([-1, 0, 1], labels=["different", "neither", "same"])
+        colour_bar(figure, ax=list(row), shrink=0.9)
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
@@ -104,6 +122,8 @@ def plot_dpr(runs: Mapping[str, DPRResult], title: str = "", colours: Sequence[s
         colours: Names in the order in which colours are dealt, so that a method looks the same in
             figures of different methods; then those of the runs that are not among them.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9.6, 4.2 + 0.2 * (len(runs) // 5)), layout="constrained")
     axes = figure.subplots(1, 2)
     order = list(dict.fromkeys([*colours, *runs]))
@@ -155,7 +175,7 @@ def paint_maps(images: Sequence[Tensor], maps: Sequence[Tensor], blur: bool = Tr
         raise TypeError(f"maps: got {describe(maps)}; want one for each of {len(images)} photos")
     photos = [to_image(image) for image in images]
     values = [
-        _display_values(mapped, photo.shape[:2], blur)
+        _display_values(_one(mapped), photo.shape[:2], blur)
         for mapped, photo in zip(maps, photos, strict=True)
     ]
     # A handful of extreme pixels would leave all others white.
@@ -164,6 +184,15 @@ def paint_maps(images: Sequence[Tensor], maps: Sequence[Tensor], blur: bool = Tr
         _overlay(photo, np.clip(value / limit, -1, 1))
         for photo, value in zip(photos, values, strict=True)
     ]
+
+
+def _one(values: Any) -> Any:
+    """The only member of a batch of one; anything else as it is."""
+    return (
+        values[0]
+        if isinstance(values, Tensor) and values.ndim == 4 and len(values) == 1
+        else values
+    )
 
 
 def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> npt.NDArray[np.float64]:
@@ -183,7 +212,7 @@ def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> npt.ND
 
 def _overlay(photo: Image, values: npt.NDArray[np.float64]) -> Image:
     grey = photo.mean(2)[..., None] / 255
-    colours = SIMILARITY_COLOURS((values + 1) / 2)[..., :3]
+    colours = similarity_colours()((values + 1) / 2)[..., :3]
     weight = (0.15 + 0.75 * np.abs(values) ** 0.7)[..., None]
     mixed = np.clip((1 - weight) * (0.4 + 0.6 * grey) + weight * colours, 0, 1)
     return np.asarray((255 * mixed).round(), dtype=np.uint8)

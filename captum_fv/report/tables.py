@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from captum_fv.attr.methods import GROUPS
 from captum_fv.benchmark.results import BenchmarkResults, MethodResults
-from captum_fv.metrics.bootstrap import percentile_interval, resampled_means
+from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 from captum_fv.metrics.dpr_result import CONTROLS, DPRResult, Rate, unbeaten_controls
-from captum_fv.report.check_tables import deletion_table, sanity_table
-from captum_fv.report.text_table import Cell, TextTable
+from captum_fv.report.audit_tables import deletion_table, sanity_table
+from captum_fv.report.text_table import CONTROL, Cell, TextTable, Verdict
 
 BASELINES = {"rnd": "RND", "centre": "centre"}
 """Controls to which every area is also given as a ratio, and what the columns call them."""
@@ -53,9 +53,9 @@ def benchmark_tables(results: BenchmarkResults) -> list[TextTable]:
         tables.append(benchmark_dpr_table(results, stratified=True))
     if any(np.isfinite(result.auroc).any() for result in measured):
         tables.append(localisation_table(results))
-    if any(result.checks is not None for result in measured):
+    if any(result.audit is not None for result in measured):
         tables.append(deletion_table(results))
-    if any(result.checks is not None and result.checks.sanity for result in measured):
+    if any(result.audit is not None and result.audit.sanity for result in measured):
         tables.append(sanity_table(results))
     if any(result.latency is not None for result in measured):
         tables.append(latency_table(results))
@@ -181,19 +181,22 @@ def _dpr_cells(
     rates: tuple[Rate, ...] = ("fmr", "fnmr", "mean")
     for rate in rates:
         cells += [run.auc_interval(rate)] if rate != "mean" else []
-        cells += [_ratio(run, runs.get(baseline), rate) for baseline in baselines]
+        cells += [ratio_to(runs.get(baseline), run, rate) or "-" for baseline in baselines]
     if controlled:
-        is_control = name in ALL_CONTROLS
-        unbeaten = [] if is_control else unbeaten_controls(name, runs)
-        cells.append("(control)" if is_control else ", ".join(unbeaten) or "beats all")
+        cells.append(CONTROL if name in ALL_CONTROLS else _verdict(unbeaten_controls(name, runs)))
     return cells
 
 
-def _ratio(run: DPRResult, baseline: DPRResult | None, rate: Rate) -> Cell:
+def _verdict(unbeaten: Sequence[str]) -> Verdict:
+    return Verdict(", ".join(unbeaten), "bad") if unbeaten else Verdict("beats all", "good")
+
+
+def ratio_to(baseline: DPRResult | None, run: DPRResult, rate: Rate) -> Interval | None:
+    """A run's area over a baseline's; None without one, or with too few errors for a ratio."""
     try:
-        return "-" if baseline is None else run.relative_to(baseline, rate)
-    except ValueError:  # too few pairs for a ratio; the areas beside it still stand
-        return "-"
+        return None if baseline is None else run.relative_to(baseline, rate)
+    except ValueError:  # the areas beside it still stand
+        return None
 
 
 def _each_method(

@@ -7,10 +7,30 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from captum_fv.metrics.bootstrap import Interval
 
-Cell = str | Interval
+
+@dataclass(frozen=True)
+class Verdict:
+    """What figures come to, in words.
+
+    Args:
+        words: What the table says.
+        kind: "good" or "bad"; "control" in the row of what is there only to be compared with.
+    """
+
+    words: str
+    kind: Literal["good", "bad", "control"]
+
+    def __str__(self) -> str:
+        return self.words
+
+
+CONTROL = Verdict("(control)", "control")
+
+Cell = str | Interval | Verdict
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -70,7 +90,7 @@ class TextTable:
                 if isinstance(cell, Interval):
                     line += [f"{figure:.2f}" for figure in cell]
                 else:
-                    line += [cell, "", ""] if split else [cell]
+                    line += [str(cell), "", ""] if split else [str(cell)]
             lines.append(line)
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(lines)
@@ -117,8 +137,7 @@ def _stack(lines: Sequence[str]) -> str:
 
 def _latex(cell: Cell) -> str:
     if isinstance(cell, Interval):
-        figure, _, interval = str(cell).partition(" ")
-        return _stack([figure, rf"{{\tiny {interval}}}"])
+        return _stack([cell.figure, rf"{{\tiny {cell.span}}}"])
     text = re.sub(r"[\\~^&%$#_{}]", lambda found: _LATEX[found[0]], " ".join(str(cell).split()))
     # A row that began with a bracket would be read as an option of the `\\` before it.
     return f"{{[}}{text[1:]}" if text.startswith("[") else text

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import torch
-from matplotlib.figure import Figure
 
 from captum_fv.attr.methods import Method, build_methods
 from captum_fv.benchmark.results import BenchmarkResults, ModelResults
@@ -22,6 +22,9 @@ from captum_fv.report.page import Pictures, render_page
 from captum_fv.report.pictures import plot_dpr
 from captum_fv.report.tables import benchmark_tables
 from captum_fv.siamese.model import SiameseCosine
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 GALLERY = 24
 """Pairs in the gallery, of all models and kinds together, or a few less."""
@@ -108,68 +111,80 @@ def report_files(
         yield f"tables/{table.name}.csv", table.csv().encode()
         yield f"tables/{table.name}.tex", table.latex().encode()
     pictures = {}
-    for model, figures, shown in _pictures(results, pairs, methods, show_progress):
-        pages: dict[str, dict[str, bytes]] = {"svg": {}, "png": {}}
-        for name, (caption, figure) in figures.items():
-            stem = f"figures/{name}_{file_name(model, results.models)}"
-            kind = "svg" if name.startswith("figure5") else "png"
-            for suffix in ("png", "svg"):
-                content = figure_bytes(figure, suffix)
-                yield f"{stem}.{suffix}", content
-                if suffix == kind:
-                    pages[kind][caption] = content
-        pictures[model] = Pictures(pages["svg"], pages["png"], shown)
+    each = max(1, GALLERY // 3 // len(results.models))
+    for model, found in results.models.items():
+        drawings, shown = _curves(model, found), list[ShownPair]()
+        if pairs is not None and methods is not None:
+            chosen = choose_pairs(found, each)
+            seed = results.config.get("seed", 0)
+            shown = show_pairs(found, methods[model], pairs, chosen, seed, show_progress)
+            drawings += _faces(shown)
+        curves, photos = dict[str, bytes](), dict[str, bytes]()
+        for drawing in drawings:
+            stem = f"figures/{drawing.name}_{file_name(model, results.models)}"
+            png, svg = (figure_bytes(drawing.figure, suffix) for suffix in ("png", "svg"))
+            yield f"{stem}.png", png
+            yield f"{stem}.svg", svg
+            if drawing.has_photos:
+                photos[drawing.caption] = png
+            else:
+                curves[drawing.caption] = svg
+        pictures[model] = Pictures(curves, photos, shown)
     yield "report.html", render_page(results, tables, pictures).encode()
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A figure, the name of its files, and whether it shows photos, which no SVG makes smaller."""
+
+    name: str
+    caption: str
+    figure: Figure
+    has_photos: bool = False
 
 
 def figure_bytes(figure: Figure, suffix: str, dpi: int = 120) -> bytes:
     """A figure as a PNG or SVG file, equal bytes for equal figures."""
+    from matplotlib import rc_context
+
     metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[suffix]
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "captum_fv"}):
+    with rc_context({"svg.hashsalt": "captum_fv"}):
         figure.savefig(buffer, format=suffix, dpi=dpi, metadata=metadata)
     return buffer.getvalue()
 
 
-def _pictures(
-    results: BenchmarkResults, pairs: Pairs | None, methods: Methods | None, show_progress: bool
-) -> Iterator[tuple[str, dict[str, tuple[str, Figure]], list[ShownPair]]]:
-    """Every model's figures, file name -> (caption, figure), and the pairs of its gallery."""
-    for name, model in results.models.items():
-        figures = _curves(name, model)
-        shown: list[ShownPair] = []
-        if pairs is not None and methods is not None:
-            chosen = choose_pairs(model, max(1, GALLERY // 3 // len(results.models)))
-            seed = results.config.get("seed", 0)
-            shown = show_pairs(model, methods[name], pairs, chosen, seed, show_progress)
-            figures |= _faces(shown)
-        yield name, figures, shown
-
-
-def _curves(model: str, results: ModelResults) -> dict[str, tuple[str, Figure]]:
+def _curves(model: str, results: ModelResults) -> list[_Drawing]:
     """Curves of all methods that were measured on the same pairs, for each such set of pairs."""
     first_on = {tuple(result.pairs): name for name, result in reversed(results.methods.items())}
     by_size = sorted(first_on.items(), key=lambda item: -len(item[0]))
     every = list(results.methods)
-    figures: dict[str, tuple[str, Figure]] = {}
+    drawings = []
     for number, (pairs, first) in enumerate(by_size, 1):
         methods = results.on_pairs_of(first)
         on = f"{len(pairs)} pairs"
         suffix = f"_{number}" if number > 1 else ""
-        figures[f"figure5{suffix}"] = (
-            f"DPR, {on}: errors left as pixels go back; lower is better (Figure 5)",
-            plot_dpr({name: some.dpr for name, some in methods.items()}, f"{model}, {on}", every),
-        )
-        strata = {name: some.stratified for name, some in methods.items() if some.stratified}
-        if strata:
-            figures[f"figure5_stratified{suffix}"] = (
-                f"Stratified DPR, {on}: maps rank only within strata of equal mean sensitivity",
-                plot_dpr(strata, f"{model}, {on}, stratified", every),
+        runs = {name: result.dpr for name, result in methods.items()}
+        drawings.append(
+            _Drawing(
+                f"figure5{suffix}",
+                f"DPR, {on}: errors left as pixels go back; lower is better (Figure 5)",
+                plot_dpr(runs, f"{model}, {on}", every),
             )
-    return figures
+        )
+        strata = {name: result.stratified for name, result in methods.items() if result.stratified}
+        if strata:
+            drawings.append(
+                _Drawing(
+                    f"figure5_stratified{suffix}",
+                    f"Stratified DPR, {on}: maps rank only within strata of equal mean sensitivity",
+                    plot_dpr(strata, f"{model}, {on}, stratified", every),
+                )
+            )
+    return drawings
 
 
-def _faces(shown: Sequence[ShownPair]) -> dict[str, tuple[str, Figure]]:
+def _faces(shown: Sequence[ShownPair]) -> list[_Drawing]:
     """Figures over the first errors of each kind; none where nothing went wrong."""
     false_non_matches = [pair for pair in shown if "false-non-matches" in pair.kinds]
     false_matches = [pair for pair in shown if "false-matches" in pair.kinds]
@@ -178,23 +193,17 @@ def _faces(shown: Sequence[ShownPair]) -> dict[str, tuple[str, Figure]]:
         return false_non_matches[:count] + false_matches[:count]
 
     if not first(1):
-        return {}
-    figures = {
-        "figure3": (
-            "Sample pairs, and how patches change their cosine (Figure 3)",
-            plot_sample_pairs(first(3)),
-        )
-    }
+        return []
+    sample = "Sample pairs, and how patches change their cosine (Figure 3)"
+    drawings = [_Drawing("figure3", sample, plot_sample_pairs(first(3)), has_photos=True)]
     if shown[0].methods:
-        figures["figure4_6"] = (
-            "Maps of patched A by every method (Figures 4 and 6)",
-            plot_maps(first(2)),
-        )
-        figures["figure7"] = (
-            "Patched A as 0, 10, 25 and 50 % of its pixels go back, and its cosine (Figure 7)",
-            plot_replacement(first(1)),
-        )
-    return figures
+        maps = "Maps of patched A by every method (Figures 4 and 6)"
+        back = "Patched A as 0, 10, 25 and 50 % of its pixels go back, and its cosine (Figure 7)"
+        drawings += [
+            _Drawing("figure4_6", maps, plot_maps(first(2)), has_photos=True),
+            _Drawing("figure7", back, plot_replacement(first(1)), has_photos=True),
+        ]
+    return drawings
 
 
 def file_name(model: str, models: Mapping[str, ModelResults]) -> str:

@@ -11,10 +11,7 @@ import PIL.Image
 
 from captum_fv.data.pairs import Image
 from captum_fv.metrics.bootstrap import Interval
-from captum_fv.report.text_table import Cell, TextTable
-
-QUIET = {"does not beat": ("(control)", "beats all"), "fails": ("nothing",)}
-"""Columns in which every other cell is a warning."""
+from captum_fv.report.text_table import Cell, TextTable, Verdict
 
 
 def tag(name: str, *children: str, **attributes: str | int | None) -> str:
@@ -78,14 +75,16 @@ def table_html(table: TextTable) -> str:
 
 
 def _row(table: TextTable, row: Sequence[Cell]) -> str:
-    cells = []
+    cells, is_control = [], False
     for title, cell in zip(table.header, row, strict=True):
-        if title in ("model", "method"):
+        if isinstance(cell, Interval):
+            span = tag("small", text(cell.span))
+            cells.append(tag("td", text(cell.figure), span, data_value=cell.figure))
+        elif isinstance(cell, Verdict):
+            cells.append(tag("td", text(cell), class_="loud" if cell.kind == "bad" else None))
+            is_control |= cell.kind == "control"
+        elif title in ("model", "method"):
             cells.append(tag("th", text(cell), scope="row"))
-        elif isinstance(cell, Interval):
-            figure, _, interval = str(cell).partition(" ")
-            cells.append(tag("td", text(figure), tag("small", text(interval)), data_value=figure))
         else:
-            loud = cell not in QUIET.get(title, (cell,))
-            cells.append(tag("td", text(cell), class_="loud" if loud else None))
-    return tag("tr", *cells, class_="control" if "(control)" in row else None)
+            cells.append(tag("td", text(cell)))
+    return tag("tr", *cells, class_="control" if is_control else None)

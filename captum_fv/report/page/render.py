@@ -8,15 +8,13 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from matplotlib.colors import to_hex
-
 from captum_fv.benchmark.results import BenchmarkResults
-from captum_fv.metrics.bootstrap import Interval
+from captum_fv.metrics.dpr_result import unbeaten_controls
 from captum_fv.report.gallery import ShownPair
 from captum_fv.report.page.html import drawn, table_html, tag, text, vector
 from captum_fv.report.page.pairs import gallery_html
 from captum_fv.report.pictures import SIMILARITY_COLOURS
-from captum_fv.report.tables import ALL_CONTROLS
+from captum_fv.report.tables import ALL_CONTROLS, ratio_to
 from captum_fv.report.text_table import TextTable
 
 HOW_TO_READ = """\
@@ -66,9 +64,7 @@ def render_page(
     sections = {title: content for title, content in sections.items() if content}
     pairs = max(len(model.genuine) for model in results.models.values())
     methods = {name for model in results.models.values() for name in model.methods}
-    style = Template(_resource("page.css")).substitute(
-        gradient=", ".join(to_hex(SIMILARITY_COLOURS(i / 4)) for i in range(5))
-    )
+    style = Template(_resource("page.css")).substitute(gradient=", ".join(SIMILARITY_COLOURS))
     return Template(_resource("page.html")).substitute(
         title="Face verification explained: a benchmark",
         style=style,
@@ -81,7 +77,7 @@ def render_page(
         ),
         sections="\n".join(
             [
-                _headlines(results, tables),
+                _headlines(results),
                 tag("p", text(HOW_TO_READ)),
                 *(
                     tag("section", tag("h2", text(title)), content, id=_anchor(title))
@@ -92,32 +88,25 @@ def render_page(
     )
 
 
-def _headlines(results: BenchmarkResults, tables: Sequence[TextTable]) -> str:
+def _headlines(results: BenchmarkResults) -> str:
     items = []
     for name, model in results.models.items():
-        items.append((f"{100 * model.eer:.2f} %", f"EER of {name} on the clean pairs"))
         fmr, fnmr = model.patched_errors
-        items.append(
-            (f"{100 * fmr:.0f} %, {100 * fnmr:.0f} %", f"FMR, FNMR of {name} with patches")
-        )
-    for row in next((_rows(table) for table in tables if table.name == "table2"), ()):
-        ratio = row.get("mean / RND")
-        if row["method"] not in ALL_CONTROLS and isinstance(ratio, Interval):
-            beaten = row["does not beat"]
-            verdict = "beats all controls" if beaten == "beats all" else f"does not beat {beaten}"
-            items.append(
-                (
-                    f"{ratio.value:.2f}",
-                    f"of chance's DPR area by {row['method']} on {row['model']} "
-                    f"[{ratio.low:.2f}, {ratio.high:.2f}]; {verdict}",
-                )
-            )
+        items += [
+            (f"{100 * model.eer:.2f} %", f"EER of {name} on the clean pairs"),
+            (f"{100 * fmr:.0f} %, {100 * fnmr:.0f} %", f"FMR, FNMR of {name} with patches"),
+        ]
+    for name, model in results.models.items():
+        for method in model.methods:
+            runs = model.dpr_on_pairs_of(method)
+            ratio = ratio_to(runs.get("rnd"), runs[method], "mean")
+            if method not in ALL_CONTROLS and ratio is not None:
+                beaten = ", ".join(unbeaten_controls(method, runs))
+                verdict = f"does not beat {beaten}" if beaten else "beats all controls"
+                of = f"of chance's DPR area by {method} on {name} {ratio.span}; {verdict}"
+                items.append((ratio.figure, of))
     cards = (tag("li", tag("strong", text(figure)), tag("small", text(of))) for figure, of in items)
     return tag("ul", *cards, class_="figures")
-
-
-def _rows(table: TextTable) -> Iterator[dict[str, Any]]:
-    return (dict(zip(table.header, row, strict=True)) for row in table.rows)
 
 
 def _figures(

@@ -8,7 +8,7 @@ from torch import nn
 
 from captum_fv.attr import PatchOracle, RandomPairBaseline, SimilarityArgumentGradient
 from captum_fv.benchmark import run_benchmark
-from captum_fv.benchmark.map_checks import SANITY_PAIRS, STEPS, MapChecks, check_method
+from captum_fv.benchmark.audit import SANITY_PAIRS, STEPS, MapAudit, audit_method
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.data.patched_pairs import PairBatch
@@ -36,7 +36,7 @@ def siamese():
 
 @pytest.fixture(scope="module")
 def table(siamese):
-    return check_method(SimilarityArgumentGradient, siamese, batch(), THRESHOLD, batch_size=4)
+    return audit_method(SimilarityArgumentGradient, siamese, batch(), THRESHOLD, batch_size=4)
 
 
 def test_curves_are_those_of_a_naive_loop(siamese, table):
@@ -75,7 +75,7 @@ def test_sanity_is_the_suites_on_a_few_pairs(siamese, table):
         pairs.mask[rows],
         THRESHOLD,
     )
-    found = MapChecks.from_table(table, GENUINE, THRESHOLD)
+    found = MapAudit.from_table(table, GENUINE, THRESHOLD)
     for name in ("randomised_signed", "randomised_absolute", "swap_error", "identity_similar"):
         np.testing.assert_allclose(getattr(found.sanity, name), getattr(expected, name), atol=1e-5)
     assert found.sanity.localisation_gain == pytest.approx(expected.localisation_gain, abs=1e-6)
@@ -84,14 +84,14 @@ def test_sanity_is_the_suites_on_a_few_pairs(siamese, table):
 
 
 def test_pairs_without_patches_have_curves_and_no_sanity(siamese):
-    table = check_method(SimilarityArgumentGradient, siamese, batch(patched=False), THRESHOLD)
-    found = MapChecks.from_table(table, GENUINE, THRESHOLD)
+    table = audit_method(SimilarityArgumentGradient, siamese, batch(patched=False), THRESHOLD)
+    found = MapAudit.from_table(table, GENUINE, THRESHOLD)
     assert found.sanity is None
     assert found.pairs == COUNT
 
 
 def test_what_is_told_the_patches_is_left_out(siamese):
-    table = check_method(PatchOracle, siamese, batch(), THRESHOLD)
+    table = audit_method(PatchOracle, siamese, batch(), THRESHOLD)
     assert {len(values) for values in table.values()} == {0}
 
 
@@ -105,18 +105,18 @@ METHODS = {
 def test_a_run_has_its_checks_in_tables_and_reads_back(siamese, tmp_path):
     pairs = batch()
     items = [(pairs.patched_a, pairs.original_a, pairs.img_b, pairs.genuine)]
-    settings = BenchmarkSettings(check_pairs=9, latency_pairs=0)
+    settings = BenchmarkSettings(audit_pairs=9, latency_pairs=0)
     results = run_benchmark({"net": siamese}, items, METHODS, tmp_path, settings)
     again = BenchmarkResults.load(tmp_path).models["net"].methods
-    own = results.models["net"].methods["xssab"].checks
+    own = results.models["net"].methods["xssab"].audit
     np.testing.assert_array_equal(
-        again["xssab"].checks.curves["impostor"].insertion, own.curves["impostor"].insertion
+        again["xssab"].audit.curves["impostor"].insertion, own.curves["impostor"].insertion
     )
     assert own.pairs == 9
-    assert again["oracle"].checks is None
+    assert again["oracle"].audit is None
     tables = {table.name: table for table in benchmark_tables(results)}
     deletion = {row[1]: row for row in tables["deletion"].rows}
-    chance = again["rnd"].checks.curves["genuine"]
+    chance = again["rnd"].audit.curves["genuine"]
     assert deletion["rnd"][3] == chance.auc("deletion")
     assert deletion["xssab"][3] == own.curves["genuine"].difference_to(chance, "deletion")
     sanity = {row[1]: row[-1] for row in tables["sanity"].rows}
@@ -127,8 +127,8 @@ def test_a_run_has_its_checks_in_tables_and_reads_back(siamese, tmp_path):
 
 def test_a_model_without_weights_is_named_before_anything_is_measured(tmp_path):
     model = SiameseCosine(nn.Flatten())
-    with pytest.raises(ValueError, match="check_pairs: flat has no parameters"):
+    with pytest.raises(ValueError, match="audit_pairs: flat has no parameters"):
         run_benchmark(
-            {"flat": model}, [], METHODS, tmp_path / "run", BenchmarkSettings(check_pairs=4)
+            {"flat": model}, [], METHODS, tmp_path / "run", BenchmarkSettings(audit_pairs=4)
         )
     assert not (tmp_path / "run").exists()

@@ -40,7 +40,7 @@ _PATCH_FREE = ("patch_free_auroc", "patch_free_precision")
 
 
 @dataclass(frozen=True)
-class MapChecks:
+class MapAudit:
     """What was found of one method.
 
     Args:
@@ -57,10 +57,8 @@ class MapChecks:
         return sum(run.deletion.shape[1] for run in self.curves.values())
 
     @classmethod
-    def from_table(
-        cls, table: Table, genuine: npt.NDArray[np.bool_], threshold: float
-    ) -> MapChecks:
-        """From the rows that `check_method` gave, and their labels."""
+    def from_table(cls, table: Table, genuine: npt.NDArray[np.bool_], threshold: float) -> MapAudit:
+        """From the rows that `audit_method` gave, and their labels."""
         curves = {
             population: DeletionInsertionResult(
                 table["deletion"][genuine == label].T,
@@ -80,7 +78,7 @@ class MapChecks:
         return cls(curves, SanityResult(*fields))
 
 
-def check_method(
+def audit_method(
     build: Builder,
     siamese: SiameseCosine,
     pairs: PairBatch,

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from captum_fv.benchmark.map_checks import MapChecks
+from captum_fv.benchmark.audit import MapAudit
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.metrics.deletion import AREA_TITLES
-from captum_fv.report.text_table import Cell, TextTable
+from captum_fv.metrics.sanity import SanityResult
+from captum_fv.report.text_table import Cell, TextTable, Verdict
 
 
 def deletion_table(results: BenchmarkResults) -> TextTable:
@@ -20,12 +21,12 @@ def deletion_table(results: BenchmarkResults) -> TextTable:
     with_chance = all("rnd" in model.methods for model in results.models.values())
     minus = ", minus that of rnd in all rows but its own" if with_chance else ""
     rows: list[list[Cell]] = []
-    for model, name, checks in _checked(results):
+    for model, name, audit in _audited(results):
         rnd = results.models[model].methods.get("rnd")
-        chance = rnd.checks if rnd else None
-        row: list[Cell] = [model, name, str(checks.pairs)]
+        chance = rnd.audit if rnd else None
+        row: list[Cell] = [model, name, str(audit.pairs)]
         for population, curve in AREA_TITLES:
-            run = checks.curves.get(population)
+            run = audit.curves.get(population)
             if run is None:
                 row.append("-")
             elif name == "rnd" or chance is None:
@@ -49,19 +50,18 @@ def deletion_table(results: BenchmarkResults) -> TextTable:
 def sanity_table(results: BenchmarkResults) -> TextTable:
     """Random weights, swap, identity, and the patches found above what patch-free images give."""
     rows: list[list[Cell]] = []
-    for model, name, checks in _checked(results):
-        if (found := checks.sanity) is None:
+    for model, name, audit in _audited(results):
+        if (sanity := audit.sanity) is None:
             continue
         rows.append(
             [
-                *(model, name, str(len(found.swap_error))),
-                f"{np.abs(found.randomised_signed).mean():.2f}",
-                f"{np.abs(found.randomised_absolute).mean():.2f}",
-                f"{found.swap_error.max():.1g}",
-                f"{found.identity_error.max():.1g}",
-                found.localisation_gain,
-                # The figures in brackets stand in the columns before.
-                "; ".join(fault.partition(" (")[0] for fault in found.failures()) or "nothing",
+                *(model, name, str(len(sanity.swap_error))),
+                f"{np.abs(sanity.randomised_signed).mean():.2f}",
+                f"{np.abs(sanity.randomised_absolute).mean():.2f}",
+                f"{sanity.swap_error.max():.1g}",
+                f"{sanity.identity_error.max():.1g}",
+                sanity.localisation_gain,
+                _verdict(sanity),
             ]
         )
     return TextTable(
@@ -77,8 +77,14 @@ def sanity_table(results: BenchmarkResults) -> TextTable:
     )
 
 
-def _checked(results: BenchmarkResults) -> Iterator[tuple[str, str, MapChecks]]:
-    for model, found in results.models.items():
-        for name, method in found.methods.items():
-            if method.checks is not None:
-                yield model, name, method.checks
+def _verdict(sanity: SanityResult) -> Verdict:
+    # The figures in brackets stand in the columns before.
+    faults = [fault.partition(" (")[0] for fault in sanity.failures()]
+    return Verdict("; ".join(faults), "bad") if faults else Verdict("nothing", "good")
+
+
+def _audited(results: BenchmarkResults) -> Iterator[tuple[str, str, MapAudit]]:
+    for model in results.models:
+        for name, method in results.models[model].methods.items():
+            if method.audit is not None:
+                yield model, name, method.audit

@@ -1,0 +1,107 @@
+"""`captum-fv dpr`: a quick look at methods on one model, the benchmark's engine with less to do."""
+
+from __future__ import annotations
+
+import csv
+import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from captum_fv.benchmark.results import ModelResults
+from captum_fv.benchmark.run import run_benchmark
+from captum_fv.benchmark.settings import BenchmarkSettings
+from captum_fv.cli.options import (
+    Subparsers,
+    add_run_options,
+    load_patched,
+    load_siamese,
+    method_names,
+    model_name,
+)
+from captum_fv.data.patched_pairs import PatchedPairs
+from captum_fv.metrics.dpr_result import DPRResult
+from captum_fv.report.pictures import plot_dpr
+from captum_fv.report.tables import dpr_table
+from captum_fv.siamese.model import SiameseCosine
+
+
+def add(subparsers: Subparsers) -> None:
+    """The command and its options."""
+    parser = subparsers.add_parser(
+        "dpr",
+        help="measure methods by decision-based patch replacement",
+        description="Score the clean pairs, set the EER threshold, patch the pairs, explain them, "
+        "and replace what the maps point at. Writes curves.png, curves.csv and table.md beside a "
+        "run's files. The same command goes on where an interrupted one stopped.",
+    )
+    parser.set_defaults(run=run)
+    add_run_options(parser, default_out="captum-fv-out/dpr")
+
+
+def run(options: Namespace) -> None:
+    """Measure the methods, print their table."""
+    measure(
+        model_name(options.model),
+        load_siamese(options),
+        load_patched(options),
+        method_names(options),
+        options.out,
+        batch_size=options.batch_size,
+        device=options.device,
+        command=options.command_line,
+    )
+
+
+def measure(
+    name: str,
+    siamese: SiameseCosine,
+    patched: PatchedPairs,
+    methods: Sequence[str],
+    out: Path,
+    *,
+    batch_size: int = 32,
+    device: str = "cpu",
+    command: str | None = None,
+) -> ModelResults:
+    """DPR alone of some methods: no strata, no audit, no latency; curves and one table, printed."""
+    started = time.monotonic()
+    settings = BenchmarkSettings(batch_size=batch_size, stratified=False, latency_pairs=0)
+    results = run_benchmark(
+        {name: siamese},
+        patched,
+        methods,
+        out,
+        settings,
+        device=device,
+        command=command,
+        show_progress=True,
+    )
+    model = results.models[name]
+    runs = {method: result.dpr for method, result in model.methods.items()}
+    table = dpr_table(runs)
+    pairs = patched.clean.name
+    text = "\n".join([f"{pairs}: {_summary(model)}", "", table.markdown(), *table.notes])
+    plot_dpr(runs, f"{pairs}, {len(patched)} pairs").savefig(out / "curves.png", dpi=150)
+    _write_curves(out / "curves.csv", runs)
+    (out / "table.md").write_text(f"{text}\n", encoding="utf-8")
+    print(f"{text}\n")
+    print(f"{time.monotonic() - started:.0f} s; wrote curves.png, curves.csv and table.md to {out}")
+    return model
+
+
+def _summary(model: ModelResults) -> str:
+    fmr, fnmr = model.patched_errors
+    return (
+        f"{len(model.genuine)} pairs, EER {model.eer:.4f} at threshold {model.threshold:.4f}; "
+        f"patched: FMR {fmr:.3f}, FNMR {fnmr:.3f}"
+    )
+
+
+def _write_curves(path: Path, runs: Mapping[str, DPRResult]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["method", "replaced", "fmr", "fnmr"])
+        for name, dpr in runs.items():
+            for point in zip(dpr.fractions, dpr.fmr, dpr.fnmr, strict=True):
+                writer.writerow([name, *(f"{value:.6g}" for value in point)])

@@ -1,0 +1,105 @@
+"""`captum-fv explain`: one pair of photos, its verdict and its maps in a picture."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+import torch
+
+from captum_fv.attr.controls import PatchOracle
+from captum_fv.attr.methods import build_methods
+from captum_fv.attr.smoothing import wants_blur
+from captum_fv.benchmark.maps import maps_of_pair
+from captum_fv.cli.options import (
+    METHOD_NAMES,
+    Subparsers,
+    add_head_option,
+    add_model_options,
+    load_siamese,
+    method_names,
+)
+from captum_fv.data.images import read_image
+from captum_fv.data.pairs import to_tensor
+from captum_fv.report.pictures import PICTURE_SUFFIXES, plot_pair, verdict
+from captum_fv.siamese.model import SiameseCosine
+
+
+def add(subparsers: Subparsers) -> None:
+    """The command and its options."""
+    parser = subparsers.add_parser(
+        "explain",
+        help="explain one pair of photos in a picture",
+        description="Say whether two photos match, and paint over each what spoke for it (green) "
+        "and against it (pink). The photos must be aligned as the model wants them, most often to "
+        "112x112: `captum-fv align` does that.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("img_a", type=Path, metavar="A.jpg", help="an aligned photo")
+    parser.add_argument("img_b", type=Path, metavar="B.jpg", help="the photo to compare it with")
+    add_model_options(parser)
+    add_head_option(parser)
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        help="cosine from which a pair matches; `captum-fv dpr` finds it for your model "
+        "(the demo model has its own)",
+    )
+    parser.add_argument(
+        "--methods",
+        "--method",
+        default="xssab",
+        help=f"one or more of {METHOD_NAMES}; commas between (default: xssab)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("panel.png"),
+        help="the picture to write (default: panel.png)",
+    )
+
+
+def run(options: Namespace) -> None:
+    """Explain the pair, say the verdict, write the picture."""
+    out: Path = options.out
+    if out.is_dir() or out.suffix.lower() not in PICTURE_SUFFIXES:
+        raise ValueError(
+            f"--out: {out} is no picture's name; write one that ends in "
+            f"{', '.join(PICTURE_SUFFIXES)}"
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    siamese = load_siamese(options)
+    threshold = _threshold(options, siamese)
+    size = getattr(siamese.backbone, "size", None)
+    img_a, img_b = (
+        to_tensor([read_image(path, size)]).to(options.device)
+        for path in (options.img_a, options.img_b)
+    )
+    with torch.no_grad():
+        score = siamese(img_a, img_b).item()
+    methods = build_methods(method_names(options), siamese, threshold)
+    for name, method in methods.items():
+        if isinstance(method, PatchOracle):
+            raise ValueError(
+                f"{name}: it knows the patches of a Patch set; `captum-fv dpr` takes it"
+            )
+    maps = maps_of_pair(methods, (img_a, img_b), show_progress=True)
+    blur = [name for name, method in methods.items() if wants_blur(method)]
+    plot_pair(img_a, img_b, maps, score, threshold, blur).savefig(out, dpi=150)
+    print(verdict(score, threshold))
+    print(f"wrote {out}")
+
+
+def _threshold(options: Namespace, siamese: SiameseCosine) -> float:
+    """The user's threshold, else the model's own."""
+    threshold: float | None = options.threshold
+    if threshold is None:
+        threshold = getattr(siamese.backbone, "threshold", None)
+    if threshold is None:
+        raise ValueError(
+            f"--threshold is missing: {options.model} does not say from which cosine it matches; "
+            "`captum-fv dpr` finds it on your pairs"
+        )
+    if not -1 <= threshold <= 1:
+        raise ValueError(f"--threshold: got {threshold}; want a cosine, in [-1, 1]")
+    return threshold
