@@ -91,7 +91,7 @@ class MapStudy:
                 extras["patch_mask"] = mask[rows]
             if isinstance(method, OcclusionPairAttribution):
                 extras["explain"] = "a"
-            map_a, _ = method.attribute(img_a[rows], img_b[rows], **extras)
+            map_a, _ = method.attribute((img_a[rows], img_b[rows]), **extras)
             found.append(map_a.mean(1, keepdim=True))
         return {name: torch.cat(found)}
 

@@ -42,7 +42,7 @@ def cost_table(study: Study, pairs: int = 16) -> TextTable:
         method = BUILD[name](study.siamese, study.threshold)
 
         def explain(method=method) -> None:
-            method.attribute(batch.patched_a, batch.img_b)
+            method.attribute((batch.patched_a, batch.img_b))
 
         with counted_passes(study.siamese.backbone) as count:
             explain()

@@ -68,7 +68,7 @@ class Study:
         """Maps of A of any pairs, (N, 1, H, W)."""
         method = BUILD[name](self.siamese, self.threshold)
         pairs = zip(img_a.split(ROWS), img_b.split(ROWS), strict=True)
-        found = [method.attribute(*pair)[0] for pair in tqdm([*pairs], desc=f"maps of {name}")]
+        found = [method.attribute(pair)[0] for pair in tqdm([*pairs], desc=f"maps of {name}")]
         return torch.cat(found).mean(1, keepdim=True)
 
     def run(self, name: str) -> DPRResult:

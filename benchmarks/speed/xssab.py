@@ -42,7 +42,7 @@ def main() -> None:
         torch.autograd.grad(embeddings, leaf, cotangents[1])
 
     def explain() -> None:
-        method.attribute(img_a, img_b)
+        method.attribute((img_a, img_b))
 
     compare(bare, explain, rounds=3)  # the first ones pay for warming up
     floor, ours, ratio = compare(bare, explain, arguments.rounds)
