@@ -13,12 +13,11 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 
 import captum_fv as fv
-from captum_fv.attr.captum_tools import pair_feature_masks, pair_grad_cam
+from captum_fv.attr import pair_feature_masks, pair_grad_cam
 from captum_fv.attr.methods import METHODS, build_methods
 from captum_fv.attr.smoothing import gaussian_blur
 from captum_fv.data import patch_pairs
 from captum_fv.report.pictures import paint_maps, verdict
-from captum_fv.siamese.prelu import unfold_prelu
 
 siamese = fv.SiameseCosine(fv.load_backbone("demo"))
 threshold = siamese.backbone.threshold
@@ -51,7 +50,7 @@ maps["IntegratedGradients"] = captum.IntegratedGradients(siamese).attribute(
 maps["GradientShap"] = captum.GradientShap(siamese).attribute(pair, blurred, n_samples=16)
 
 # Those that have rules for ReLU alone. This network has PReLU, as all of ArcFace's family has.
-unfolded = unfold_prelu(siamese)
+unfolded = fv.unfold_prelu(siamese)
 maps["DeepLift"] = captum.DeepLift(unfolded).attribute(pair, blurred)
 several = tuple(image + 0.05 * torch.randn(4, *image.shape[1:]) for image in blurred)
 maps["DeepLiftShap"] = captum.DeepLiftShap(unfolded).attribute(pair, several)

@@ -50,7 +50,7 @@ with GradCAM(embedder, [siamese.backbone.body]) as grad_cam:
     cams = {"Grad-CAM": grad_cam(img_a.clone().requires_grad_(), targets)}
 methods = build_methods(["xssab", "sensitivity", "rnd"], siamese, threshold)
 for name, method in methods.items():
-    map_a, _ = method.attribute(img_a, img_b)
+    map_a, _ = method.attribute((img_a, img_b))
     cam = gaussian_blur(map_a.mean(1, keepdim=True))[:, 0].clamp(min=0)
     cams[name] = (cam / cam.amax((1, 2), keepdim=True)).numpy()
 

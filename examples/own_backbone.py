@@ -7,7 +7,6 @@ from torch import nn
 import captum_fv as fv
 from captum_fv.data import to_tensor
 from captum_fv.data.generated import photograph
-from captum_fv.report.pictures import plot_pair
 
 
 class Fisherfaces(nn.Module):
@@ -55,7 +54,5 @@ for name, model, level in (
     ("Fisherfaces", siamese, threshold),
     ("demo backbone", demo, demo.backbone.threshold),
 ):
-    map_a, map_b = fv.SimilarityArgumentGradient(model, level).attribute(img_a, img_b)
-    maps[name] = (map_a[0], map_b[0])
-figure = plot_pair(img_a[0], img_b[0], maps, scores[0].item(), threshold)
-figure.savefig("own_backbone.png")
+    maps[name] = fv.SimilarityArgumentGradient(model, level).attribute((img_a, img_b))
+fv.plot_pair(img_a, img_b, maps, scores[0], threshold).savefig("own_backbone.png")

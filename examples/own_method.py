@@ -7,7 +7,6 @@ import captum_fv as fv
 from captum_fv.attr.methods import build_methods
 from captum_fv.attr.pair import as_pair, input_gradients, refuse_extras, score_pairs
 from captum_fv.data import patch_pairs
-from captum_fv.report.pictures import plot_dpr
 
 
 class GradientTimesInput(GradientAttribution):
@@ -35,12 +34,11 @@ methods = build_methods(["rnd", "xssab", "centre"], siamese, threshold)
 methods["gradient x input"] = GradientTimesInput(siamese)
 runs = {}
 for name, method in methods.items():
-    map_a, _ = method.attribute(patched_a, img_b)
+    map_a, _ = method.attribute((patched_a, img_b))
     runs[name] = fv.decision_patch_replacement(
         siamese, (patched_a, img_b), original_a, map_a, threshold, patched.genuine, steps=10
     )
     print(f"{name:18} FMR area {runs[name].fmr_auc:.2f}, FNMR area {runs[name].fnmr_auc:.2f}")
 
-plot_dpr(runs, "The errors left when pixels go back where a map says: lower is better").savefig(
-    "own_method.png"
-)
+title = "The errors left when pixels go back where a map says: lower is better"
+fv.plot_dpr(runs, title).savefig("own_method.png")

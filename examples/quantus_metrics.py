@@ -13,7 +13,6 @@ import captum_fv as fv
 from captum_fv.attr.methods import build_methods
 from captum_fv.data import patch_pairs
 from captum_fv.metrics import DecisionPatchReplacement
-from captum_fv.report.pictures import plot_dpr
 
 
 class StackedPair(nn.Module):
@@ -113,4 +112,4 @@ for name, method in build_methods(["xssab", "sensitivity", "rnd"], siamese, thre
     row = "{:11}  {:8.3f}  {:11.2f}  {:10.2f}  {:15.2f}  {:8.2f}  {:9.2f}"
     print(row.format(name, *figures))
 
-plot_dpr(runs, "DPR, called by Quantus: lower is better").savefig("quantus_metrics.png")
+fv.plot_dpr(runs, "DPR, called by Quantus: lower is better").savefig("quantus_metrics.png")
