@@ -63,15 +63,6 @@ def words(text):
     return re.sub(r"-?[\d.]+", "#", text)
 
 
-@pytest.mark.parametrize("text", ["examples/tour.ipynb", "docs/toolkits.md"])
-def test_links_lead_somewhere(text):
-    path = EXAMPLES.parent / text
-    links = re.findall(r"\]\((?!http)(.+?)\)", path.read_text(encoding="utf-8"))
-    assert links
-    for link in links:
-        assert (path.parent / link).is_file()
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_quantus_gives_our_numbers(run):
     pytest.importorskip(

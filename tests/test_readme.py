@@ -1,39 +1,95 @@
-"""What the README and the page on the benchmark say can be run as it stands."""
+"""What the texts say can be run, their links lead somewhere, and their pictures are there."""
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
+import captum.attr
+import pytest
+import torch
 from PIL import Image
 
+import captum_fv as fv
+from captum_fv.attr.methods import METHODS
+from tests.support.nets import THRESHOLD, random_pair, small_head, small_siamese
+
 ROOT = Path(__file__).resolve().parents[1]
+TEXTS = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for pattern in ("*.md", "docs/*.md", "benchmarks/**/*.md", "examples/*.ipynb")
+    for path in ROOT.glob(pattern)
+}
+BLOCK = re.compile(r"```python\n(.*?)```", flags=re.DOTALL)
+RUN_HERE = {"README.md": 2, "docs/benchmark.md": 8}
+"""Texts, and how many words their code prints."""
 
 
-def test_the_readmes_python_runs(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("text", "words"), RUN_HERE.items())
+def test_python_runs_in_an_empty_folder(text, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    # face.pt2 stands for the reader's own model.
-    runnable = [block for block in blocks if "face.pt2" not in block]
-    assert len(runnable) == len(blocks) - 1 == 2
     names = {}
-    for block in runnable:
+    for block in BLOCK.findall(TEXTS[text]):
         exec(block, names)
-    Image.open("pair.png").verify()
-    assert len(capsys.readouterr().out.split()) == 5
-
-
-def test_the_benchmarks_python_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    text = (ROOT / "docs/benchmark.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    exec(block, {})
-    assert len(capsys.readouterr().out.split()) == 2
+    assert len(capsys.readouterr().out.split()) == words
     assert (tmp_path / "run/report.html").is_file()
+    if text == "README.md":
+        Image.open("pair.png").verify()
 
 
-def test_the_readmes_pictures_are_there():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    pictures = re.findall(r"!\[.+?\]\((.+?)\)", text)
-    assert len(pictures) >= 4
+def test_the_sample_of_a_method_runs_and_is_what_its_formula_says():
+    (sample,) = BLOCK.findall(TEXTS["CONTRIBUTING.md"])
+    names = {}
+    exec(dedent(sample), names)
+    siamese, pair = small_siamese(), random_pair()
+    maps = names["GradientTimesInput"](siamese).attribute(pair)
+    pair = tuple(image.requires_grad_() for image in pair)
+    torch.testing.assert_close(maps, captum.attr.InputXGradient(siamese).attribute(pair))
+
+
+def test_all_python_in_texts_is_run_by_a_test():
+    with_code = {text for text, content in TEXTS.items() if BLOCK.search(content)}
+    assert with_code == {*RUN_HERE, "CONTRIBUTING.md", "docs/captum_methods.md"}
+
+
+def test_links_lead_to_files_and_headings():
+    links = [
+        (text, link)
+        for text, content in TEXTS.items()
+        for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", BLOCK.sub("", content))
+    ]
+    assert len(links) > 50
+    for text, link in links:
+        path, _, anchor = link.partition("#")
+        target = (ROOT / text).parent / path if path else ROOT / text
+        assert target.is_file(), (text, link)
+        assert not anchor or anchor in anchors(target), (text, link)
+
+
+def anchors(path):
+    """What GitHub calls the headings of a text in links."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_pictures_can_be_opened():
+    pictures = [
+        (ROOT / text).parent / picture
+        for text, content in TEXTS.items()
+        for picture in re.findall(r"!\[.+?\]\((.+?)\)", content)
+    ]
+    assert len(pictures) >= 5
     for picture in pictures:
-        Image.open(ROOT / picture).verify()
+        Image.open(picture).verify()
+
+
+def test_the_table_of_methods_spells_them_as_they_are_built():
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+\(.*?\))` \|", TEXTS["README.md"], re.MULTILINE)
+    assert len(rows) >= 15
+    siamese = small_siamese()
+    siamese.backbone.patched_cosine_head = small_head()
+    for name, spelling in rows:
+        spelled = eval(spelling, vars(fv) | {"siamese": siamese, "threshold": THRESHOLD})
+        built = METHODS[name](siamese, THRESHOLD)
+        assert type(spelled) is type(built)
+        for option in vars(built).keys() - {"generator"}:
+            assert getattr(spelled, option) == getattr(built, option), (name, option)
