@@ -308,3 +308,12 @@ def test_per_pair_thresholds(case, siamese, pair):
         )
         torch.testing.assert_close(alone[0][0], together[0][k])
         torch.testing.assert_close(alone[1][0], together[1][k])
+
+
+@every_method
+def test_a_threshold_that_nothing_needs_is_refused(case, siamese, pair):
+    method = case.build(siamese)
+    if hasattr(method, "threshold"):
+        pytest.skip("it needs one")
+    with pytest.raises(TypeError, match="threshold"):
+        method.attribute(*pair, threshold=THRESHOLD, **case.extras)

@@ -10,14 +10,7 @@ from captum.attr import GradientAttribution
 from captum.log import log_usage
 from torch import Tensor
 
-from captum_fv.attr.pair import (
-    Pair,
-    as_pair,
-    as_threshold,
-    decision_sign,
-    refuse_extras,
-    require_embed,
-)
+from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
 from captum_fv.attr.smoothing import smooth
 from captum_fv.core.checks import as_number, check_counts
 from captum_fv.core.vectors import cosine
@@ -28,7 +21,7 @@ Output = Literal["decision", "polarity", "relevance"]
 Arguments = Literal["all", "similar", "dissimilar"]
 
 
-class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
+class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: ignore[misc]
     r"""Integrates the arguments of the score along the path from a blurred image to the sharp one.
 
     With :math:`\mu` a Gaussian blur of A that takes a part of B's, :math:`x(t) = \mu + t (A -
@@ -88,6 +81,8 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
     torch.Size([5, 3, 2, 2])
     """
 
+    reads_embeddings = True
+
     def __init__(
         self,
         siamese: SiameseCosine,
@@ -102,7 +97,7 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
         smoothing: float = 5 / 112,
         batch_size: int = 32,
     ) -> None:
-        super().__init__(require_embed("IntegratedArgumentGradient", siamese))
+        super().__init__(siamese)
         for name, value, known in (
             ("output", output, get_args(Output)),
             ("arguments", arguments, get_args(Arguments)),
@@ -138,13 +133,10 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
         threshold: float | Tensor | None = None,
         return_convergence_delta: bool = False,
     ) -> Any:
-        """Explain a batch of pairs.
+        """Explain a batch of pairs; all else as in `PairMethod.attribute`.
 
         Args:
-            inputs: Images A, (N, C, H, W), or the tuple (images A, images B).
-            img_b: Images B, (N, C, H, W), if not in the tuple.
-            target, additional_forward_args: Captum's; leave them None.
-            threshold: For this call, in place of the constructor's.
+            inputs, img_b, target, additional_forward_args, threshold: As there.
             return_convergence_delta: Also return how much the integral is wrong.
 
         Returns:
@@ -152,9 +144,7 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
                 part of its value. With `return_convergence_delta`, the tuple (maps, delta): the sum
                 of c minus the difference of the scores, (N, 2), for A and for B.
         """
-        pair = as_pair(inputs, img_b)
-        refuse_extras(target, additional_forward_args)
-        level = self.threshold if threshold is None else threshold
+        pair, level = self._checked(inputs, img_b, target, additional_forward_args, threshold)
         with torch.inference_mode(False):
             images = torch.stack(pair, 1).flatten(0, 1)
             embeddings = self._embed(images)

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from captum.attr import PerturbationAttribution
-from captum.log import log_usage
 from torch import Tensor
 
-from captum_fv.attr.pair import (
-    Pair,
-    as_pair,
-    as_threshold,
-    decision_sign,
-    refuse_extras,
-    require_embed,
-)
+from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
 from captum_fv.core.checks import check_values
 from captum_fv.models.xcos.head import PatchedCosineHead
 from captum_fv.siamese.backbone import is_training, spatial_features
@@ -25,7 +17,7 @@ from captum_fv.siamese.model import SiameseCosine
 Output = Literal["similarity", "weight", "contribution"]
 
 
-class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
+class PatchedCosineAttribution(PairMethod, PerturbationAttribution):  # type: ignore[misc]
     r"""xCos: the cells' cosines S, their weights W, or what they contribute, S W.
 
     ================  ====================  ========================================
@@ -66,6 +58,8 @@ class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
     (torch.Size([2, 3, 112, 112]), 49, (7, 7))
     """
 
+    reads_embeddings = True
+
     def __init__(
         self,
         siamese: SiameseCosine,
@@ -75,7 +69,7 @@ class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
         threshold: float | Tensor | None = None,
         symmetrise: bool = False,
     ) -> None:
-        super().__init__(require_embed("PatchedCosineAttribution", siamese))
+        super().__init__(siamese)
         if output not in get_args(Output):
             raise ValueError(f"output: got {output!r}; want one of {get_args(Output)}")
         spatial_features(siamese.backbone)
@@ -97,20 +91,7 @@ class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
         """Rows and columns of the grid, by which DPR replaces."""
         return self.head.size
 
-    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
-    def attribute(
-        self,
-        inputs: Tensor | Pair,
-        img_b: Tensor | None = None,
-        *,
-        target: None = None,
-        additional_forward_args: Any = None,
-        threshold: float | Tensor | None = None,
-    ) -> Pair:
-        """Maps for a batch of pairs; arguments and result as all methods have them."""
-        img_a, img_b = pair = as_pair(inputs, img_b)
-        refuse_extras(target, additional_forward_args)
-        threshold = self.threshold if threshold is None else threshold
+    def _maps(self, pair: Pair, threshold: float | Tensor | None, extra: None) -> Pair:
         if is_training(self.head):
             raise ValueError("the xCos head is in training mode; write head.eval()")
         with torch.no_grad():
@@ -135,7 +116,7 @@ class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
             "contribution": (similarity * weight_a, similarity * weight_b),
         }
         map_a, map_b = maps[self.output]
-        return _spread(map_a, img_a), _spread(map_b, img_b)
+        return _spread(map_a, pair[0]), _spread(map_b, pair[1])
 
 
 def _spread(cells: Tensor, image: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from captum.log import log_usage
 from torch import Tensor
 from tqdm import tqdm
 
-from captum_fv.attr.pair import Pair, as_pair, refuse_extras
+from captum_fv.attr.pair import Pair, PairMethod, as_pair, refuse_extras
 from captum_fv.attr.smoothing import gaussian_blur
 from captum_fv.attr.xface_patches import Fill, PatchPlan, Shape, draw_noise, resolve_fill
 from captum_fv.attr.xface_sweep import Sweep, gives_embeddings
@@ -22,7 +22,7 @@ Variant = Literal[1, 2, 3]
 Explain = Literal["both", "a", "b"]
 
 
-class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
+class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ignore[misc]
     r"""xFace: systematic occlusion of both faces, with patches of several sizes.
 
     With :math:`d = 1 - score`, :math:`d_0 = d(A, B)`, and :math:`A_k` the image A with patch
@@ -111,21 +111,16 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         perturbations_per_eval: int = 32,
         show_progress: bool = False,
     ) -> Pair:
-        """Explain a batch of pairs by the constructor's variant.
+        """Explain a batch of pairs by the constructor's variant; as in `PairMethod.attribute`.
 
         Args:
-            inputs: Images A, (N, C, H, W), or the tuple (images A, images B).
-            img_b: Images B, (N, C, H, W), if not in the tuple.
-            target, additional_forward_args: Captum's; leave them None.
+            inputs, img_b, target: As there.
+            additional_forward_args: Leave it None: the forward function gets two images.
             explain: "a" or "b" for the map of one image; the other map is zero. In variant 2 this
                 halves the work; the others cover both images all the same.
             perturbations_per_eval: How many covered images go through the model at once: few keep
                 them in a processor's cache, more fill a GPU.
             show_progress: Show a bar that counts down `num_forwards`, with the time left.
-
-        Returns:
-            Maps of A and of B, each shaped like its image: positive supports "same person",
-                negative "different".
         """
         refuse_extras(target, additional_forward_args)
         maps = self.attribute_variants(
@@ -168,7 +163,9 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
                     int(perturbations_per_eval),
                     bar.update,
                 )
-                for (variant, side), values in zip(wanted, self._maps(sweep, wanted), strict=True):
+                for (variant, side), values in zip(
+                    wanted, self._maps_of(sweep, wanted), strict=True
+                ):
                     maps[variant][side][i] = values
         return maps
 
@@ -222,7 +219,7 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
                     "OcclusionPairAttribution(SiameseCosine(backbone)), or take variant=2"
                 )
 
-    def _maps(self, sweep: Sweep, wanted: Sequence[tuple[Variant, int]]) -> Tensor:
+    def _maps_of(self, sweep: Sweep, wanted: Sequence[tuple[Variant, int]]) -> Tensor:
         """One map (H, W) for each wanted variant and side."""
         sides = _covered_sides([variant for variant, _ in wanted], {side for _, side in wanted})
         clean = sweep.clean()
