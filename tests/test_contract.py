@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -317,3 +318,10 @@ def test_a_threshold_that_nothing_needs_is_refused(case, siamese, pair):
         pytest.skip("it needs one")
     with pytest.raises(TypeError, match="threshold"):
         method.attribute(*pair, threshold=THRESHOLD, **case.extras)
+
+
+@every_method
+def test_the_options_it_names_are_those_it_takes(case, siamese):
+    method = case.build(siamese)
+    known = {"patch_mask", "explain", "show_progress"}
+    assert method.options == known & signature(method.attribute).parameters.keys()

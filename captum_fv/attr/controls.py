@@ -40,6 +40,8 @@ class RandomPairBaseline(PairMethod, PerturbationAttribution):  # type: ignore[m
     (True, False)
     """
 
+    generator: torch.Generator
+
     def __init__(
         self,
         forward_func: Any,
@@ -185,6 +187,8 @@ class PatchOracle(PairMethod, PerturbationAttribution):  # type: ignore[misc]
     >>> control.attribute(img_a, img_b, patch_mask=mask)[0][0, 0].tolist()
     [[-1.0, -0.0]]
     """
+
+    options = frozenset({"patch_mask"})
 
     def __init__(
         self,

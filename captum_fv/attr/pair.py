@@ -36,6 +36,19 @@ class PairMethod:
     reads_embeddings: bool = False
     """Whether the model must give embeddings; additional_forward_args are refused then."""
 
+    options: frozenset[str] = frozenset()
+    """Which of these `attribute` takes besides: "patch_mask" (where image A was patched), "explain"
+    ("a", where nobody asks for the map of B) and "show_progress"."""
+
+    cells: tuple[int, int] | None = None
+    """Rows and columns of the cells that a map is constant on, by which DPR replaces; else None."""
+
+    blurred: bool = False
+    """Whether maps come smooth, so that pictures show them as they are."""
+
+    generator: torch.Generator | None = None
+    """Where random numbers come from; a benchmark seeds it for each pair."""
+
     forward_func: Any
     threshold: float | Tensor | None
     """A score, or a (N,) tensor with one for each pair; unset in methods without use for it."""
@@ -108,6 +121,16 @@ class PairMethod:
                 "leave it out"
             )
         return pair, None
+
+
+def abilities(method: Any) -> PairMethod | type[PairMethod]:
+    """What a method says of itself, and the defaults for one that does not derive from PairMethod.
+
+    >>> from captum.attr import Saliency
+    >>> abilities(Saliency(None)).cells, abilities(Saliency(None)).options
+    (None, frozenset())
+    """
+    return method if isinstance(method, PairMethod) else PairMethod
 
 
 def as_pair(inputs: Tensor | Pair, img_b: Tensor | None = None) -> Pair:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from captum_fv.attr.pair import abilities
+
 
 def gaussian_blur(maps: Tensor, kernel: int = 5, sigma: float = 5.0) -> Tensor:
     """Gaussian blur of each channel; the border is mirrored without repeating its pixels.
@@ -46,11 +48,11 @@ def gaussian_blur(maps: Tensor, kernel: int = 5, sigma: float = 5.0) -> Tensor:
 
 
 def wants_blur(method: object) -> bool:
-    """Whether publications blur this method's maps for pictures: not xFace's, which come blurred.
+    """Whether publications blur this method's maps for pictures: not those that come blurred.
 
-    Nor maps of cells, whose edges say what was compared. A method says so by `blurred` or `cells`.
+    Nor maps of cells, whose edges say what was compared.
     """
-    return not getattr(method, "blurred", False) and getattr(method, "cells", None) is None
+    return not abilities(method).blurred and abilities(method).cells is None
 
 
 def smooth(maps: Tensor, sigma: float) -> Tensor:

@@ -82,14 +82,10 @@ class PatchedCosineAttribution(PairMethod, PerturbationAttribution):  # type: ig
                 "load_patched_cosine_head(path) or with --xcos-head"
             )
         self.head = head
+        self.cells = head.size
         self.output = output
         self.threshold = threshold
         self.symmetrise = symmetrise
-
-    @property
-    def cells(self) -> tuple[int, int]:
-        """Rows and columns of the grid, by which DPR replaces."""
-        return self.head.size
 
     def _maps(self, pair: Pair, threshold: float | Tensor | None, extra: None) -> Pair:
         if is_training(self.head):

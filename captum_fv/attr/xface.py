@@ -73,8 +73,8 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
     torch.Size([1, 3, 10, 10])
     """
 
+    options = frozenset({"explain", "show_progress"})
     blurred = True
-    """The maps are smooth already, so pictures show them as they are."""
 
     def __init__(
         self,
@@ -193,13 +193,14 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         sides = _covered_sides(variants, _SIDES[explain])
         return len(img_a) * (len(sides) * patches + (2 if self._embeds else 1))
 
-    def shares_sweep(self, other: OcclusionPairAttribution) -> bool:
-        """Whether both differ in the variant alone, so that one sweep serves both.
+    def shares_sweep(self, other: object) -> bool:
+        """Whether another method differs in the variant alone, so that one sweep serves both.
 
         A subclass may do more than sweep, and shares none.
         """
-        mine, theirs = ({**vars(method), "variant": None} for method in (self, other))
-        return type(self) is type(other) is OcclusionPairAttribution and mine == theirs
+        if not type(self) is type(other) is OcclusionPairAttribution:
+            return False
+        return {**vars(self), "variant": other.variant} == vars(other)
 
     @property
     def _embeds(self) -> bool:
