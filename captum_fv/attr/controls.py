@@ -55,24 +55,18 @@ class RandomPairBaseline(PairMethod, PerturbationAttribution):  # type: ignore[m
         self._order_seed = self.generator.initial_seed()
 
     def _maps(self, pair: Pair, threshold: None, extra: Any) -> Pair:
-        img_a, img_b = pair
         if self.shared_order:
-            generator = torch.Generator(self.generator.device)
-            generator.manual_seed(self._order_seed)
-            order = _draw(img_a[:1], generator)
-            return order.expand_as(img_a).clone(), order.expand_as(img_b).clone()
-        draws = [
-            (_draw(a[None], self.generator), _draw(b[None], self.generator))
-            for a, b in zip(img_a, img_b, strict=True)
-        ]
-        map_a, map_b = (torch.cat(side) for side in zip(*draws, strict=True))
-        return map_a, map_b
+            generator = torch.Generator(self.generator.device).manual_seed(self._order_seed)
+            order = _draw(pair[0], generator)
+            return order.clone(), order.clone()
+        draws = [_draw(face, self.generator) for faces in zip(*pair, strict=True) for face in faces]
+        return torch.stack(draws[0::2]), torch.stack(draws[1::2])
 
 
-def _draw(image: Tensor, generator: torch.Generator) -> Tensor:
-    height, width = image.shape[-2:]
-    values = torch.rand(1, 1, height, width, generator=generator, device=generator.device) * 2 - 1
-    return values.to(image).expand_as(image)
+def _draw(images: Tensor, generator: torch.Generator) -> Tensor:
+    """One map of values in [-1, 1) for all of the images, (..., H, W)."""
+    values = torch.rand(images.shape[-2:], generator=generator, device=generator.device) * 2 - 1
+    return values.to(images).expand_as(images)
 
 
 class CentrePrior(PairMethod, PerturbationAttribution):  # type: ignore[misc]
