@@ -12,13 +12,13 @@ from torch import Tensor
 
 from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
 from captum_fv.attr.smoothing import smooth
-from captum_fv.core.checks import as_number, check_counts
+from captum_fv.core.checks import as_number, check_choice, check_counts
 from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import image_gradients
 
-Output = Literal["decision", "polarity", "relevance"]
-Arguments = Literal["all", "similar", "dissimilar"]
+Reading = Literal["decision", "polarity", "relevance"]
+ArgumentSet = Literal["all", "similar", "dissimilar"]
 
 
 class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: ignore[misc]
@@ -87,9 +87,9 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         self,
         siamese: SiameseCosine,
         threshold: float | Tensor,
-        output: Output = "decision",
+        output: Reading = "decision",
         *,
-        arguments: Arguments = "all",
+        arguments: ArgumentSet = "all",
         steps: int = 3,
         blur: float = 6 / 112,
         partner: float = 0.25,
@@ -98,12 +98,8 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         batch_size: int = 32,
     ) -> None:
         super().__init__(siamese)
-        for name, value, known in (
-            ("output", output, get_args(Output)),
-            ("arguments", arguments, get_args(Arguments)),
-        ):
-            if value not in known:
-                raise ValueError(f"{name}: got {value!r}; want one of {known}")
+        check_choice("output", output, get_args(Reading))
+        check_choice("arguments", arguments, get_args(ArgumentSet))
         check_counts(steps=steps, batch_size=batch_size)
         for name, width in (("blur", blur), ("grain", grain), ("smoothing", smoothing)):
             if not 0 < as_number(name, width) <= 1:
@@ -175,6 +171,8 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
 
     def _integrate(self, images: Tensor, start: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
         """What each pixel adds to the arguments along the path, (M, 1, H, W) for M images."""
+        # n points of Gauss-Legendre are exact for polynomials up to degree 2n - 1, so a smooth path
+        # needs few. They are for [-1, 1]: the path from 0 to 1 has half the length.
         nodes, weights = np.polynomial.legendre.leggauss(self.steps)
         shares = images.new_tensor((nodes + 1) / 2).reshape(-1, 1, 1, 1)
         weight = images.new_tensor(weights / 2).reshape(-1, 1, 1, 1)
@@ -205,6 +203,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         if self.output == "relevance":
             evidence = evidence.abs()
         elif self.output == "decision":
+            # +-|e| + e: 2e where it speaks for the decision, else 0.
             evidence = 2 * sign * (sign * evidence).clamp(min=0)
         return smooth(evidence, self.smoothing * height)
 

@@ -79,6 +79,9 @@ def smooth(maps: Tensor, sigma: float) -> Tensor:
 
 def _spread(size: int, sigma: float) -> Tensor:
     """Share of each pixel's value that each other gets, (size, size), symmetric, rows sum to 1."""
+    # A place and its mirror images are at all whole offsets, each once, from any pixel: all rows
+    # have the same sum before they are divided by it. So the shares stay symmetric, the columns sum
+    # to 1 as well, and no value is lost.
     place = torch.arange(size, dtype=torch.float64)
     shares = torch.zeros(size, size, dtype=torch.float64)
     reach = 1 + int(4 * sigma / size)  # 8 sigma: beyond that nothing is left in float64's sum

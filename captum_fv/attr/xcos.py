@@ -9,12 +9,12 @@ from captum.attr import PerturbationAttribution
 from torch import Tensor
 
 from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
-from captum_fv.core.checks import check_values
+from captum_fv.core.checks import check_choice, check_values
 from captum_fv.models.xcos.head import PatchedCosineHead
 from captum_fv.siamese.backbone import is_training, spatial_features
 from captum_fv.siamese.model import SiameseCosine
 
-Output = Literal["similarity", "weight", "contribution"]
+CellValue = Literal["similarity", "weight", "contribution"]
 
 
 class PatchedCosineAttribution(PairMethod, PerturbationAttribution):  # type: ignore[misc]
@@ -64,14 +64,13 @@ class PatchedCosineAttribution(PairMethod, PerturbationAttribution):  # type: ig
         self,
         siamese: SiameseCosine,
         head: PatchedCosineHead | None = None,
-        output: Output = "similarity",
+        output: CellValue = "similarity",
         *,
         threshold: float | Tensor | None = None,
         symmetrise: bool = False,
     ) -> None:
         super().__init__(siamese)
-        if output not in get_args(Output):
-            raise ValueError(f"output: got {output!r}; want one of {get_args(Output)}")
+        check_choice("output", output, get_args(CellValue))
         spatial_features(siamese.backbone)
         if head is None:
             head = getattr(siamese.backbone, "patched_cosine_head", None)

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from captum_fv.attr.pair import Pair, PairMethod, as_pair, refuse_extras
 from captum_fv.attr.smoothing import gaussian_blur
-from captum_fv.attr.xface_patches import Fill, PatchPlan, Shape, draw_noise, resolve_fill
+from captum_fv.attr.xface_patches import PatchFill, PatchPlan, Shape, draw_noise, resolve_fill
 from captum_fv.attr.xface_sweep import Sweep, gives_embeddings
-from captum_fv.core.checks import check_counts
+from captum_fv.core.checks import check_choice, check_counts
 from captum_fv.core.vectors import cosine
 
 Variant = Literal[1, 2, 3]
@@ -85,7 +85,7 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         *,
         shape: Shape = "square",
         cover_edges: bool = False,
-        fill: Fill | float = "black",
+        fill: PatchFill | float = "black",
         generator: torch.Generator | None = None,
         normalise_coverage: bool = False,
         remove_offset: bool = False,
@@ -148,6 +148,7 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         self._check_variants(variants)
         forwards = self.num_forwards(pairs[0], variants=variants, explain=explain)
         check_counts(perturbations_per_eval=perturbations_per_eval)
+        count = int(perturbations_per_eval)
         wanted = [(variant, side) for variant in variants for side in _SIDES[explain]]
         maps = {v: (torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])) for v in variants}
         noise = draw_noise(self.generator, pairs[0]) if self.fill == "noise" else None
@@ -155,17 +156,9 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         # Not inference_mode: what a model keeps of such a call it could never differentiate.
         with torch.no_grad(), bar:
             for i, faces in enumerate(zip(*pairs, strict=True)):
-                sweep = Sweep(
-                    self.forward_func,
-                    faces,
-                    self.fill,
-                    noise,
-                    int(perturbations_per_eval),
-                    bar.update,
-                )
-                for (variant, side), values in zip(
-                    wanted, self._maps_of(sweep, wanted), strict=True
-                ):
+                sweep = Sweep(self.forward_func, faces, self.fill, noise, count, bar.update)
+                swept = self._maps_of(sweep, wanted)
+                for (variant, side), values in zip(wanted, swept, strict=True):
                     maps[variant][side][i] = values
         return maps
 
@@ -185,8 +178,7 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         """
         variants = (self.variant,) if variants is None else variants
         self._check_variants(variants)
-        if not isinstance(explain, str) or explain not in _SIDES:
-            raise ValueError(f"explain: got {explain!r}; want one of {tuple(_SIDES)}")
+        check_choice("explain", explain, tuple(_SIDES))
         if getattr(img_a, "ndim", 0) != 4:
             raise ValueError(f"img_a: got {type(img_a).__name__}; want images (N, C, H, W)")
         patches = sum(len(grid) for grid in self.patches.grids(img_a))
@@ -211,8 +203,7 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
             came = "none" if isinstance(variants, Sequence) else repr(variants)
             raise ValueError(f"variants: got {came}; want some of {get_args(Variant)}")
         for variant in variants:
-            if variant not in get_args(Variant):
-                raise ValueError(f"variant: got {variant!r}; want one of {get_args(Variant)}")
+            check_choice("variant", variant, get_args(Variant))
             if variant != 2 and not self._embeds:
                 raise TypeError(
                     f"variant {variant} reads the embeddings of both images, which "
@@ -248,7 +239,8 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
             return own @ partner - covered @ partner
         if variant == 3:
             return own @ partner - cosine(covered, seen[1 - side])
-        # The mean of the cosines with all of B's patches is the cosine with their mean.
+        # A cosine is linear in the partner, so its mean over B's n patches is one product with the
+        # mean of their embeddings: n products in place of n^2.
         partners = seen[1 - side].mean(0)
         return own @ (partners if self.remove_offset else partner) - covered @ partners
 

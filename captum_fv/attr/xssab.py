@@ -8,6 +8,7 @@ from captum.attr import GradientAttribution
 from torch import Tensor
 
 from captum_fv.attr.pair import Pair, PairMethod, as_threshold, input_gradients
+from captum_fv.core.checks import check_choice
 from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import image_gradients
@@ -61,8 +62,7 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         polarity: Polarity = "both",
     ) -> None:
         super().__init__(siamese)
-        if polarity not in get_args(Polarity):
-            raise ValueError(f"polarity: got {polarity!r}; want one of {get_args(Polarity)}")
+        check_choice("polarity", polarity, get_args(Polarity))
         self.threshold = threshold
         self.polarity = polarity
 
@@ -77,7 +77,8 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
             supports = arguments >= level[:, None] / arguments.shape[1]
 
             def input_gradient(kept: Tensor, last: bool) -> Pair:
-                # The partner is a constant in each term, so one backward serves both images.
+                # The partner is a constant in each term, so each image gets the gradient of its own
+                # term, and one backward of the sum serves both.
                 score = cosine(embed_a, embed_b.detach() * kept) + cosine(
                     embed_b, embed_a.detach() * kept
                 )
