@@ -9,17 +9,7 @@ from typing import Any
 
 import torch
 
-from captum_fv.attr.controls import (
-    CentrePrior,
-    PatchOracle,
-    PixelDifference,
-    RandomPairBaseline,
-    SensitivityControl,
-)
-from captum_fv.attr.iag import IntegratedArgumentGradient
-from captum_fv.attr.xcos import PatchedCosineAttribution
-from captum_fv.attr.xface import OcclusionPairAttribution
-from captum_fv.attr.xssab import SimilarityArgumentGradient
+from captum_fv import attr
 from captum_fv.siamese.model import SiameseCosine
 
 Method = Any
@@ -30,36 +20,31 @@ Builder = Callable[[SiameseCosine, float], Method]
 
 
 def builder_of(kind: Callable[..., Method], **options: Any) -> Builder:
-    """Calls a class with the model, these options and, if its constructor takes it, the threshold.
-
-    >>> from captum.attr import Saliency
-    >>> type(builder_of(Saliency)(None, 0.3)).__name__
-    'Saliency'
-    """
+    """Calls a class with the model, these options and, if its constructor takes it, a threshold."""
     if "threshold" in inspect.signature(kind).parameters:
         return lambda siamese, threshold: kind(siamese, threshold=threshold, **options)
     return lambda siamese, threshold: kind(siamese, **options)
 
 
 METHODS: dict[str, Builder] = {
-    "xssab": builder_of(SimilarityArgumentGradient),
-    "xface1": builder_of(OcclusionPairAttribution, variant=1),
-    "xface2": builder_of(OcclusionPairAttribution, variant=2),
-    "xface3": builder_of(OcclusionPairAttribution, variant=3),
-    "iag_decision": builder_of(IntegratedArgumentGradient, output="decision"),
-    "iag_polarity": builder_of(IntegratedArgumentGradient, output="polarity"),
-    "iag_relevance": builder_of(IntegratedArgumentGradient, output="relevance"),
-    "xcos_s": builder_of(PatchedCosineAttribution, output="similarity"),
-    "xcos_w": builder_of(PatchedCosineAttribution, output="weight"),
-    "xcos_sw": builder_of(PatchedCosineAttribution, output="contribution"),
-    "rnd": builder_of(RandomPairBaseline),
+    "xssab": builder_of(attr.SimilarityArgumentGradient),
+    "xface1": builder_of(attr.OcclusionPairAttribution, variant=1),
+    "xface2": builder_of(attr.OcclusionPairAttribution, variant=2),
+    "xface3": builder_of(attr.OcclusionPairAttribution, variant=3),
+    "iag_decision": builder_of(attr.IntegratedArgumentGradient, output="decision"),
+    "iag_polarity": builder_of(attr.IntegratedArgumentGradient, output="polarity"),
+    "iag_relevance": builder_of(attr.IntegratedArgumentGradient, output="relevance"),
+    "xcos_s": builder_of(attr.PatchedCosineAttribution, output="similarity"),
+    "xcos_w": builder_of(attr.PatchedCosineAttribution, output="weight"),
+    "xcos_sw": builder_of(attr.PatchedCosineAttribution, output="contribution"),
+    "rnd": builder_of(attr.RandomPairBaseline),
     # Each oracle has a generator of its own: what one draws must not move another's numbers.
-    "oracle": lambda siamese, threshold: PatchOracle(
+    "oracle": lambda siamese, threshold: attr.PatchOracle(
         siamese, threshold, torch.Generator().manual_seed(0)
     ),
-    "difference": builder_of(PixelDifference),
-    "sensitivity": builder_of(SensitivityControl),
-    "centre": builder_of(CentrePrior),
+    "difference": builder_of(attr.PixelDifference),
+    "sensitivity": builder_of(attr.SensitivityControl),
+    "centre": builder_of(attr.CentrePrior),
 }
 """Name -> what builds the method."""
 
