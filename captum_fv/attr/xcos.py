@@ -102,9 +102,8 @@ class PatchedCosineAttribution(PairMethod, PerturbationAttribution):  # type: ig
                 sign = decision_sign(self.forward_func(*pair), threshold)[:, 0].to(weight_a)
                 weight_a, weight_b = sign * weight_a, sign * weight_b
             elif threshold is not None:
-                similarity = (
-                    similarity - as_threshold(threshold, similarity[:, 0, 0])[:, None, None]
-                )
+                level = as_threshold(threshold, similarity[:, 0, 0])
+                similarity = similarity - level[:, None, None]
         maps = {
             "similarity": (similarity, similarity),
             "weight": (weight_a, weight_b),
