@@ -23,7 +23,7 @@ class PairMethod:
 
     `class Mine(PairMethod, GradientAttribution)` writes `_maps`; its constructor sets
     `self.threshold` if it asks for the decision. One whose `attribute` takes more than this one
-    writes `attribute` itself, begins it with `_checked`, and has no `_maps`.
+    writes `attribute` itself, over `_checked` or `as_pair`, and has no `_maps`.
 
     Args:
         forward_func: (img_a, img_b, ...) -> scores (N,); a SiameseCosine if the method reads
