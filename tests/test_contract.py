@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -308,3 +309,19 @@ def test_per_pair_thresholds(case, siamese, pair):
         )
         torch.testing.assert_close(alone[0][0], together[0][k])
         torch.testing.assert_close(alone[1][0], together[1][k])
+
+
+@every_method
+def test_a_threshold_that_nothing_needs_is_refused(case, siamese, pair):
+    method = case.build(siamese)
+    if hasattr(method, "threshold"):
+        pytest.skip("it needs one")
+    with pytest.raises(TypeError, match="threshold"):
+        method.attribute(*pair, threshold=THRESHOLD, **case.extras)
+
+
+@every_method
+def test_the_options_it_names_are_those_it_takes(case, siamese):
+    method = case.build(siamese)
+    known = {"patch_mask", "explain", "show_progress"}
+    assert method.options == known & signature(method.attribute).parameters.keys()

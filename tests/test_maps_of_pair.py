@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from captum.attr import NoiseTunnel
 
 from captum_fv.attr import OcclusionPairAttribution, PixelDifference, SensitivityControl
+from captum_fv.attr.pair import PairMethod, abilities
 from captum_fv.benchmark.maps import maps_of_pair
 from tests.support.nets import random_pair, small_siamese
 
@@ -65,3 +67,16 @@ def test_a_method_that_gives_one_map_is_named():
 
     with pytest.raises(TypeError, match="one: its attribute gave a Tensor; want a map of A and"):
         maps_of_pair({"one": One(siamese)}, pair)
+
+
+def test_what_a_method_can_do_is_what_it_says_of_itself():
+    siamese = small_siamese()
+    xface = OcclusionPairAttribution(siamese, 2, (3,), fill="noise", generator=torch.Generator())
+    assert abilities(xface) is xface
+    assert abilities(xface).generator is xface.generator
+    # One that does not derive from PairMethod has the defaults, whatever it calls its own.
+    tunnel = NoiseTunnel(xface)
+    tunnel.cells = (2, 2)
+    assert abilities(tunnel) is PairMethod
+    assert not abilities(tunnel).options
+    assert abilities(tunnel).cells is abilities(tunnel).generator is None

@@ -10,25 +10,18 @@ from captum.attr import GradientAttribution
 from captum.log import log_usage
 from torch import Tensor
 
-from captum_fv.attr.pair import (
-    Pair,
-    as_pair,
-    as_threshold,
-    decision_sign,
-    refuse_extras,
-    require_embed,
-)
+from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
 from captum_fv.attr.smoothing import smooth
-from captum_fv.core.checks import as_number, check_counts
+from captum_fv.core.checks import as_number, check_choice, check_counts
 from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import image_gradients
 
-Output = Literal["decision", "polarity", "relevance"]
-Arguments = Literal["all", "similar", "dissimilar"]
+Reading = Literal["decision", "polarity", "relevance"]
+ArgumentSet = Literal["all", "similar", "dissimilar"]
 
 
-class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
+class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: ignore[misc]
     r"""Integrates the arguments of the score along the path from a blurred image to the sharp one.
 
     With :math:`\mu` a Gaussian blur of A that takes a part of B's, :math:`x(t) = \mu + t (A -
@@ -88,13 +81,15 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
     torch.Size([5, 3, 2, 2])
     """
 
+    reads_embeddings = True
+
     def __init__(
         self,
         siamese: SiameseCosine,
         threshold: float | Tensor,
-        output: Output = "decision",
+        output: Reading = "decision",
         *,
-        arguments: Arguments = "all",
+        arguments: ArgumentSet = "all",
         steps: int = 3,
         blur: float = 6 / 112,
         partner: float = 0.25,
@@ -102,13 +97,9 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
         smoothing: float = 5 / 112,
         batch_size: int = 32,
     ) -> None:
-        super().__init__(require_embed("IntegratedArgumentGradient", siamese))
-        for name, value, known in (
-            ("output", output, get_args(Output)),
-            ("arguments", arguments, get_args(Arguments)),
-        ):
-            if value not in known:
-                raise ValueError(f"{name}: got {value!r}; want one of {known}")
+        super().__init__(siamese)
+        check_choice("output", output, get_args(Reading))
+        check_choice("arguments", arguments, get_args(ArgumentSet))
         check_counts(steps=steps, batch_size=batch_size)
         for name, width in (("blur", blur), ("grain", grain), ("smoothing", smoothing)):
             if not 0 < as_number(name, width) <= 1:
@@ -138,13 +129,10 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
         threshold: float | Tensor | None = None,
         return_convergence_delta: bool = False,
     ) -> Any:
-        """Explain a batch of pairs.
+        """Explain a batch of pairs; all else as in `PairMethod.attribute`.
 
         Args:
-            inputs: Images A, (N, C, H, W), or the tuple (images A, images B).
-            img_b: Images B, (N, C, H, W), if not in the tuple.
-            target, additional_forward_args: Captum's; leave them None.
-            threshold: For this call, in place of the constructor's.
+            inputs, img_b, target, additional_forward_args, threshold: As there.
             return_convergence_delta: Also return how much the integral is wrong.
 
         Returns:
@@ -152,9 +140,7 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
                 part of its value. With `return_convergence_delta`, the tuple (maps, delta): the sum
                 of c minus the difference of the scores, (N, 2), for A and for B.
         """
-        pair = as_pair(inputs, img_b)
-        refuse_extras(target, additional_forward_args)
-        level = self.threshold if threshold is None else threshold
+        pair, level = self._checked(inputs, img_b, target, additional_forward_args, threshold)
         with torch.inference_mode(False):
             images = torch.stack(pair, 1).flatten(0, 1)
             embeddings = self._embed(images)
@@ -185,6 +171,8 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
 
     def _integrate(self, images: Tensor, start: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
         """What each pixel adds to the arguments along the path, (M, 1, H, W) for M images."""
+        # n points of Gauss-Legendre are exact for polynomials up to degree 2n - 1, so a smooth path
+        # needs few. They are for [-1, 1]: the path from 0 to 1 has half the length.
         nodes, weights = np.polynomial.legendre.leggauss(self.steps)
         shares = images.new_tensor((nodes + 1) / 2).reshape(-1, 1, 1, 1)
         weight = images.new_tensor(weights / 2).reshape(-1, 1, 1, 1)
@@ -215,6 +203,7 @@ class IntegratedArgumentGradient(GradientAttribution):  # type: ignore[misc]
         if self.output == "relevance":
             evidence = evidence.abs()
         elif self.output == "decision":
+            # +-|e| + e: 2e where it speaks for the decision, else 0.
             evidence = 2 * sign * (sign * evidence).clamp(min=0)
         return smooth(evidence, self.smoothing * height)
 

@@ -9,17 +9,7 @@ from typing import Any
 
 import torch
 
-from captum_fv.attr.controls import (
-    CentrePrior,
-    PatchOracle,
-    PixelDifference,
-    RandomPairBaseline,
-    SensitivityControl,
-)
-from captum_fv.attr.iag import IntegratedArgumentGradient
-from captum_fv.attr.xcos import PatchedCosineAttribution
-from captum_fv.attr.xface import OcclusionPairAttribution
-from captum_fv.attr.xssab import SimilarityArgumentGradient
+from captum_fv import attr
 from captum_fv.siamese.model import SiameseCosine
 
 Method = Any
@@ -28,36 +18,35 @@ Method = Any
 Builder = Callable[[SiameseCosine, float], Method]
 """What builds a method for a model and its threshold."""
 
+
+def builder_of(kind: Callable[..., Method], **options: Any) -> Builder:
+    """Calls a class with the model, these options and, if its constructor takes it, a threshold."""
+    if "threshold" in inspect.signature(kind).parameters:
+        return lambda siamese, threshold: kind(siamese, threshold=threshold, **options)
+    return lambda siamese, threshold: kind(siamese, **options)
+
+
 METHODS: dict[str, Builder] = {
-    "xssab": SimilarityArgumentGradient,
-    "xface1": lambda siamese, threshold: OcclusionPairAttribution(siamese, variant=1),
-    "xface2": lambda siamese, threshold: OcclusionPairAttribution(siamese, variant=2),
-    "xface3": lambda siamese, threshold: OcclusionPairAttribution(siamese, variant=3),
-    "iag_decision": IntegratedArgumentGradient,
-    "iag_polarity": lambda siamese, threshold: IntegratedArgumentGradient(
-        siamese, threshold, "polarity"
-    ),
-    "iag_relevance": lambda siamese, threshold: IntegratedArgumentGradient(
-        siamese, threshold, "relevance"
-    ),
-    "xcos_s": lambda siamese, threshold: PatchedCosineAttribution(
-        siamese, output="similarity", threshold=threshold
-    ),
-    "xcos_w": lambda siamese, threshold: PatchedCosineAttribution(
-        siamese, output="weight", threshold=threshold
-    ),
-    "xcos_sw": lambda siamese, threshold: PatchedCosineAttribution(
-        siamese, output="contribution", threshold=threshold
-    ),
-    "rnd": lambda siamese, threshold: RandomPairBaseline(siamese),
-    "oracle": lambda siamese, threshold: PatchOracle(
+    "xssab": builder_of(attr.SimilarityArgumentGradient),
+    "xface1": builder_of(attr.OcclusionPairAttribution, variant=1),
+    "xface2": builder_of(attr.OcclusionPairAttribution, variant=2),
+    "xface3": builder_of(attr.OcclusionPairAttribution, variant=3),
+    "iag_decision": builder_of(attr.IntegratedArgumentGradient, output="decision"),
+    "iag_polarity": builder_of(attr.IntegratedArgumentGradient, output="polarity"),
+    "iag_relevance": builder_of(attr.IntegratedArgumentGradient, output="relevance"),
+    "xcos_s": builder_of(attr.PatchedCosineAttribution, output="similarity"),
+    "xcos_w": builder_of(attr.PatchedCosineAttribution, output="weight"),
+    "xcos_sw": builder_of(attr.PatchedCosineAttribution, output="contribution"),
+    "rnd": builder_of(attr.RandomPairBaseline),
+    # Each oracle has a generator of its own: what one draws must not move another's numbers.
+    "oracle": lambda siamese, threshold: attr.PatchOracle(
         siamese, threshold, torch.Generator().manual_seed(0)
     ),
-    "difference": lambda siamese, threshold: PixelDifference(siamese),
-    "sensitivity": SensitivityControl,
-    "centre": CentrePrior,
+    "difference": builder_of(attr.PixelDifference),
+    "sensitivity": builder_of(attr.SensitivityControl),
+    "centre": builder_of(attr.CentrePrior),
 }
-"""Name -> a function that builds the method for a model and its threshold."""
+"""Name -> what builds the method."""
 
 GROUPS = {
     "xcos": ("xcos_s", "xcos_w", "xcos_sw"),
@@ -94,9 +83,7 @@ def expand_names(names: Iterable[str]) -> list[str]:
 
 
 def method_builder(name: str) -> Builder:
-    """The function that builds a method: by its name, or as "module:Class" for one of your own.
-
-    The class is called with the model and, if its constructor takes a `threshold`, with that.
+    """What builds a method: by its name, or as "module:Class" for one of your own.
 
     Raises:
         ValueError: A name that is not in METHODS, no such module, or no such class in it.
@@ -110,13 +97,11 @@ def method_builder(name: str) -> Builder:
             "for one of your own"
         )
     try:
-        found: Callable[..., Method] = getattr(importlib.import_module(module), attribute)
+        kind: Callable[..., Method] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
             f"method {name!r}: {error}; want module:Class, importable from here"
         ) from error
-    if not callable(found):
-        raise ValueError(f"method {name!r}: got {type(found).__name__}; want a class")
-    if "threshold" in inspect.signature(found).parameters:
-        return lambda siamese, threshold: found(siamese, threshold=threshold)
-    return lambda siamese, threshold: found(siamese)
+    if not callable(kind):
+        raise ValueError(f"method {name!r}: got {type(kind).__name__}; want a class")
+    return builder_of(kind)

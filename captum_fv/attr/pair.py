@@ -1,4 +1,4 @@
-"""What all methods for a pair of faces share: how the pair and the threshold come in."""
+"""The contract of all methods for a pair of faces, and the checks of what comes in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from captum.log import log_usage
 from torch import Tensor
 
 from captum_fv.core.checks import check_alike, check_image, check_values
@@ -15,6 +16,121 @@ from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
 Pair = tuple[Tensor, Tensor]
+
+
+class PairMethod:
+    """A method for pairs of faces, beside the class of Captum that it also derives from.
+
+    `class Mine(PairMethod, GradientAttribution)` writes `_maps`; its constructor sets
+    `self.threshold` if it asks for the decision. One whose `attribute` takes more than this one
+    writes `attribute` itself, over `_checked` or `as_pair`, and has no `_maps`.
+
+    Args:
+        forward_func: (img_a, img_b, ...) -> scores (N,); a SiameseCosine if the method reads
+            embeddings.
+
+    Raises:
+        TypeError: The method reads embeddings, and the model has no `.embed`.
+    """
+
+    reads_embeddings: bool = False
+    """Whether the model must give embeddings; additional_forward_args are refused then."""
+
+    options: frozenset[str] = frozenset()
+    """Which of these `attribute` takes besides: "patch_mask" (where image A was patched), "explain"
+    ("a", where nobody asks for the map of B) and "show_progress"."""
+
+    cells: tuple[int, int] | None = None
+    """Rows and columns of the cells that a map is constant on, by which DPR replaces; else None."""
+
+    blurred: bool = False
+    """Whether maps come smooth, so that pictures show them as they are."""
+
+    generator: torch.Generator | None = None
+    """Where random numbers come from; a benchmark seeds it for each pair."""
+
+    forward_func: Any
+    threshold: float | Tensor | None
+    """A score, or a (N,) tensor with one for each pair; unset in methods without use for it."""
+
+    def __init__(self, forward_func: Any) -> None:
+        if self.reads_embeddings:
+            require_embed(type(self).__name__, forward_func)
+        super().__init__(forward_func)  # type: ignore[call-arg]  # of Captum
+
+    # Captum's NoiseTunnel calls attribute.__wrapped__, which this decorator leaves.
+    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    def attribute(
+        self,
+        inputs: Tensor | Pair,
+        img_b: Tensor | None = None,
+        *,
+        target: None = None,
+        additional_forward_args: Any = None,
+        threshold: float | Tensor | None = None,
+    ) -> Pair:
+        """Explain a batch of pairs.
+
+        Args:
+            inputs: Images A, (N, C, H, W), or the tuple (images A, images B).
+            img_b: Images B, (N, C, H, W), if not in the tuple.
+            target: Captum's; a pair has one score and no classes, so leave it None.
+            additional_forward_args: Captum's: what the forward function takes after the images.
+                Leave it None where the method reads embeddings.
+            threshold: For this call, in place of the constructor's.
+
+        Returns:
+            Maps of A and of B, each shaped like its image: positive supports "same person",
+                negative "different". All channels of a pixel may hold the same value.
+
+        Raises:
+            TypeError: Not two tensors, or a threshold that is no number or that nothing needs.
+            ValueError: Images that are no pair, a target, a threshold that is not finite or of
+                another length than the batch, a model in training mode or with scores, embeddings
+                or gradients that are not finite.
+        """
+        pair, threshold = self._checked(inputs, img_b, target, additional_forward_args, threshold)
+        return self._maps(pair, threshold, additional_forward_args)
+
+    def _maps(self, pair: Pair, threshold: Any, extra: Any) -> Pair:
+        """Maps of A and of B.
+
+        Args:
+            pair: Images A and B, checked and detached.
+            threshold: That of the call, else the constructor's; None if there is none.
+            extra: The additional_forward_args, as `score_pairs` takes them.
+        """
+        raise NotImplementedError(f"{type(self).__name__} writes no _maps(pair, threshold, extra)")
+
+    def _checked(
+        self,
+        inputs: Tensor | Pair,
+        img_b: Tensor | None,
+        target: Any,
+        additional_forward_args: Any,
+        threshold: float | Tensor | None,
+    ) -> tuple[Pair, Any]:
+        """The pair and its threshold, from the arguments of `attribute`."""
+        pair = as_pair(inputs, img_b)
+        refuse_extras(target, additional_forward_args if self.reads_embeddings else None)
+        if hasattr(self, "threshold"):
+            return pair, self.threshold if threshold is None else threshold
+        if threshold is not None:
+            raise TypeError(
+                f"threshold: got {threshold!r}; {type(self).__name__} asks for no decision, so "
+                "leave it out"
+            )
+        return pair, None
+
+
+def abilities(method: Any) -> PairMethod | type[PairMethod]:
+    """What a method says of itself, and the defaults for one that does not derive from PairMethod.
+
+    >>> from captum.attr import Saliency
+    >>> abilities(Saliency(None)).cells, abilities(Saliency(None)).options
+    (None, frozenset())
+    """
+    return method if isinstance(method, PairMethod) else PairMethod
 
 
 def as_pair(inputs: Tensor | Pair, img_b: Tensor | None = None) -> Pair:

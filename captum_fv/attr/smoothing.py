@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from captum_fv.attr.pair import abilities
+
 
 def gaussian_blur(maps: Tensor, kernel: int = 5, sigma: float = 5.0) -> Tensor:
     """Gaussian blur of each channel; the border is mirrored without repeating its pixels.
@@ -46,11 +48,11 @@ def gaussian_blur(maps: Tensor, kernel: int = 5, sigma: float = 5.0) -> Tensor:
 
 
 def wants_blur(method: object) -> bool:
-    """Whether publications blur this method's maps for pictures: not xFace's, which come blurred.
+    """Whether publications blur this method's maps for pictures: not those that come blurred.
 
-    Nor maps of cells, whose edges say what was compared. A method says so by `blurred` or `cells`.
+    Nor maps of cells, whose edges say what was compared.
     """
-    return not getattr(method, "blurred", False) and getattr(method, "cells", None) is None
+    return not abilities(method).blurred and abilities(method).cells is None
 
 
 def smooth(maps: Tensor, sigma: float) -> Tensor:
@@ -77,6 +79,9 @@ def smooth(maps: Tensor, sigma: float) -> Tensor:
 
 def _spread(size: int, sigma: float) -> Tensor:
     """Share of each pixel's value that each other gets, (size, size), symmetric, rows sum to 1."""
+    # A place and its mirror images are at all whole offsets, each once, from any pixel: all rows
+    # have the same sum before they are divided by it. So the shares stay symmetric, the columns sum
+    # to 1 as well, and no value is lost.
     place = torch.arange(size, dtype=torch.float64)
     shares = torch.zeros(size, size, dtype=torch.float64)
     reach = 1 + int(4 * sigma / size)  # 8 sigma: beyond that nothing is left in float64's sum

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from captum.attr import PerturbationAttribution
-from captum.log import log_usage
 from torch import Tensor
 
-from captum_fv.attr.pair import (
-    Pair,
-    as_pair,
-    as_threshold,
-    decision_sign,
-    refuse_extras,
-    require_embed,
-)
-from captum_fv.core.checks import check_values
+from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
+from captum_fv.core.checks import check_choice, check_values
 from captum_fv.models.xcos.head import PatchedCosineHead
 from captum_fv.siamese.backbone import is_training, spatial_features
 from captum_fv.siamese.model import SiameseCosine
 
-Output = Literal["similarity", "weight", "contribution"]
+CellValue = Literal["similarity", "weight", "contribution"]
 
 
-class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
+class PatchedCosineAttribution(PairMethod, PerturbationAttribution):  # type: ignore[misc]
     r"""xCos: the cells' cosines S, their weights W, or what they contribute, S W.
 
     ================  ====================  ========================================
@@ -66,18 +58,19 @@ class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
     (torch.Size([2, 3, 112, 112]), 49, (7, 7))
     """
 
+    reads_embeddings = True
+
     def __init__(
         self,
         siamese: SiameseCosine,
         head: PatchedCosineHead | None = None,
-        output: Output = "similarity",
+        output: CellValue = "similarity",
         *,
         threshold: float | Tensor | None = None,
         symmetrise: bool = False,
     ) -> None:
-        super().__init__(require_embed("PatchedCosineAttribution", siamese))
-        if output not in get_args(Output):
-            raise ValueError(f"output: got {output!r}; want one of {get_args(Output)}")
+        super().__init__(siamese)
+        check_choice("output", output, get_args(CellValue))
         spatial_features(siamese.backbone)
         if head is None:
             head = getattr(siamese.backbone, "patched_cosine_head", None)
@@ -88,29 +81,12 @@ class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
                 "load_patched_cosine_head(path) or with --xcos-head"
             )
         self.head = head
+        self.cells = head.size
         self.output = output
         self.threshold = threshold
         self.symmetrise = symmetrise
 
-    @property
-    def cells(self) -> tuple[int, int]:
-        """Rows and columns of the grid, by which DPR replaces."""
-        return self.head.size
-
-    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
-    def attribute(
-        self,
-        inputs: Tensor | Pair,
-        img_b: Tensor | None = None,
-        *,
-        target: None = None,
-        additional_forward_args: Any = None,
-        threshold: float | Tensor | None = None,
-    ) -> Pair:
-        """Maps for a batch of pairs; arguments and result as all methods have them."""
-        img_a, img_b = pair = as_pair(inputs, img_b)
-        refuse_extras(target, additional_forward_args)
-        threshold = self.threshold if threshold is None else threshold
+    def _maps(self, pair: Pair, threshold: float | Tensor | None, extra: None) -> Pair:
         if is_training(self.head):
             raise ValueError("the xCos head is in training mode; write head.eval()")
         with torch.no_grad():
@@ -126,16 +102,15 @@ class PatchedCosineAttribution(PerturbationAttribution):  # type: ignore[misc]
                 sign = decision_sign(self.forward_func(*pair), threshold)[:, 0].to(weight_a)
                 weight_a, weight_b = sign * weight_a, sign * weight_b
             elif threshold is not None:
-                similarity = (
-                    similarity - as_threshold(threshold, similarity[:, 0, 0])[:, None, None]
-                )
+                level = as_threshold(threshold, similarity[:, 0, 0])
+                similarity = similarity - level[:, None, None]
         maps = {
             "similarity": (similarity, similarity),
             "weight": (weight_a, weight_b),
             "contribution": (similarity * weight_a, similarity * weight_b),
         }
         map_a, map_b = maps[self.output]
-        return _spread(map_a, img_a), _spread(map_b, img_b)
+        return _spread(map_a, pair[0]), _spread(map_b, pair[1])
 
 
 def _spread(cells: Tensor, image: Tensor) -> Tensor:

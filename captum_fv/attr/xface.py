@@ -11,18 +11,18 @@ from captum.log import log_usage
 from torch import Tensor
 from tqdm import tqdm
 
-from captum_fv.attr.pair import Pair, as_pair, refuse_extras
+from captum_fv.attr.pair import Pair, PairMethod, as_pair, refuse_extras
 from captum_fv.attr.smoothing import gaussian_blur
-from captum_fv.attr.xface_patches import Fill, PatchPlan, Shape, draw_noise, resolve_fill
+from captum_fv.attr.xface_patches import PatchFill, PatchPlan, Shape, draw_noise, resolve_fill
 from captum_fv.attr.xface_sweep import Sweep, gives_embeddings
-from captum_fv.core.checks import check_counts
+from captum_fv.core.checks import check_choice, check_counts
 from captum_fv.core.vectors import cosine
 
 Variant = Literal[1, 2, 3]
 Explain = Literal["both", "a", "b"]
 
 
-class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
+class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ignore[misc]
     r"""xFace: systematic occlusion of both faces, with patches of several sizes.
 
     With :math:`d = 1 - score`, :math:`d_0 = d(A, B)`, and :math:`A_k` the image A with patch
@@ -73,8 +73,8 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
     torch.Size([1, 3, 10, 10])
     """
 
+    options = frozenset({"explain", "show_progress"})
     blurred = True
-    """The maps are smooth already, so pictures show them as they are."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         *,
         shape: Shape = "square",
         cover_edges: bool = False,
-        fill: Fill | float = "black",
+        fill: PatchFill | float = "black",
         generator: torch.Generator | None = None,
         normalise_coverage: bool = False,
         remove_offset: bool = False,
@@ -111,21 +111,16 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         perturbations_per_eval: int = 32,
         show_progress: bool = False,
     ) -> Pair:
-        """Explain a batch of pairs by the constructor's variant.
+        """Explain a batch of pairs by the constructor's variant; as in `PairMethod.attribute`.
 
         Args:
-            inputs: Images A, (N, C, H, W), or the tuple (images A, images B).
-            img_b: Images B, (N, C, H, W), if not in the tuple.
-            target, additional_forward_args: Captum's; leave them None.
+            inputs, img_b, target: As there.
+            additional_forward_args: Leave it None: the forward function gets two images.
             explain: "a" or "b" for the map of one image; the other map is zero. In variant 2 this
                 halves the work; the others cover both images all the same.
             perturbations_per_eval: How many covered images go through the model at once: few keep
                 them in a processor's cache, more fill a GPU.
             show_progress: Show a bar that counts down `num_forwards`, with the time left.
-
-        Returns:
-            Maps of A and of B, each shaped like its image: positive supports "same person",
-                negative "different".
         """
         refuse_extras(target, additional_forward_args)
         maps = self.attribute_variants(
@@ -153,6 +148,7 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         self._check_variants(variants)
         forwards = self.num_forwards(pairs[0], variants=variants, explain=explain)
         check_counts(perturbations_per_eval=perturbations_per_eval)
+        count = int(perturbations_per_eval)
         wanted = [(variant, side) for variant in variants for side in _SIDES[explain]]
         maps = {v: (torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])) for v in variants}
         noise = draw_noise(self.generator, pairs[0]) if self.fill == "noise" else None
@@ -160,15 +156,9 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         # Not inference_mode: what a model keeps of such a call it could never differentiate.
         with torch.no_grad(), bar:
             for i, faces in enumerate(zip(*pairs, strict=True)):
-                sweep = Sweep(
-                    self.forward_func,
-                    faces,
-                    self.fill,
-                    noise,
-                    int(perturbations_per_eval),
-                    bar.update,
-                )
-                for (variant, side), values in zip(wanted, self._maps(sweep, wanted), strict=True):
+                sweep = Sweep(self.forward_func, faces, self.fill, noise, count, bar.update)
+                swept = self._maps_of(sweep, wanted)
+                for (variant, side), values in zip(wanted, swept, strict=True):
                     maps[variant][side][i] = values
         return maps
 
@@ -188,21 +178,21 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
         """
         variants = (self.variant,) if variants is None else variants
         self._check_variants(variants)
-        if not isinstance(explain, str) or explain not in _SIDES:
-            raise ValueError(f"explain: got {explain!r}; want one of {tuple(_SIDES)}")
+        check_choice("explain", explain, tuple(_SIDES))
         if getattr(img_a, "ndim", 0) != 4:
             raise ValueError(f"img_a: got {type(img_a).__name__}; want images (N, C, H, W)")
         patches = sum(len(grid) for grid in self.patches.grids(img_a))
         sides = _covered_sides(variants, _SIDES[explain])
         return len(img_a) * (len(sides) * patches + (2 if self._embeds else 1))
 
-    def shares_sweep(self, other: OcclusionPairAttribution) -> bool:
-        """Whether both differ in the variant alone, so that one sweep serves both.
+    def shares_sweep(self, other: object) -> bool:
+        """Whether another method differs in the variant alone, so that one sweep serves both.
 
         A subclass may do more than sweep, and shares none.
         """
-        mine, theirs = ({**vars(method), "variant": None} for method in (self, other))
-        return type(self) is type(other) is OcclusionPairAttribution and mine == theirs
+        if not type(self) is type(other) is OcclusionPairAttribution:
+            return False
+        return {**vars(self), "variant": other.variant} == vars(other)
 
     @property
     def _embeds(self) -> bool:
@@ -213,8 +203,7 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
             came = "none" if isinstance(variants, Sequence) else repr(variants)
             raise ValueError(f"variants: got {came}; want some of {get_args(Variant)}")
         for variant in variants:
-            if variant not in get_args(Variant):
-                raise ValueError(f"variant: got {variant!r}; want one of {get_args(Variant)}")
+            check_choice("variant", variant, get_args(Variant))
             if variant != 2 and not self._embeds:
                 raise TypeError(
                     f"variant {variant} reads the embeddings of both images, which "
@@ -222,7 +211,7 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
                     "OcclusionPairAttribution(SiameseCosine(backbone)), or take variant=2"
                 )
 
-    def _maps(self, sweep: Sweep, wanted: Sequence[tuple[Variant, int]]) -> Tensor:
+    def _maps_of(self, sweep: Sweep, wanted: Sequence[tuple[Variant, int]]) -> Tensor:
         """One map (H, W) for each wanted variant and side."""
         sides = _covered_sides([variant for variant, _ in wanted], {side for _, side in wanted})
         clean = sweep.clean()
@@ -250,7 +239,8 @@ class OcclusionPairAttribution(PerturbationAttribution):  # type: ignore[misc]
             return own @ partner - covered @ partner
         if variant == 3:
             return own @ partner - cosine(covered, seen[1 - side])
-        # The mean of the cosines with all of B's patches is the cosine with their mean.
+        # A cosine is linear in the partner, so its mean over B's n patches is one product with the
+        # mean of their embeddings: n products in place of n^2.
         partners = seen[1 - side].mean(0)
         return own @ (partners if self.remove_offset else partner) - covered @ partners
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -11,10 +10,10 @@ import torch
 from torch import Tensor
 
 from captum_fv.attr.smoothing import gaussian_blur
-from captum_fv.core.checks import check_generator, is_count
+from captum_fv.core.checks import as_number, check_choice, check_generator, is_count
 
 Shape = Literal["square", "circle"]
-Fill = Literal["black", "mean", "blur", "noise", "partner"]
+PatchFill = Literal["black", "mean", "blur", "noise", "partner"]
 
 
 @dataclass(frozen=True)
@@ -117,8 +116,7 @@ class PatchPlan:
                 f"stride: got {self.stride} for patch_sizes {self.patch_sizes}; want one number, "
                 "or one for each size"
             )
-        if self.shape not in get_args(Shape):
-            raise ValueError(f"shape: got {self.shape!r}; want one of {get_args(Shape)}")
+        check_choice("shape", self.shape, get_args(Shape))
 
     @property
     def strides(self) -> Sequence[int]:
@@ -153,8 +151,8 @@ class PatchPlan:
 
 
 def resolve_fill(
-    fill: Fill | float, black: float | None, generator: torch.Generator | None
-) -> Fill | float:
+    fill: PatchFill | float, black: float | None, generator: torch.Generator | None
+) -> PatchFill | float:
     """The fill itself, checked, with "black" replaced by its value.
 
     Raises:
@@ -162,12 +160,10 @@ def resolve_fill(
         ValueError: An unknown name, "black" where its value is unknown, or "noise" without a
             generator.
     """
-    if isinstance(fill, bool) or not isinstance(fill, str | int | float):
-        raise TypeError(f"fill: got {fill!r}; want a number or one of {get_args(Fill)}")
-    if isinstance(fill, str) and fill not in get_args(Fill):
-        raise ValueError(f"fill: got {fill!r}; want a number or one of {get_args(Fill)}")
-    if not isinstance(fill, str) and not math.isfinite(fill):
-        raise ValueError(f"fill: got {fill}; want a finite number")
+    if not isinstance(fill, str):
+        fill = as_number("fill", fill)
+    elif fill not in get_args(PatchFill):
+        raise ValueError(f"fill: got {fill!r}; want a number or one of {get_args(PatchFill)}")
     check_generator(generator)
     if fill == "noise" and generator is None:
         raise ValueError(
@@ -186,7 +182,7 @@ def resolve_fill(
 
 
 def fill_pixels(
-    fill: Fill | float, image: Tensor, partner: Tensor, size: int, noise: Tensor | None
+    fill: PatchFill | float, image: Tensor, partner: Tensor, size: int, noise: Tensor | None
 ) -> Tensor:
     """The picture that shows under the patches of size p, broadcastable to the image.
 

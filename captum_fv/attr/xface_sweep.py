@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from captum_fv.attr.pair import Pair, score_pairs
-from captum_fv.attr.xface_patches import Fill, PatchGrid, fill_pixels
+from captum_fv.attr.xface_patches import PatchFill, PatchGrid, fill_pixels
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Sweep:
 
     forward_func: Any
     faces: Pair
-    fill: Fill | float
+    fill: PatchFill | float
     noise: Tensor | None
     count: int
     on_images: Callable[[int], object]

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from captum.attr import GradientAttribution
-from captum.log import log_usage
 from torch import Tensor
 
-from captum_fv.attr.pair import (
-    Pair,
-    as_pair,
-    as_threshold,
-    input_gradients,
-    refuse_extras,
-    require_embed,
-)
+from captum_fv.attr.pair import Pair, PairMethod, as_threshold, input_gradients
+from captum_fv.core.checks import check_choice
 from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import image_gradients
@@ -23,7 +16,7 @@ from captum_fv.siamese.scoring import image_gradients
 Polarity = Literal["both", "similarity", "dissimilarity"]
 
 
-class SimilarityArgumentGradient(GradientAttribution):  # type: ignore[misc]
+class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: ignore[misc]
     r"""xSSAB: backpropagates the arguments of the score that speak for and against a match.
 
     With unit embeddings u of A and v of B, the arguments are :math:`a_n = u_n v_n`, whose sum is
@@ -60,55 +53,32 @@ class SimilarityArgumentGradient(GradientAttribution):  # type: ignore[misc]
     torch.Size([5, 3, 2, 2])
     """
 
+    reads_embeddings = True
+
     def __init__(
         self,
         siamese: SiameseCosine,
         threshold: float | Tensor,
         polarity: Polarity = "both",
     ) -> None:
-        super().__init__(require_embed("SimilarityArgumentGradient", siamese))
-        if polarity not in get_args(Polarity):
-            raise ValueError(f"polarity: got {polarity!r}; want one of {get_args(Polarity)}")
+        super().__init__(siamese)
+        check_choice("polarity", polarity, get_args(Polarity))
         self.threshold = threshold
         self.polarity = polarity
 
-    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
-    def attribute(
-        self,
-        inputs: Tensor | Pair,
-        img_b: Tensor | None = None,
-        *,
-        target: None = None,
-        additional_forward_args: Any = None,
-        threshold: float | Tensor | None = None,
-    ) -> Pair:
-        """Explain a batch of pairs.
-
-        Args:
-            inputs: Images A, (N, C, H, W), or the tuple (images A, images B).
-            img_b: Images B, (N, C, H, W), if not in the tuple.
-            target, additional_forward_args: Captum's; leave them None.
-            threshold: For this call, in place of the constructor's.
-
-        Returns:
-            Maps of A and of B, each shaped like its image: positive supports "same person",
-                negative "different".
-        """
-        pair = as_pair(inputs, img_b)
-        refuse_extras(target, additional_forward_args)
+    def _maps(self, pair: Pair, threshold: float | Tensor, extra: None) -> Pair:
         with input_gradients(pair) as leaves:
             embed_a, embed_b = self.forward_func.embed(*leaves)
             arguments = (embed_a * embed_b).detach()
-            level = as_threshold(
-                self.threshold if threshold is None else threshold, arguments[:, 0]
-            )
+            level = as_threshold(threshold, arguments[:, 0])
             # A threshold is often an observed score, and a computed cosine may pass 1 by rounding.
             if level.abs().max() > 1 + 1e-4:
                 raise ValueError(f"threshold: got {level.tolist()}; want cosines, in [-1, 1]")
             supports = arguments >= level[:, None] / arguments.shape[1]
 
             def input_gradient(kept: Tensor, last: bool) -> Pair:
-                # The partner is a constant in each term, so one backward serves both images.
+                # The partner is a constant in each term, so each image gets the gradient of its own
+                # term, and one backward of the sum serves both.
                 score = cosine(embed_a, embed_b.detach() * kept) + cosine(
                     embed_b, embed_a.detach() * kept
                 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
@@ -11,11 +10,12 @@ import torch
 from torch import Tensor
 
 from captum_fv.attr.methods import Method
-from captum_fv.attr.pair import Pair
+from captum_fv.attr.pair import Pair, abilities
 from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.data.patched_pairs import PairBatch
 
 Maps = dict[str, Tensor]
+"""Name of a method -> its maps of A, (n, C, H, W)."""
 
 
 def maps_of_a(
@@ -26,7 +26,7 @@ def maps_of_a(
     xFace variants that differ in nothing else share one sweep. A method with a `generator` is asked
     pair by pair, its generator seeded with the pair's number, so that a pair's map does not depend
     on its batch; one that draws from torch's global generator finds it seeded with the first pair's
-    number. A method whose `attribute` takes `patch_mask`, `explain` or `show_progress` is given the
+    number. A method whose `options` name `patch_mask`, `explain` or `show_progress` is given the
     true patches, "a" (nobody asks for the map of B) and the flag.
 
     Args:
@@ -38,12 +38,12 @@ def maps_of_a(
     Raises:
         TypeError: A method that does not give two maps.
     """
-    found: Maps = {}
-    for name in methods:
-        if name not in found:
+    waiting: Maps = {}
+    for name, method in methods.items():
+        if name not in waiting:
             explain = partial(_explain, _sharing_sweep(name, methods), show_progress)
-            found |= _seeded(methods[name], batch, seed, explain)
-        yield name, found.pop(name)
+            waiting |= _seeded(method, batch, seed, explain)
+        yield name, waiting.pop(name)
 
 
 def maps_of_pair(
@@ -61,63 +61,60 @@ def maps_of_pair(
     Raises:
         TypeError: A method that does not give two maps.
     """
-    found: dict[str, Pair] = {}
+    maps: dict[str, Pair] = {}
     for name in methods:
-        if name not in found:
-            together = _sharing_sweep(name, methods)
-            found |= _attribute(together, pair, {"show_progress": show_progress})
-    return {name: found[name] for name in methods}
+        if name not in maps:
+            maps |= _attribute(_sharing_sweep(name, methods), pair, show_progress=show_progress)
+    return {name: maps[name] for name in methods}
 
 
 def reads_patches(method: Method) -> bool:
     """Whether a method is told where the patches are, as the oracle is."""
-    return "patch_mask" in inspect.signature(method.attribute).parameters
+    return "patch_mask" in abilities(method).options
 
 
 def _sharing_sweep(name: str, methods: Mapping[str, Method]) -> dict[str, Method]:
-    """The method and all others that one xFace sweep serves with it."""
-    method, together = methods[name], {name: methods[name]}
-    if isinstance(method, OcclusionPairAttribution):
-        together |= {
-            other: candidate
-            for other, candidate in methods.items()
-            if isinstance(candidate, OcclusionPairAttribution) and method.shares_sweep(candidate)
-        }
-    return together
+    """The method, first, and all others that one xFace sweep serves with it."""
+    first = methods[name]
+    if not isinstance(first, OcclusionPairAttribution):
+        return {name: first}
+    return {name: first} | {other: m for other, m in methods.items() if first.shares_sweep(m)}
 
 
 def _explain(together: Mapping[str, Method], show_progress: bool, batch: PairBatch) -> Maps:
-    offered = {"patch_mask": batch.mask, "explain": "a", "show_progress": show_progress}
-    found = _attribute(together, (batch.patched_a, batch.img_b), offered)
-    return {name: maps[0] for name, maps in found.items()}
+    maps = _attribute(
+        together,
+        (batch.patched_a, batch.img_b),
+        patch_mask=batch.mask,
+        explain="a",
+        show_progress=show_progress,
+    )
+    return {name: map_a for name, (map_a, _) in maps.items()}
 
 
-def _attribute(
-    together: Mapping[str, Method], pair: Pair, offered: Mapping[str, object]
-) -> dict[str, Pair]:
+def _attribute(together: Mapping[str, Method], pair: Pair, **offered: object) -> dict[str, Pair]:
     """Both maps by each of these methods, which one sweep serves if they are several."""
     name, method = next(iter(together.items()))
-    known = inspect.signature(method.attribute).parameters
-    extras = {key: value for key, value in offered.items() if key in known}
+    options = {key: offered[key] for key in abilities(method).options & offered.keys()}
     if len(together) > 1:
         variants = sorted({other.variant for other in together.values()})
-        maps = method.attribute_variants(*pair, variants=variants, **extras)
-        return {name: maps[other.variant] for name, other in together.items()}
-    found = method.attribute(*pair, **extras)
-    if not isinstance(found, tuple | list) or len(found) != 2:
+        of_variant = method.attribute_variants(*pair, variants=variants, **options)
+        return {name: of_variant[other.variant] for name, other in together.items()}
+    maps = method.attribute(*pair, **options)
+    if not isinstance(maps, tuple | list) or len(maps) != 2:
         raise TypeError(
-            f"{name}: its attribute gave a {type(found).__name__}; want a map of A and a map of B, "
+            f"{name}: its attribute gave a {type(maps).__name__}; want a map of A and a map of B, "
             "(map_a, map_b)"
         )
-    return {name: (found[0], found[1])}
+    return {name: (maps[0], maps[1])}
 
 
 def _seeded(
     method: Method, batch: PairBatch, seed: int, explain: Callable[[PairBatch], Maps]
 ) -> Maps:
     """The maps that `explain` gives, whatever was drawn before and in whichever batch."""
-    generator = getattr(method, "generator", None)
-    if not isinstance(generator, torch.Generator):
+    generator = abilities(method).generator
+    if generator is None:
         device = batch.patched_a.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(_pair_seed(seed, batch.numbers[0]))

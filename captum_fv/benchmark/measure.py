@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from captum_fv.attr.methods import Method
+from captum_fv.attr.pair import abilities
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.maps import maps_of_a
 from captum_fv.data.pairs import PairSet
@@ -129,7 +130,7 @@ def measure_batch(
         scored = whole if len(rows) == len(batch) else whole.rows(list(rows))
         maps = maps_of_a(group, scored.batch, protocol.seed, show_progress)
         for name, map_a in maps:
-            cells = getattr(group[name], "cells", None)
+            cells = abilities(group[name]).cells
             try:
                 tables[name] = _measure_map(map_a, scored, threshold, cells, protocol)
             except ValueError as error:

@@ -144,6 +144,12 @@ def check_size(name: str, size: Any) -> None:
     check_counts(**{f"{name}[0]": size[0], f"{name}[1]": size[1]})
 
 
+def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    """Raise a ValueError for something else than one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name}: got {value!r}; want one of {choices}")
+
+
 def check_generator(generator: Any) -> None:
     """Raise a TypeError for something else than a generator of random numbers or None."""
     if not isinstance(generator, torch.Generator | None):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from captum_fv.attr.methods import Method
+from captum_fv.attr.pair import abilities
 from captum_fv.attr.smoothing import wants_blur
 from captum_fv.benchmark.maps import maps_of_a
 from captum_fv.benchmark.results import ModelResults
@@ -167,7 +168,7 @@ def show_pairs(
             position_values(maps, batch.patched_a).cpu(),
             match,
             len(run.scores),
-            getattr(methods[name], "cells", None),
+            abilities(methods[name]).cells,
         )
         pictures = [
             paint_maps([image], [mapped], wants_blur(methods[name]))[0]
