@@ -5,22 +5,17 @@ from captum.attr import GradientAttribution
 
 import captum_fv as fv
 from captum_fv.attr.methods import build_methods
-from captum_fv.attr.pair import as_pair, input_gradients, refuse_extras, score_pairs
+from captum_fv.attr.pair import PairMethod, input_gradients, score_pairs
 from captum_fv.data import patch_pairs
 
 
-class GradientTimesInput(GradientAttribution):
+class GradientTimesInput(PairMethod, GradientAttribution):
     """Gradient of the score times the image, A * ds/dA; positive speaks for "same person"."""
 
-    def __init__(self, siamese, threshold=None):
-        super().__init__(siamese)
-
-    def attribute(self, inputs, img_b=None, *, target=None, additional_forward_args=None):
-        """Maps of A and of B, each shaped like its image."""
-        pair = as_pair(inputs, img_b)  # the checks that all methods share
-        refuse_extras(target)
+    def _maps(self, pair, threshold, extra):
+        """Maps of A and of B, each shaped like its image; PairMethod has checked the pair."""
         with input_gradients(pair) as leaves:
-            scores = score_pairs(self.forward_func, leaves, additional_forward_args)
+            scores = score_pairs(self.forward_func, leaves, extra)
             grad_a, grad_b = torch.autograd.grad(scores.sum(), leaves)
         return pair[0] * grad_a, pair[1] * grad_b
 

@@ -10,7 +10,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from captum_fv import SiameseCosine
-from captum_fv.attr import OcclusionPairAttribution, PatchOracle
 from captum_fv.attr.methods import METHODS
 from captum_fv.data import PairSet
 from captum_fv.data.patched_pairs import PatchedPairs
@@ -87,9 +86,9 @@ class MapStudy:
         for start in tqdm(range(0, len(img_a), 32), desc=f"maps of {name}"):
             rows = slice(start, start + 32)
             extras = {}
-            if isinstance(method, PatchOracle):
+            if "patch_mask" in method.options:
                 extras["patch_mask"] = mask[rows]
-            if isinstance(method, OcclusionPairAttribution):
+            if "explain" in method.options:
                 extras["explain"] = "a"
             map_a, _ = method.attribute((img_a[rows], img_b[rows]), **extras)
             found.append(map_a.mean(1, keepdim=True))
