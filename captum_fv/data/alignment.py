@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
-import skimage.data
-from skimage.feature import Cascade
-from skimage.transform import estimate_transform, warp
 
 from captum_fv.core.checks import check_size
 from captum_fv.data.pairs import Image, check_photo
@@ -64,6 +62,8 @@ def align_face(image: Image, landmarks: npt.ArrayLike, size: tuple[int, int] = (
         ValueError: Landmarks that are not five finite points inside the image, that lie on a line,
             or whose left and right are exchanged.
     """
+    from skimage.transform import estimate_transform, warp
+
     check_photo(image)
     check_size("size", size)
     points = _checked(landmarks, image)
@@ -160,5 +160,8 @@ def _checked(landmarks: npt.ArrayLike, image: Image) -> Points:
 
 
 @cache
-def _detector() -> Cascade:
-    return Cascade(skimage.data.lbp_frontal_face_cascade_filename())
+def _detector() -> Any:
+    from skimage.data import lbp_frontal_face_cascade_filename
+    from skimage.feature import Cascade
+
+    return Cascade(lbp_frontal_face_cascade_filename())

@@ -9,8 +9,6 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.integrate import trapezoid
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -104,6 +102,8 @@ class DeletionInsertionResult:
         return _interval(mine - theirs, confidence)
 
     def _pair_auc(self, curve: Curve, of_matches: bool) -> Array:
+        from scipy.integrate import trapezoid
+
         values = self._values(curve, of_matches)
         return np.asarray(trapezoid(values, axis=0) / (len(values) - 1))
 
@@ -221,6 +221,8 @@ def _filler(fill: Fill | float, forward_func: ForwardFunc) -> Callable[[Tensor],
 
 
 def _blur(images: Tensor) -> Tensor:
+    from scipy.ndimage import gaussian_filter
+
     sigma = images.shape[2] / 14
     # SciPy knows no half precision.
     values = images.detach().cpu()

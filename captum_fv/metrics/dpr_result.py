@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.integrate import trapezoid
 
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 
@@ -90,12 +89,16 @@ class DPRResult:
     @property
     def pair_auc(self) -> Array:
         """What each pair adds to its curve's area, (N,) in [0, T - 1]; their mean is the AUC."""
-        return np.asarray(trapezoid(self._errors(self.scores), axis=0))
+        return self._area(self.scores)
 
     @property
     def _pair_auc_normalised(self) -> Array:
-        errors = self._errors(np.vstack([self.scores, self.repaired_scores]))
-        return np.asarray(trapezoid(errors, axis=0) / len(self.scores))
+        return self._area(np.vstack([self.scores, self.repaired_scores])) / len(self.scores)
+
+    def _area(self, scores: Array) -> Array:
+        from scipy.integrate import trapezoid
+
+        return np.asarray(trapezoid(self._errors(scores), axis=0))
 
     def _errors(self, scores: Array) -> Array:
         return np.asarray((scores >= self.threshold) != self.genuine, dtype=np.float64)

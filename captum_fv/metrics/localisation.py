@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from captum_fv.core.checks import check_dense
@@ -79,6 +78,8 @@ def patch_polarity(attributions: Tensor, similar: Tensor, dissimilar: Tensor) ->
     >>> patch_polarity(torch.tensor([[[[0.5, 0.9, 0.1, 7.0]]]]), similar, dissimilar)
     array([0.5])
     """
+    from scipy.stats import rankdata
+
     values = _values_in(attributions, similar=similar, dissimilar=dissimilar)
     higher, lower = (mask.flatten(1).cpu().numpy() for mask in (similar, dissimilar))
     if (higher & lower).any() or not (higher.any(1) & lower.any(1)).all():
@@ -116,6 +117,8 @@ def _values_in(attributions: Tensor, **masks: Tensor) -> Array:
 
 
 def _localise(values: Array, patched: npt.NDArray[np.bool_]) -> PatchLocalisation:
+    from scipy.stats import rankdata
+
     count, positions = values.shape
     number = patched.sum(1)
     if not ((number > 0) & (number < positions)).all():

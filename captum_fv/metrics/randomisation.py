@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from captum_fv.core.checks import as_number, check_counts
@@ -153,6 +152,8 @@ def rank_correlation(first: Array, second: Array) -> Array:
     >>> rank_correlation(np.array([[1.0, 2.0, 9.0]]), np.array([[0.1, 0.2, 0.3]]))
     array([1.])
     """
+    from scipy.stats import rankdata
+
     ranks = [rankdata(rows, axis=1) - (rows.shape[1] + 1) / 2 for rows in (first, second)]
     lengths = np.linalg.norm(ranks[0], axis=1) * np.linalg.norm(ranks[1], axis=1)
     constant = lengths == 0
