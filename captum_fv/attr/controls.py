@@ -17,7 +17,7 @@ from captum_fv.attr.pair import (
     refuse_extras,
     score_pairs,
 )
-from captum_fv.core.checks import as_number, check_dense, check_generator
+from captum_fv.core.checks import as_number, check_generator
 from captum_fv.siamese.scoring import image_gradients
 
 
@@ -275,7 +275,6 @@ class PatchOracle(PerturbationAttribution):  # type: ignore[misc]
         size = img_a.shape[-2:]
         if not isinstance(patch_mask, Tensor):
             raise TypeError(f"patch_mask: got {type(patch_mask).__name__}; want a tensor")
-        check_dense("patch_mask", patch_mask)
         if patch_mask.dtype != torch.bool or patch_mask.shape not in (
             (len(img_a), 1, *size),
             (1, 1, *size),

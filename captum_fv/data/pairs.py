@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import check_counts, check_values
+from captum_fv.core.checks import check_counts, check_tensor, check_values
 
 Image = npt.NDArray[np.uint8]
 """One photo: (H, W, 3) uint8, RGB."""
@@ -128,8 +128,7 @@ def to_tensor(images: Sequence[Image]) -> Tensor:
 
 def to_image(tensor: Tensor) -> Image:
     """(3, H, W) in [0, 1] -> (H, W, 3) uint8, rounded and clipped."""
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"tensor: got {type(tensor).__name__}; want a tensor (3, H, W)")
+    check_tensor("tensor", tensor, "a tensor (3, H, W)")
     check_values("tensor", tensor)
     if tensor.ndim != 3 or 0 in tensor.shape:
         raise ValueError(f"tensor: got shape {tuple(tensor.shape)}; want one photo, (3, H, W)")

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from captum_fv.core.checks import as_number, check_counts
+from captum_fv.core.checks import as_number, check_counts, check_images
 from captum_fv.metrics.dpr_result import DPRResult
-from captum_fv.metrics.positions import as_images, check_images, position_values
+from captum_fv.metrics.positions import as_images, position_values
 from captum_fv.metrics.rates import Values, as_labels
 from captum_fv.metrics.replacement import (
     ForwardFunc,

@@ -8,8 +8,8 @@ import torch
 from captum.robust import MinParamPerturbation
 from torch import Tensor
 
-from captum_fv.core.checks import as_number, check_counts
-from captum_fv.metrics.positions import as_images, check_images, position_values
+from captum_fv.core.checks import as_number, check_counts, check_images
+from captum_fv.metrics.positions import as_images, position_values
 from captum_fv.metrics.replacement import ForwardFunc, replacement_steps
 from captum_fv.siamese.scoring import ask_scores
 

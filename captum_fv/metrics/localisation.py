@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import check_dense
+from captum_fv.core.checks import check_tensor
 from captum_fv.metrics.positions import position_values
 from captum_fv.metrics.rates import Values, as_labels
 
@@ -95,23 +95,13 @@ def _values_in(attributions: Tensor, **masks: Tensor) -> Array:
     """Map values (N, H*W) of the images that masks (N, 1, H, W) belong to."""
     first = next(iter(masks.values()))
     for name, mask in masks.items():
-        if not isinstance(mask, Tensor):
-            raise TypeError(f"{name}: got {type(mask).__name__}; want torch.bool (N, 1, H, W)")
-        check_dense(name, mask)
-        if (
-            mask.dtype != torch.bool
-            or mask.ndim != 4
-            or mask.shape[1] != 1
-            or 0 in mask.shape
-            or mask.shape != first.shape
-        ):
+        check_tensor(name, mask, "torch.bool (N, 1, H, W)")
+        alike = mask.shape == first.shape and mask.dtype == torch.bool
+        if not alike or mask.ndim != 4 or mask.shape[1] != 1 or 0 in mask.shape:
             raise ValueError(
                 f"{name}: got {mask.dtype} {tuple(mask.shape)}; want torch.bool (N, 1, H, W)"
             )
-    channels = 1
-    if isinstance(attributions, Tensor):
-        check_dense("attributions", attributions)
-        channels = max(attributions.shape[1], 1) if attributions.ndim == 4 else 1
+    channels = max(attributions.shape[1], 1) if np.ndim(attributions) == 4 else 1
     values = position_values(attributions, first.expand(-1, channels, -1, -1))
     return np.asarray(values.flatten(1).cpu())
 

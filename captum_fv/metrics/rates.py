@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from captum_fv.core.checks import as_number, check_dense
+from captum_fv.core.checks import as_number
 
 Values = Tensor | npt.ArrayLike
 
@@ -88,7 +88,7 @@ def as_labels(
     genuine: Values, count: int | None = None, name: str = "genuine"
 ) -> npt.NDArray[np.bool_]:
     """Labels as (N,) bool, checked against the number of pairs; errors call them `name`."""
-    labels = _as_array(genuine, name)
+    labels = _as_array(genuine)
     count = len(labels) if count is None and labels.ndim else count
     if labels.shape != (count,) or not np.isin(labels, (0, 1)).all():
         raise ValueError(
@@ -100,7 +100,7 @@ def as_labels(
 
 def as_scores(scores: Values) -> npt.NDArray[np.float64]:
     """Scores as (N,) float64; a ValueError for what are no finite numbers."""
-    values = _as_array(scores, "scores")
+    values = _as_array(scores)
     if values.dtype.kind not in "biuf" or values.ndim != 1 or not np.isfinite(values).all():
         raise ValueError(
             f"scores: got {values.dtype} of shape {values.shape}; want finite numbers (N,)"
@@ -108,16 +108,11 @@ def as_scores(scores: Values) -> npt.NDArray[np.float64]:
     return values.astype(np.float64)
 
 
-def _as_array(values: Values, name: str) -> npt.NDArray[Any]:
-    if not isinstance(values, Tensor):
-        try:
-            return np.asarray(values)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{name}: {error}; want numbers (N,)") from error
-    check_dense(name, values)
-    values = values.detach().cpu()
-    # NumPy has no bfloat16.
-    return np.asarray(values.double() if values.is_floating_point() else values)
+def _as_array(values: Values) -> npt.NDArray[Any]:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = values.double() if values.is_floating_point() else values  # NumPy has no bfloat16
+    return np.asarray(values)
 
 
 def _by_class(

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import as_number
+from captum_fv.core.checks import as_number, check_images
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation
-from captum_fv.metrics.positions import as_images, check_images
+from captum_fv.metrics.positions import as_images
 from captum_fv.metrics.randomisation import Build, build_method, check_method, model_randomisation
 from captum_fv.siamese.model import SiameseCosine
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import all_finite, check_counts, check_dense
-from captum_fv.metrics.positions import as_images, check_images
+from captum_fv.core.checks import all_finite, check_counts, check_images, check_tensor
+from captum_fv.metrics.positions import as_images
 from captum_fv.metrics.rates import as_labels
 from captum_fv.siamese.scoring import ask_scores, image_gradients
 
@@ -102,10 +102,8 @@ def deal_to_others(match: Tensor | npt.NDArray[np.bool_], seed: int = 0) -> npt.
 
 def check_strata(strata: Tensor, size: tuple[int, ...]) -> None:
     """Raise for strata that are no integer map of an image of (H, W)."""
-    if not isinstance(strata, Tensor):
-        raise TypeError(f"strata: got {type(strata).__name__}; want a tensor of integers (H, W)")
-    check_dense("strata", strata)
-    if strata.shape != torch.Size(size) or strata.is_floating_point() or strata.is_complex():
+    check_tensor("strata", strata, "a tensor of integers (H, W)")
+    if strata.shape != torch.Size(size) or strata.is_floating_point():
         raise ValueError(
             f"strata: got {strata.dtype} {tuple(strata.shape)}; want the integer number of each "
             f"position's stratum, {tuple(size)}, as face_rings{tuple(size)} gives"
@@ -125,9 +123,7 @@ def equal_strata(prior: Tensor, count: int = 16) -> Tensor:
     >>> equal_strata(torch.tensor([[3.0, 1.0], [2.0, 9.0]]), count=2).tolist()
     [[1, 0], [0, 1]]
     """
-    if not isinstance(prior, Tensor):
-        raise TypeError(f"prior: got {type(prior).__name__}; want a tensor (H, W)")
-    check_dense("prior", prior)
+    check_tensor("prior", prior, "a tensor (H, W)")
     if prior.ndim != 2 or prior.is_complex() or not all_finite(prior):
         raise ValueError(
             f"prior: got {prior.dtype} of shape {tuple(prior.shape)}; want finite values (H, W)"
