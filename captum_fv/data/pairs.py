@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from captum_fv.core.arrays import BoolArray
 from captum_fv.core.checks import check_counts, check_tensor, check_values
 
 Image = npt.NDArray[np.uint8]
@@ -44,7 +45,7 @@ class PairSet:
         return len(self.people) // 2
 
     @property
-    def genuine(self) -> npt.NDArray[np.bool_]:
+    def genuine(self) -> BoolArray:
         """Which pairs show one person twice, (N,) bool."""
         people = np.asarray(self.people)
         return np.asarray(people[0::2] == people[1::2])

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from captum_fv.core.arrays import BoolArray, IntArray
 from captum_fv.core.checks import check_counts
 from captum_fv.data.pairs import Image, PairSet, check_indices, check_photo, to_tensor
 from captum_fv.data.patches import PatchPlaces, apply_patches, patch_mask, patch_places
@@ -28,8 +29,8 @@ class PairBatch:
         mask: Where A was patched, (n, 1, H, W) bool.
     """
 
-    numbers: npt.NDArray[np.int64]
-    genuine: npt.NDArray[np.bool_]
+    numbers: IntArray
+    genuine: BoolArray
     patched_a: Tensor
     original_a: Tensor
     img_b: Tensor
@@ -103,7 +104,7 @@ class PatchedPairs:
         return len(self.clean)
 
     @property
-    def genuine(self) -> npt.NDArray[np.bool_]:
+    def genuine(self) -> BoolArray:
         """Which pairs show one person twice, (N,) bool."""
         return self.clean.genuine
 
@@ -115,7 +116,7 @@ class PatchedPairs:
         """Image B of pair k, which has no patches."""
         return self.clean.load(2 * k + 1)
 
-    def mask(self, k: int) -> npt.NDArray[np.bool_]:
+    def mask(self, k: int) -> BoolArray:
         """Which pixels of patched A lie in a patch, (H, W) bool."""
         places = self.places
         return patch_mask(places.rows[k], places.columns[k], places.size, places.patch)

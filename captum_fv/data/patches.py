@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from captum_fv.core.arrays import BoolArray, IntArray
 from captum_fv.core.checks import check_counts, check_seed, check_size
 from captum_fv.data.pairs import Image, check_photo
 
@@ -33,9 +33,9 @@ class PatchPlaces:
         seed: What the places were drawn with; None if they were not drawn here.
     """
 
-    rows: npt.NDArray[np.int64]
-    columns: npt.NDArray[np.int64]
-    donors: npt.NDArray[np.int64]
+    rows: IntArray
+    columns: IntArray
+    donors: IntArray
     size: tuple[int, int] = (112, 112)
     patch: int = 16
     seed: int | None = None
@@ -119,11 +119,11 @@ def patch_places(
 
 
 def patch_mask(
-    rows: npt.NDArray[np.int64],
-    columns: npt.NDArray[np.int64],
+    rows: IntArray,
+    columns: IntArray,
     size: tuple[int, int] = (112, 112),
     patch: int = 16,
-) -> npt.NDArray[np.bool_]:
+) -> BoolArray:
     """Which pixels lie in a patch of one pair, (H, W) bool.
 
     >>> patch_mask(np.array([2]), np.array([1]), size=(3, 3), patch=2).astype(int).tolist()
@@ -160,8 +160,8 @@ def patch_mask(
 def apply_patches(
     image: Image,
     donor: Image,
-    rows: npt.NDArray[np.int64],
-    columns: npt.NDArray[np.int64],
+    rows: IntArray,
+    columns: IntArray,
     patch: int = 16,
 ) -> Image:
     """The image with patches from the same places of the donor, (H, W, 3) uint8."""

@@ -6,11 +6,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import as_number
-
-Array = npt.NDArray[np.float64]
 
 
 class Interval(NamedTuple):
@@ -28,7 +26,7 @@ class Interval(NamedTuple):
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-def resampled_means(values: Array, resamples: int = 2000, seed: int = 0) -> Array:
+def resampled_means(values: FloatArray, resamples: int = 2000, seed: int = 0) -> FloatArray:
     """Means over resampled pairs, one pair drawn as often for every row.
 
     Args:
@@ -43,12 +41,12 @@ def resampled_means(values: Array, resamples: int = 2000, seed: int = 0) -> Arra
 
 
 @lru_cache(maxsize=4)  # a table of methods asks for the same few draws again and again
-def _weights(count: int, resamples: int, seed: int) -> Array:
+def _weights(count: int, resamples: int, seed: int) -> FloatArray:
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)
     return np.asarray(draws / count)
 
 
-def percentile_interval(value: float, resampled: Array, confidence: float = 0.95) -> Interval:
+def percentile_interval(value: float, resampled: FloatArray, confidence: float = 0.95) -> Interval:
     """The central `confidence` share of the resampled figures (Efron's percentile interval)."""
     if not 0 < as_number("confidence", confidence) < 1:
         raise ValueError(f"confidence: got {confidence}; want a share between 0 and 1")

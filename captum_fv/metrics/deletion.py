@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import as_number, check_counts, check_images
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 from captum_fv.metrics.positions import as_images, position_values
@@ -23,7 +23,6 @@ from captum_fv.metrics.replacement import (
     score_and_hold_partners,
 )
 
-Array = npt.NDArray[np.float64]
 Population = Literal["genuine", "impostor"]
 Fill = Literal["blur", "mean", "black"]
 Curve = Literal["deletion", "insertion"]
@@ -50,21 +49,21 @@ class DeletionInsertionResult:
         threshold: A pair matches iff score >= threshold.
     """
 
-    deletion: Array
-    insertion: Array
+    deletion: FloatArray
+    insertion: FloatArray
     population: Population
     threshold: float
 
     @property
-    def fractions(self) -> Array:
+    def fractions(self) -> FloatArray:
         """Shares of removed or inserted positions, (T + 1,) from 0 to 1."""
         return np.linspace(0, 1, len(self.deletion))
 
-    def mean_scores(self, curve: Curve) -> Array:
+    def mean_scores(self, curve: Curve) -> FloatArray:
         """The mean score at every step, (T + 1,)."""
         return np.asarray(self._values(curve, False).mean(1))
 
-    def match_rate(self, curve: Curve) -> Array:
+    def match_rate(self, curve: Curve) -> FloatArray:
         """The share of pairs that match at every step, (T + 1,)."""
         return np.asarray(self._values(curve, True).mean(1))
 
@@ -101,20 +100,20 @@ class DeletionInsertionResult:
         mine, theirs = (run._pair_auc(curve, of_matches) for run in (self, other))
         return _interval(mine - theirs, confidence)
 
-    def _pair_auc(self, curve: Curve, of_matches: bool) -> Array:
+    def _pair_auc(self, curve: Curve, of_matches: bool) -> FloatArray:
         from scipy.integrate import trapezoid
 
         values = self._values(curve, of_matches)
         return np.asarray(trapezoid(values, axis=0) / (len(values) - 1))
 
-    def _values(self, curve: Curve, of_matches: bool) -> Array:
+    def _values(self, curve: Curve, of_matches: bool) -> FloatArray:
         if curve not in get_args(Curve):
             raise ValueError(f"curve: got {curve!r}; want one of {get_args(Curve)}")
-        scores: Array = getattr(self, curve)
+        scores: FloatArray = getattr(self, curve)
         return np.asarray(scores >= self.threshold, dtype=np.float64) if of_matches else scores
 
 
-def _interval(pair_auc: Array, confidence: float) -> Interval:
+def _interval(pair_auc: FloatArray, confidence: float) -> Interval:
     return percentile_interval(float(pair_auc.mean()), resampled_means(pair_auc), confidence)
 
 

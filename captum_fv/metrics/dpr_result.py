@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 
-Array = npt.NDArray[np.float64]
 Rate = Literal["fmr", "fnmr", "mean"]
 
 
@@ -32,9 +31,9 @@ class DPRResult:
             the paper's Table 2. Lower is better.
     """
 
-    scores: Array
-    repaired_scores: Array
-    genuine: npt.NDArray[np.bool_]
+    scores: FloatArray
+    repaired_scores: FloatArray
+    genuine: BoolArray
     threshold: float
 
     def __post_init__(self) -> None:
@@ -52,17 +51,17 @@ class DPRResult:
             )
 
     @property
-    def fractions(self) -> Array:
+    def fractions(self) -> FloatArray:
         """Shares of replaced positions, (T,)."""
         return np.arange(len(self.scores)) / len(self.scores)
 
     @property
-    def fmr(self) -> Array:
+    def fmr(self) -> FloatArray:
         """False match rate at every step, (T,)."""
         return np.asarray(self._errors(self.scores)[:, ~self.genuine].mean(1))
 
     @property
-    def fnmr(self) -> Array:
+    def fnmr(self) -> FloatArray:
         """False non-match rate at every step, (T,)."""
         return np.asarray(self._errors(self.scores)[:, self.genuine].mean(1))
 
@@ -87,20 +86,20 @@ class DPRResult:
         return float(self._pair_auc_normalised[self.genuine].mean())
 
     @property
-    def pair_auc(self) -> Array:
+    def pair_auc(self) -> FloatArray:
         """What each pair adds to its curve's area, (N,) in [0, T - 1]; their mean is the AUC."""
         return self._area(self.scores)
 
     @property
-    def _pair_auc_normalised(self) -> Array:
+    def _pair_auc_normalised(self) -> FloatArray:
         return self._area(np.vstack([self.scores, self.repaired_scores])) / len(self.scores)
 
-    def _area(self, scores: Array) -> Array:
+    def _area(self, scores: FloatArray) -> FloatArray:
         from scipy.integrate import trapezoid
 
         return np.asarray(trapezoid(self._errors(scores), axis=0))
 
-    def _errors(self, scores: Array) -> Array:
+    def _errors(self, scores: FloatArray) -> FloatArray:
         return np.asarray((scores >= self.threshold) != self.genuine, dtype=np.float64)
 
     def auc_interval(self, rate: Rate = "mean", confidence: float = 0.95) -> Interval:
@@ -129,7 +128,7 @@ class DPRResult:
         return _interval([self, other], lambda auc: auc[..., 0] - auc[..., 1], rate, confidence)
 
 
-def _ratio(auc: Array) -> Array:
+def _ratio(auc: FloatArray) -> FloatArray:
     if not auc[..., 1].min() > 0:
         raise ValueError(
             "the baseline makes no errors on these pairs (or on a resample of them), so there is "
@@ -139,7 +138,10 @@ def _ratio(auc: Array) -> Array:
 
 
 def _interval(
-    results: list[DPRResult], figure: Callable[[Array], Array], rate: Rate, confidence: float
+    results: list[DPRResult],
+    figure: Callable[[FloatArray], FloatArray],
+    rate: Rate,
+    confidence: float,
 ) -> Interval:
     """A figure computed from the methods' AUCs (..., methods), and its interval over pairs."""
     first = results[0]

@@ -5,22 +5,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import check_tensor
 from captum_fv.metrics.positions import position_values
 from captum_fv.metrics.rates import Values, as_labels
-
-Array = npt.NDArray[np.float64]
 
 
 class PatchLocalisation(NamedTuple):
     """How well each pair's map finds its patches, each (N,) in [0, 1]."""
 
-    auroc: Array
-    average_precision: Array
+    auroc: FloatArray
+    average_precision: FloatArray
 
 
 def patch_localisation(attributions: Tensor, mask: Tensor, match: Values) -> PatchLocalisation:
@@ -53,7 +51,7 @@ def patch_localisation(attributions: Tensor, mask: Tensor, match: Values) -> Pat
     return _localise(sign * values, mask.flatten(1).cpu().numpy())
 
 
-def patch_polarity(attributions: Tensor, similar: Tensor, dissimilar: Tensor) -> Array:
+def patch_polarity(attributions: Tensor, similar: Tensor, dissimilar: Tensor) -> FloatArray:
     r"""Ranks patches that speak for "same person" against patches that speak against it.
 
     Both kinds lie in the same image, so neither their borders nor the middle of the face nor the
@@ -91,7 +89,7 @@ def patch_polarity(attributions: Tensor, similar: Tensor, dissimilar: Tensor) ->
     )
 
 
-def _values_in(attributions: Tensor, **masks: Tensor) -> Array:
+def _values_in(attributions: Tensor, **masks: Tensor) -> FloatArray:
     """Map values (N, H*W) of the images that masks (N, 1, H, W) belong to."""
     first = next(iter(masks.values()))
     for name, mask in masks.items():
@@ -106,7 +104,7 @@ def _values_in(attributions: Tensor, **masks: Tensor) -> Array:
     return np.asarray(values.flatten(1).cpu())
 
 
-def _localise(values: Array, patched: npt.NDArray[np.bool_]) -> PatchLocalisation:
+def _localise(values: FloatArray, patched: BoolArray) -> PatchLocalisation:
     from scipy.stats import rankdata
 
     count, positions = values.shape

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import as_number, check_counts
 from captum_fv.metrics.positions import as_images, position_values
 
-Array = npt.NDArray[np.float64]
 Build = Callable[[Any], Any]
 """A model -> an attribution method for it, as the values of `METHODS` with a threshold bound."""
 Model = TypeVar("Model", bound=nn.Module)
@@ -32,9 +31,9 @@ class RandomisationResult:
         absolute: (S, N) the same of the maps' absolute values.
     """
 
-    shares: Array
-    signed: Array
-    absolute: Array
+    shares: FloatArray
+    signed: FloatArray
+    absolute: FloatArray
 
 
 def randomised_copy(model: Model, share: float = 1.0, seed: int = 0) -> Model:
@@ -137,14 +136,14 @@ def check_method(name: str, method: Any) -> None:
         raise TypeError(f"{name}: got {type(method).__name__}; want an attribution method")
 
 
-def map_values(method: Any, pair: tuple[Tensor, Tensor]) -> Array:
+def map_values(method: Any, pair: tuple[Tensor, Tensor]) -> FloatArray:
     """The map of A for each pair, channels averaged, (N, H*W)."""
     map_a = method.attribute(*pair)[0]
-    values: Array = position_values(map_a, pair[0]).flatten(1).cpu().numpy()
+    values: FloatArray = position_values(map_a, pair[0]).flatten(1).cpu().numpy()
     return values
 
 
-def rank_correlation(first: Array, second: Array) -> Array:
+def rank_correlation(first: FloatArray, second: FloatArray) -> FloatArray:
     """Spearman's correlation of each row of (N, P) with its counterpart, (N,) in [-1, 1].
 
     A constant row has no order to share: it correlates 1 with itself and 0 with any other.

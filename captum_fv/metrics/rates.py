@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import as_number
 
 Values = Tensor | npt.ArrayLike
@@ -16,9 +17,9 @@ Values = Tensor | npt.ArrayLike
 class DetCurve(NamedTuple):
     """FMR and FNMR at every threshold that changes one of them, each (M,)."""
 
-    thresholds: npt.NDArray[np.float64]
-    fmr: npt.NDArray[np.float64]
-    fnmr: npt.NDArray[np.float64]
+    thresholds: FloatArray
+    fmr: FloatArray
+    fnmr: FloatArray
 
 
 class ErrorRates(NamedTuple):
@@ -84,9 +85,7 @@ def equal_error_rate(scores: Values, genuine: Values) -> float:
     return float(np.mean(error_rates(scores, genuine, eer_threshold(scores, genuine))))
 
 
-def as_labels(
-    genuine: Values, count: int | None = None, name: str = "genuine"
-) -> npt.NDArray[np.bool_]:
+def as_labels(genuine: Values, count: int | None = None, name: str = "genuine") -> BoolArray:
     """Labels as (N,) bool, checked against the number of pairs; errors call them `name`."""
     labels = _as_array(genuine)
     count = len(labels) if count is None and labels.ndim else count
@@ -98,7 +97,7 @@ def as_labels(
     return labels.astype(bool)
 
 
-def as_scores(scores: Values) -> npt.NDArray[np.float64]:
+def as_scores(scores: Values) -> FloatArray:
     """Scores as (N,) float64; a ValueError for what are no finite numbers."""
     values = _as_array(scores)
     if values.dtype.kind not in "biuf" or values.ndim != 1 or not np.isfinite(values).all():
@@ -115,9 +114,7 @@ def _as_array(values: Values) -> npt.NDArray[Any]:
     return np.asarray(values)
 
 
-def _by_class(
-    scores: Values, genuine: Values
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _by_class(scores: Values, genuine: Values) -> tuple[FloatArray, FloatArray]:
     """Scores of the impostor pairs and of the genuine pairs."""
     values = as_scores(scores)
     labels = as_labels(genuine, len(values))
@@ -130,8 +127,8 @@ def _by_class(
 
 
 def _error_counts(
-    impostor_scores: npt.NDArray[np.float64], genuine_scores: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    impostor_scores: FloatArray, genuine_scores: FloatArray
+) -> tuple[FloatArray, npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     thresholds = np.unique(np.concatenate([impostor_scores, genuine_scores]))
     below = np.searchsorted(np.sort(impostor_scores), thresholds)
     return (

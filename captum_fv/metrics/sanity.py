@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import as_number, check_images
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation
 from captum_fv.metrics.positions import as_images
 from captum_fv.metrics.randomisation import Build, build_method, check_method, model_randomisation
 from captum_fv.siamese.model import SiameseCosine
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,11 @@ class SanityResult:
             the method owes to looking where patches count. `patched` must be above it.
     """
 
-    randomised_signed: Array
-    randomised_absolute: Array
-    swap_error: Array
-    identity_error: Array
-    identity_similar: Array
+    randomised_signed: FloatArray
+    randomised_absolute: FloatArray
+    swap_error: FloatArray
+    identity_error: FloatArray
+    identity_similar: FloatArray
     patched: PatchLocalisation
     patch_free: PatchLocalisation
 
@@ -115,7 +113,7 @@ def sanity_suite(
     )
 
 
-def swap_error(method: Any, pair: tuple[Tensor, Tensor]) -> Array:
+def swap_error(method: Any, pair: tuple[Tensor, Tensor]) -> FloatArray:
     """How far the maps of (B, A) are from those of (A, B) swapped, (N,) shares of the largest."""
     check_method("method", method)
     img_a, img_b = as_images(pair)
@@ -137,7 +135,7 @@ def _localise(
     return patch_localisation(method.attribute(img_a, img_b)[0], mask, match)
 
 
-def _distance(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> Array:
+def _distance(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> FloatArray:
     """Largest difference of each pair's maps over their largest value; 0 if all of them are 0."""
     one, other = (torch.cat([m.flatten(1) for m in maps], 1).double() for maps in (first, second))
     scale = torch.maximum(one.abs().amax(1), other.abs().amax(1))
@@ -145,7 +143,7 @@ def _distance(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> Array:
     return error.cpu().numpy()
 
 
-def _similar_share(maps: Tensor) -> Array:
+def _similar_share(maps: Tensor) -> FloatArray:
     """Share of the positive values in a map's sum of absolute values, (N,); 0.5 if that is 0."""
     values = maps.flatten(1).double()
     total = values.abs().sum(1)

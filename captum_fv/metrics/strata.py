@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from captum_fv.core.arrays import BoolArray
 from captum_fv.core.checks import all_finite, check_counts, check_images, check_tensor
 from captum_fv.metrics.positions import as_images
 from captum_fv.metrics.rates import as_labels
@@ -71,7 +72,7 @@ def summed_sensitivity(
     return total
 
 
-def deal_to_others(match: Tensor | npt.NDArray[np.bool_], seed: int = 0) -> npt.NDArray[np.intp]:
+def deal_to_others(match: Tensor | BoolArray, seed: int = 0) -> npt.NDArray[np.intp]:
     """For each pair the number of another pair with the same decision, each used once.
 
     DPR with the maps so dealt is the exact null of "this map explains this pair": a map that is the

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from captum_fv.core.arrays import IntArray
 from captum_fv.core.files import reading, write_atomically
 from captum_fv.data.identities import IdentitySet
 from captum_fv.data.pairs import to_tensor
@@ -41,7 +42,7 @@ class GridCache:
 
     grids: npt.NDArray[np.float16]
     embeddings: npt.NDArray[np.float32]
-    people: npt.NDArray[np.int64]
+    people: IntArray
 
     def __len__(self) -> int:
         return len(self.people)

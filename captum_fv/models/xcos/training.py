@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from captum_fv.core.arrays import IntArray
 from captum_fv.core.checks import as_number, check_counts, is_count
 from captum_fv.core.files import reading, save_atomically
 from captum_fv.models.margin import margin_loss
@@ -205,7 +206,7 @@ def _rng(recipe: Recipe, epoch: int) -> np.random.Generator:
 
 
 def _batches(
-    people: npt.NDArray[np.int64], size: int, rng: np.random.Generator
+    people: IntArray, size: int, rng: np.random.Generator
 ) -> Iterator[npt.NDArray[np.intp]]:
     """Photos in batches, each photo at most once: 2k and 2k + 1 of a batch show one person."""
     shuffled = rng.permutation(len(people))
