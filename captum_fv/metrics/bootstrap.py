@@ -42,6 +42,9 @@ def resampled_means(values: FloatArray, resamples: int = 2000, seed: int = 0) ->
 
 @lru_cache(maxsize=4)  # a table of methods asks for the same few draws again and again
 def _weights(count: int, resamples: int, seed: int) -> FloatArray:
+    # N draws with replacement matter only by how often each pair came, which is multinomial: one
+    # matrix of shares, and all resampled means are a product with it. A seed fixes the matrix, so
+    # methods on the same pairs are resampled together and their differences are paired.
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)
     return np.asarray(draws / count)
 

@@ -76,17 +76,11 @@ def patch_polarity(attributions: Tensor, similar: Tensor, dissimilar: Tensor) ->
     >>> patch_polarity(torch.tensor([[[[0.5, 0.9, 0.1, 7.0]]]]), similar, dissimilar)
     array([0.5])
     """
-    from scipy.stats import rankdata
-
     values = _values_in(attributions, similar=similar, dissimilar=dissimilar)
     higher, lower = (mask.flatten(1).cpu().numpy() for mask in (similar, dissimilar))
     if (higher & lower).any() or not (higher.any(1) & lower.any(1)).all():
         raise ValueError("similar and dissimilar: want both in every pair, and no position in both")
-    ranks = rankdata(np.where(higher | lower, values, np.nan), axis=1, nan_policy="omit")
-    count = higher.sum(1)
-    return np.asarray(
-        (np.where(higher, ranks, 0).sum(1) - count * (count + 1) / 2) / count / lower.sum(1)
-    )
+    return _auroc(values, higher, lower)
 
 
 def _values_in(attributions: Tensor, **masks: Tensor) -> FloatArray:
@@ -105,22 +99,36 @@ def _values_in(attributions: Tensor, **masks: Tensor) -> FloatArray:
 
 
 def _localise(values: FloatArray, patched: BoolArray) -> PatchLocalisation:
+    number, positions = patched.sum(1), values.shape[1]
+    unfit = np.flatnonzero((number == 0) | (number == positions))
+    if len(unfit):
+        raise ValueError(
+            f"mask: that of pair {unfit[0]} covers {number[unfit[0]]} of {positions} positions; "
+            "want some in it and some outside"
+        )
+    # Equal values come in together, so precision counts all positions that rank no lower: of the
+    # patched ones they are counted among the patched alone.
+    no_lower, patched_no_lower = (
+        _rank(np.where(among, -values, np.inf), "max") for among in (True, patched)
+    )
+    precision = patched_no_lower / no_lower
+    return PatchLocalisation(
+        _auroc(values, patched, ~patched), (precision * patched).sum(1) / number
+    )
+
+
+def _auroc(values: FloatArray, higher: BoolArray, lower: BoolArray) -> FloatArray:
+    """How often a value of the first kind is above one of the second, (N,); a tie counts half."""
+    # Positions of neither kind come last, where they change nobody's rank. Less the ranks that the
+    # first kind has among itself, the sum of its ranks counts the others below it (Mann-Whitney).
+    ranks = _rank(np.where(higher | lower, values, np.inf), "average")
+    count = higher.sum(1)
+    wins = (ranks * higher).sum(1) - count * (count + 1) / 2
+    return np.asarray(wins / count / lower.sum(1))
+
+
+def _rank(values: FloatArray, ties: str) -> FloatArray:
+    """Ranks (N, P) from 1 on within each row."""
     from scipy.stats import rankdata
 
-    count, positions = values.shape
-    number = patched.sum(1)
-    if not ((number > 0) & (number < positions)).all():
-        k = int(np.flatnonzero((number == 0) | (number == positions))[0])
-        raise ValueError(
-            f"mask: that of pair {k} covers {number[k]} of {positions} positions; want some in it "
-            "and some outside"
-        )
-    ranks = rankdata(values, axis=1)
-    auroc = ((ranks * patched).sum(1) - number * (number + 1) / 2) / number / (positions - number)
-    # How many positions rank no lower, and how many of those are patched.
-    passed = rankdata(-values, method="max", axis=1).astype(np.int64)
-    found = np.zeros((count, positions + 1))
-    rows = np.broadcast_to(np.arange(count)[:, None], passed.shape)
-    np.add.at(found, (rows[patched], passed[patched]), 1)
-    precision = np.take_along_axis(found.cumsum(1), passed, axis=1) / passed
-    return PatchLocalisation(auroc, (precision * patched).sum(1) / number)
+    return np.asarray(rankdata(values, method=ties, axis=1))

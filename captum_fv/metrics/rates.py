@@ -75,7 +75,8 @@ def eer_threshold(scores: Values, genuine: Values) -> float:
     """
     impostor_scores, genuine_scores = _by_class(scores, genuine)
     thresholds, false_matches, false_non_matches = _error_counts(impostor_scores, genuine_scores)
-    # Cross-multiplied counts, since the difference of two rounded rates would break ties by chance.
+    # |FMR - FNMR| times both numbers of pairs is a whole number. The difference of two rounded
+    # rates would break ties by chance; these counts cross-multiplied are exact.
     gaps = np.abs(false_matches * len(genuine_scores) - false_non_matches * len(impostor_scores))
     return float(thresholds[np.argmin(gaps)])
 
@@ -129,10 +130,10 @@ def _by_class(scores: Values, genuine: Values) -> tuple[FloatArray, FloatArray]:
 def _error_counts(
     impostor_scores: FloatArray, genuine_scores: FloatArray
 ) -> tuple[FloatArray, npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """All scores as thresholds, ascending, and the false (non-)matches at each, (M,)."""
     thresholds = np.unique(np.concatenate([impostor_scores, genuine_scores]))
-    below = np.searchsorted(np.sort(impostor_scores), thresholds)
-    return (
-        thresholds,
-        len(impostor_scores) - below,
-        np.searchsorted(np.sort(genuine_scores), thresholds),
+    # searchsorted counts the scores strictly below a threshold: those at it match.
+    impostors_below, genuine_below = (
+        np.searchsorted(np.sort(scores), thresholds) for scores in (impostor_scores, genuine_scores)
     )
+    return thresholds, len(impostor_scores) - impostors_below, genuine_below

@@ -1,4 +1,7 @@
-"""Scores while image A turns into another image, in the order of a map: the core of DPR."""
+"""Image A turns into another image in the order of a map: when each position turns, and the scores.
+
+The core of DPR, of deletion and insertion, and of the least replacement that flips a decision.
+"""
 
 from __future__ import annotations
 
@@ -17,84 +20,6 @@ from captum_fv.siamese.scoring import ask_scores
 ForwardFunc = Callable[[Tensor, Tensor], Tensor]
 ScoreInPlace = Callable[[Tensor, Tensor], Tensor]
 """Images (n, C, H, W) and the numbers (n,) of the pairs whose A they replace -> scores (n,)."""
-
-
-def score_and_hold_partners(
-    forward_func: ForwardFunc, pair: tuple[Tensor, Tensor]
-) -> tuple[Tensor, ScoreInPlace]:
-    """Scores (N,) of the pairs, and a function that scores other images in the place of A.
-
-    A SiameseCosine embeds B only here.
-
-    Raises:
-        TypeError: No function.
-        ValueError: What it gives are no scores (N,), or not finite; the returned one raises too.
-    """
-    if isinstance(forward_func, SiameseCosine):
-        embed_a, partner = forward_func.embed(*pair)
-        first = cosine(embed_a, partner)
-        score: ForwardFunc = PartnerView(forward_func)
-    else:
-        first, partner, score = ask_scores(forward_func, *pair), pair[1], forward_func
-    return first.double(), lambda images, rows: ask_scores(score, images, partner[rows]).double()
-
-
-def replaced_scores(
-    score: ScoreInPlace,
-    first: Tensor,
-    start: Tensor,
-    end: Tensor,
-    step_of: Tensor,
-    steps: int,
-    batch_size: int,
-    last: Tensor | None = None,
-) -> Tensor:
-    """Scores after each step, (steps + 1, N) float64 on the CPU.
-
-    Only images that a step has changed are scored again, at most `batch_size` at a time.
-
-    Args:
-        score: Of images in the place of A.
-        first: Scores (N,) of the start.
-        start, end: Images A before the first step and after the last, (N, C, H, W).
-        step_of: The step at which each position turns, (N, H, W) in [1, steps].
-        steps, batch_size: As in `decision_patch_replacement`.
-        last: Scores (N,) of the end where they are known, so that it is not scored once more.
-    """
-    narrow = torch.int16 if steps <= torch.iinfo(torch.int16).max else torch.int64
-    turns = torch.where((start != end).any(1), step_of, 0).to(narrow)  # 0: looks the same
-    changed = torch.zeros(steps + 1, len(start), dtype=torch.bool, device=start.device)
-    changed.T.scatter_(1, turns.flatten(1).long(), True)
-    changed[0] = False
-    scores = first.repeat(steps + 1, 1)
-    known = torch.zeros_like(changed)
-    if last is not None:
-        # From the step at which the last position that differs has turned, the image is the end.
-        final = turns.amax((1, 2))
-        known = changed & (torch.arange(steps + 1, device=final.device)[:, None] == final)
-        scores = torch.where(known, last, scores)
-    turning = _places_by_step(turns.flatten(), steps)
-    images, reached, size = start.flatten(2).clone(), 0, start[0, 0].numel()
-    for jobs in torch.split((changed & ~known).nonzero(), int(batch_size)):
-        step, row = jobs.unbind(1)
-        parts = []
-        for t in sorted(set(step.tolist())):
-            if t > reached:  # else an earlier batch has turned them
-                image, place = turning[t] // size, turning[t] % size
-                images[image, :, place] = end.flatten(2)[image, :, place]
-                reached = t
-            parts.append(images[row[step == t]])
-        if parts:
-            batch = torch.cat(parts) if len(parts) > 1 else parts[0]
-            scores[step, row] = score(batch.reshape(-1, *start.shape[1:]), row)
-    for t in range(1, steps + 1):
-        scores[t] = torch.where(changed[t], scores[t], scores[t - 1])
-    return scores.cpu()
-
-
-def _places_by_step(turns: Tensor, steps: int) -> tuple[Tensor, ...]:
-    """For each step from 0 on, the indices into `turns` where it stands."""
-    return torch.split(turns.argsort(stable=True), turns.bincount(minlength=steps + 1).tolist())
 
 
 def replacement_steps(
@@ -160,6 +85,8 @@ def _steps(values: Tensor, steps: int, strata: Tensor | None = None) -> Tensor:
         scattered = torch.randperm(count, generator=torch.Generator().manual_seed(0))
         scattered = scattered.to(values.device)
         order = scattered[_ascending(values[:, scattered])]
+        # A stable sort by stratum keeps the order of values within each: from here on `order` lists
+        # stratum after stratum, each of the same size in every row, and each has ranks of its own.
         order = order.gather(1, strata[order].argsort(dim=1, stable=True))
         sizes = torch.unique(strata, return_counts=True)[1].tolist()
     step_of_rank = torch.cat([_step_of_rank(size, steps) for size in sizes]).to(values.device)
@@ -171,14 +98,96 @@ def _ascending(values: Tensor) -> Tensor:
     if values.device.type != "cpu":
         return values.argsort(dim=1, stable=True)
     # NumPy sorts several times as fast, but equal values in any order; a second sort mends that.
-    ranks = values.numpy().argsort(axis=1)
-    ranked = np.take_along_axis(values.numpy(), ranks, axis=1)
-    ranks[:, 1:] += (ranked[:, 1:] != ranked[:, :-1]).cumsum(axis=1) * ranks.shape[1]
-    ranks.sort(axis=1)
-    return torch.from_numpy(ranks % ranks.shape[1])
+    # Its keys are position + P * (how many distinct values are lower): runs of equal values stay
+    # where they are, positions ascend within each, and the key modulo P is the position.
+    order = values.numpy().argsort(axis=1)
+    ranked = np.take_along_axis(values.numpy(), order, axis=1)
+    order[:, 1:] += (ranked[:, 1:] != ranked[:, :-1]).cumsum(axis=1) * order.shape[1]
+    order.sort(axis=1)
+    return torch.from_numpy(order % order.shape[1])
 
 
 def _step_of_rank(size: int, steps: int) -> Tensor:
     """The first t by which more than `rank` of the positions are replaced, for every rank."""
     replaced = torch.tensor([round(size * t / steps) for t in range(steps + 1)])
     return torch.bucketize(torch.arange(size), replaced, right=True)
+
+
+def score_and_hold_partners(
+    forward_func: ForwardFunc, pair: tuple[Tensor, Tensor]
+) -> tuple[Tensor, ScoreInPlace]:
+    """Scores (N,) of the pairs, and a function that scores other images in the place of A.
+
+    A SiameseCosine embeds B only here.
+
+    Raises:
+        TypeError: No function.
+        ValueError: What it gives are no scores (N,), or not finite; the returned one raises too.
+    """
+    if isinstance(forward_func, SiameseCosine):
+        embed_a, partner = forward_func.embed(*pair)
+        first = cosine(embed_a, partner)
+        score: ForwardFunc = PartnerView(forward_func)
+    else:
+        first, partner, score = ask_scores(forward_func, *pair), pair[1], forward_func
+    return first.double(), lambda images, rows: ask_scores(score, images, partner[rows]).double()
+
+
+def replaced_scores(
+    score: ScoreInPlace,
+    first: Tensor,
+    start: Tensor,
+    end: Tensor,
+    step_of: Tensor,
+    steps: int,
+    batch_size: int,
+    last: Tensor | None = None,
+) -> Tensor:
+    """Scores after each step, (steps + 1, N) float64 on the CPU.
+
+    Only images that a step has changed are scored again, at most `batch_size` at a time.
+
+    Args:
+        score: Of images in the place of A.
+        first: Scores (N,) of the start.
+        start, end: Images A before the first step and after the last, (N, C, H, W).
+        step_of: The step at which each position turns, (N, H, W) in [1, steps].
+        steps, batch_size: As in `decision_patch_replacement`.
+        last: Scores (N,) of the end where they are known, so that it is not scored once more.
+    """
+    narrow = torch.int16 if steps <= torch.iinfo(torch.int16).max else torch.int64  # sorts faster
+    turns = torch.where((start != end).any(1), step_of, 0).to(narrow)  # 0: looks the same
+    changed = torch.zeros(steps + 1, len(start), dtype=torch.bool, device=start.device)
+    changed.T.scatter_(1, turns.flatten(1).long(), True)
+    changed[0] = False
+    scores = first.repeat(steps + 1, 1)
+    known = torch.zeros_like(changed)
+    if last is not None:
+        # From the step at which the last position that differs has turned, the image is the end.
+        final = turns.amax((1, 2))
+        known = changed & (torch.arange(steps + 1, device=final.device)[:, None] == final)
+        scores = torch.where(known, last, scores)
+    # One copy of the images serves all jobs, which come step after step: whenever a row is read for
+    # step t, all of its positions up to step t have turned, and none of a later one has.
+    turning = _places_by_step(turns.flatten(), steps)
+    images, reached, size = start.flatten(2).clone(), 0, start[0, 0].numel()
+    for jobs in torch.split((changed & ~known).nonzero(), int(batch_size)):
+        step, row = jobs.unbind(1)
+        parts = []
+        for t in sorted(set(step.tolist())):
+            if t > reached:  # else an earlier batch has turned them
+                image, place = turning[t] // size, turning[t] % size
+                images[image, :, place] = end.flatten(2)[image, :, place]
+                reached = t
+            parts.append(images[row[step == t]])
+        if parts:
+            scores[step, row] = score(torch.cat(parts).reshape(-1, *start.shape[1:]), row)
+    # A step that changed nothing leaves the score of the step before.
+    for t in range(1, steps + 1):
+        scores[t] = torch.where(changed[t], scores[t], scores[t - 1])
+    return scores.cpu()
+
+
+def _places_by_step(turns: Tensor, steps: int) -> tuple[Tensor, ...]:
+    """For each step from 0 on, the indices into `turns` where it stands."""
+    return torch.split(turns.argsort(stable=True), turns.bincount(minlength=steps + 1).tolist())
