@@ -40,7 +40,7 @@ def check_image(name: str, image: Any) -> None:
         raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")
 
 
-def check_images(hint: str = "", **images: Any) -> None:
+def check_images(hint: str = "", /, **images: Any) -> None:
     """Raise unless these, by name, are images alike in shape, type and device; see `check_image`.
 
     Args:

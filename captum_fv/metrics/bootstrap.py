@@ -55,3 +55,8 @@ def percentile_interval(value: float, resampled: FloatArray, confidence: float =
         raise ValueError(f"confidence: got {confidence}; want a share between 0 and 1")
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(value, float(low), float(high))
+
+
+def mean_interval(values: FloatArray, confidence: float = 0.95) -> Interval:
+    """The mean of (N,) figures, one for each pair, with its interval over pairs."""
+    return percentile_interval(float(values.mean()), resampled_means(values), confidence)

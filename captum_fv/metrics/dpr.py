@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from captum_fv.core.checks import as_number, check_counts, check_images
+from captum_fv.core.checks import as_number, check_counts
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.positions import as_images, position_values
 from captum_fv.metrics.rates import Values, as_labels
@@ -120,8 +120,7 @@ class DecisionPatchReplacement:
         show_progress: bool = False,
     ) -> None:
         """Run DPR for a batch of pairs of any length."""
-        patched_a, img_b = as_images(pair)
-        check_images(patched_a=patched_a, img_b=img_b, original_a=original_a)
+        patched_a, img_b = as_images(pair, original_a=original_a)
         values = position_values(attributions, patched_a)
         labels = as_labels(genuine, len(patched_a))
         scores = []

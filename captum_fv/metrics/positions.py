@@ -1,11 +1,11 @@
-"""The images and maps that metrics take: one value for each position, and one shape for all."""
+"""The pairs and the maps that metrics take: images of one shape, one value for each position."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import all_finite, check_tensor
+from captum_fv.core.checks import all_finite, check_images, check_tensor
 
 
 def position_values(attributions: Tensor, images: Tensor) -> Tensor:
@@ -41,10 +41,16 @@ def position_values(attributions: Tensor, images: Tensor) -> Tensor:
     return values.expand(count, height, width)
 
 
-def as_images(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Both images of the pairs; a TypeError if this is no pair."""
+def as_images(pair: tuple[Tensor, Tensor], **others: Tensor) -> tuple[Tensor, Tensor]:
+    """Images A and B of the pairs, alike and finite, and like the others, which errors name.
+
+    Raises:
+        TypeError: No pair, or no tensors.
+        ValueError: Images that are none, or do not fit each other.
+    """
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         came = f"{len(pair)} of them" if isinstance(pair, tuple | list) else type(pair).__name__
         raise TypeError(f"pair: got {came}; want (images A, images B)")
     img_a, img_b = pair
+    check_images(img_a=img_a, img_b=img_b, **others)
     return img_a, img_b

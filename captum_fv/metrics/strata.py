@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import all_finite, check_counts, check_images, check_tensor
+from captum_fv.core.checks import all_finite, check_counts, check_tensor
 from captum_fv.metrics.positions import as_images
 from captum_fv.siamese.scoring import ask_scores, image_gradients
 
@@ -57,7 +57,6 @@ def summed_sensitivity(
     Sums over parts of a set add up to that of the whole. Arguments and errors are the same.
     """
     pair = as_images(pair)
-    check_images(img_a=pair[0], img_b=pair[1])
     check_counts(batch_size=batch_size)
     total = torch.zeros(pair[0].shape[2:], dtype=torch.float64)
     batches = (torch.split(images, int(batch_size)) for images in pair)
