@@ -1,13 +1,13 @@
-"""Patch-LFW (Huber et al., xSSAB, Sec. 4.2): pairs whose reference got patches of another face.
+"""The recipe of Patch-LFW (Huber et al., xSSAB, Sec. 4.2): patches of another face on image A.
 
-The patches push a genuine pair towards non-match and an impostor pair towards match, and where
-they lie is known: a ground truth for explanations. The recipe works on any `PairSet`.
+They push a genuine pair towards non-match and an impostor pair towards match, and where they lie is
+known: a ground truth for explanations. This draws the places and lays the patches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,13 +54,8 @@ class PatchPlaces:
     def subset(self, indices: Sequence[int]) -> PatchPlaces:
         """The places of some of the pairs."""
         chosen = np.asarray(indices, dtype=np.int64)
-        return PatchPlaces(
-            self.rows[chosen],
-            self.columns[chosen],
-            self.donors[chosen],
-            self.size,
-            self.patch,
-            self.seed,
+        return replace(
+            self, rows=self.rows[chosen], columns=self.columns[chosen], donors=self.donors[chosen]
         )
 
 
@@ -132,24 +127,19 @@ def patch_mask(
     check_size("size", size)
     check_counts(patch=patch)
     rows, columns = np.asarray(rows), np.asarray(columns)
-    if rows.ndim != 1 or rows.shape != columns.shape or not rows.size:
+    integers = rows.dtype.kind in "iu" and columns.dtype.kind in "iu"
+    if not integers or rows.ndim != 1 or rows.shape != columns.shape or not rows.size:
         raise ValueError(
-            f"rows and columns: got shapes {rows.shape} and {columns.shape}; want one of each for "
-            "each patch"
+            f"rows and columns: got {rows.dtype} {rows.shape} and {columns.dtype} {columns.shape}; "
+            "want an integer of each for each patch"
         )
-    if rows.dtype.kind not in "iu" or columns.dtype.kind not in "iu":
-        raise ValueError(f"rows and columns: got {rows.dtype}, {columns.dtype}; want integers")
     height, width = size
-    if (
-        np.min(rows) < patch
-        or np.max(rows) > height
-        or np.min(columns) < 0
-        or np.max(columns) > width - patch
-    ):
+    low, high, left, right = rows.min(), rows.max(), columns.min(), columns.max()
+    if low < patch or high > height or left < 0 or right > width - patch:
         raise ValueError(
             f"patches of {patch} pixels on {height}x{width}: want bottom edges in "
             f"[{patch}, {height}] and left edges in [0, {width - patch}], got "
-            f"[{np.min(rows)}, {np.max(rows)}] and [{np.min(columns)}, {np.max(columns)}]"
+            f"[{low}, {high}] and [{left}, {right}]"
         )
     mask = np.zeros(size, dtype=np.bool_)
     for row, column in zip(rows, columns, strict=True):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from captum_fv.core.arrays import BoolArray
 from captum_fv.core.checks import as_number, check_counts
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.positions import as_images, position_values
@@ -108,7 +107,7 @@ class DecisionPatchReplacement:
     def reset(self) -> None:
         """Forget all batches."""
         self._scores: list[Tensor] = []
-        self._genuine: list[np.ndarray[Any, np.dtype[np.bool_]]] = []
+        self._genuine: list[BoolArray] = []
 
     def update(
         self,
