@@ -87,7 +87,7 @@ def find_face(image: Image) -> Box:
     height, width = image.shape[:2]
     scale = min(height, width) / _SEARCH_SIDE
     small = PIL.Image.fromarray(image).resize((round(width / scale), round(height / scale)))
-    found = _detector().detect_multi_scale(
+    boxes = _detector().detect_multi_scale(
         np.asarray(small),
         scale_factor=1.05,
         step_ratio=1,
@@ -96,7 +96,7 @@ def find_face(image: Image) -> Box:
         min_neighbor_number=12,
     )
     faces: list[Box] = []
-    for box in sorted(found, key=lambda box: -int(box["width"])):
+    for box in sorted(boxes, key=lambda box: -int(box["width"])):
         top, left, side = (round(box[key] * scale) for key in ("r", "c", "width"))
         if not any(_holds_centre(face, (top, left, side, side)) for face in faces):
             faces.append((top, left, side, side))

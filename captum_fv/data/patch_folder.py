@@ -52,7 +52,7 @@ def write_patch_set(
                 data = _encode(image)
                 (partial / name).write_bytes(data)
                 sha256[name] = hashlib.sha256(data).hexdigest()
-        manifest = json.dumps(_describe(patched) | {"sha256": sha256})
+        manifest = json.dumps(_manifest(patched) | {"sha256": sha256})
         (partial / MANIFEST).write_text(manifest, encoding="utf-8")
         if folder.exists():
             folder.rmdir()  # it is empty; not every system renames onto a folder
@@ -125,7 +125,7 @@ def _encode(image: Image) -> bytes:
     return buffer.getvalue()
 
 
-def _describe(patched: PatchedPairs) -> dict[str, Any]:
+def _manifest(patched: PatchedPairs) -> dict[str, Any]:
     places, people, genuine = patched.places, patched.clean.people, patched.genuine
     return {
         "recipe": RECIPE,
