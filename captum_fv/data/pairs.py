@@ -62,9 +62,7 @@ class PairSet:
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All pairs in order, at most `size` at a time."""
-        check_counts(size=size)
-        for start in range(0, len(self), size):
-            yield self.tensors(range(start, min(start + size, len(self))))
+        return map(self.tensors, in_batches(len(self), size))
 
     def subset(self, indices: Sequence[int]) -> PairSet:
         """The same images and names for some of the pairs, renumbered from 0."""
@@ -86,6 +84,13 @@ def check_photo(image: object, name: str = "image") -> None:
         raise ValueError(
             f"{name}: got {image.dtype} of shape {image.shape}; want uint8 (H, W, 3), RGB"
         )
+
+
+def in_batches(count: int, size: int) -> Iterator[range]:
+    """The numbers from 0 to below `count` in order, at most `size` at a time."""
+    check_counts(size=size)
+    for start in range(0, count, size):
+        yield range(start, min(start + size, count))
 
 
 def check_indices(indices: Sequence[int], count: int, some: bool = True) -> list[int]:

@@ -13,8 +13,14 @@ import torch
 from torch import Tensor
 
 from captum_fv.core.arrays import BoolArray, IntArray
-from captum_fv.core.checks import check_counts
-from captum_fv.data.pairs import Image, PairSet, check_indices, check_photo, to_tensor
+from captum_fv.data.pairs import (
+    Image,
+    PairSet,
+    check_indices,
+    check_photo,
+    in_batches,
+    to_tensor,
+)
 from captum_fv.data.patches import PatchPlaces, apply_patches, patch_mask, patch_places
 
 
@@ -75,16 +81,12 @@ class PatchedPairs:
     def batch(self, indices: Sequence[int]) -> PairBatch:
         """`tensors` and `masks` of some pairs, with their numbers and labels."""
         indices = check_indices(indices, len(self))
-        people = self.clean.people
-        genuine = np.array([people[2 * k] == people[2 * k + 1] for k in indices])
-        numbers = np.asarray(indices, dtype=np.int64)
+        numbers, genuine = np.asarray(indices, np.int64), self.clean.subset(indices).genuine
         return PairBatch(numbers, genuine, *self.tensors(indices), self.masks(indices))
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """`tensors` of all pairs in order, at most `size` pairs at a time."""
-        check_counts(size=size)
-        for start in range(0, len(self), size):
-            yield self.tensors(range(start, min(start + size, len(self))))
+        return map(self.tensors, in_batches(len(self), size))
 
     def subset(self, indices: Sequence[int]) -> PatchedPairs:
         """Some of the pairs with the patches they have here, renumbered from 0."""
@@ -121,41 +123,28 @@ class PairBatch:
         """Some of the pairs."""
         index = np.asarray(chosen, dtype=np.intp)
         where = torch.from_numpy(index).to(self.patched_a.device)
-        return PairBatch(
-            self.numbers[index],
-            self.genuine[index],
-            self.patched_a[where],
-            self.original_a[where],
-            self.img_b[where],
-            self.mask[where],
-        )
+        tensors = self._each(lambda tensor: tensor[where])
+        return PairBatch(self.numbers[index], self.genuine[index], *tensors)
 
     def split(self, size: int) -> list[PairBatch]:
         """The pairs in order, at most `size` at a time."""
-        return [
-            self.rows(range(start, min(start + size, len(self))))
-            for start in range(0, len(self), size)
-        ]
+        return [self.rows(chosen) for chosen in in_batches(len(self), size)]
 
     def to(self, device: str | torch.device) -> PairBatch:
         """The same pairs on a device."""
-        return replace(
-            self,
-            patched_a=self.patched_a.to(device),
-            original_a=self.original_a.to(device),
-            img_b=self.img_b.to(device),
-            mask=self.mask.to(device),
-        )
+        tensors = self._each(lambda tensor: tensor.to(device))
+        return PairBatch(self.numbers, self.genuine, *tensors)
 
     def image_hashes(self) -> npt.NDArray[np.str_]:
         """A sha256 of each pair's three images, (n,) of 64 hexadecimal digits."""
         hashes = []
         for images in zip(self.patched_a, self.original_a, self.img_b, strict=True):
-            digest = hashlib.sha256()
-            for image in images:
-                digest.update(image.contiguous().cpu().numpy().tobytes())
-            hashes.append(digest.hexdigest())
+            content = b"".join(image.contiguous().cpu().numpy().tobytes() for image in images)
+            hashes.append(hashlib.sha256(content).hexdigest())
         return np.array(hashes)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+        return tuple(map(change, (self.patched_a, self.original_a, self.img_b, self.mask)))
 
 
 def patch_pairs(pairs: PairSet, seed: int = 3, count: int = 27, patch: int = 16) -> PatchedPairs:
