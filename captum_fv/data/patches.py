@@ -100,6 +100,7 @@ def patch_places(
     for kind in (True, False):
         rng = np.random.RandomState(seed)
         for k in np.flatnonzero(genuine == kind).tolist():
+            # The published draws in their order: left edges, bottom edges, and then the donor.
             columns[k] = rng.randint(0, width - patch, count)
             rows[k] = rng.randint(patch, height, count)
             if kind:

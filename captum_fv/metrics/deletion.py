@@ -174,6 +174,7 @@ def deletion_insertion(
     with tqdm(total=len(chosen), unit="pair", disable=not show_progress) as bar:
         for rows in np.split(chosen, range(batch_size, len(chosen), batch_size)):
             blank = _blank(fill, images_a[rows], forward_func)
+            # What looks like B goes first where the pair is genuine, as DPR has it after a match.
             match = torch.full((len(rows),), population == "genuine", device=values.device)
             step_of = replacement_steps(values[rows], match, steps)
             batch = images_a[rows], images_b[rows]

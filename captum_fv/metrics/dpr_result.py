@@ -88,6 +88,8 @@ class DPRResult:
     @property
     def pair_auc(self) -> FloatArray:
         """What each pair adds to its curve's area, (N,) in [0, T - 1]; their mean is the AUC."""
+        # An area by trapezoids is linear in the curve, and the curve is a mean over pairs: so pairs
+        # have areas of their own, which a bootstrap can draw.
         return self._area(self.scores)
 
     @property
@@ -156,6 +158,8 @@ def _interval(
     populations["mean"] = populations["fmr"] + populations["fnmr"]
     if rate not in populations:
         raise ValueError(f"rate: got {rate!r}; want one of {list(populations)}")
+    # The populations are drawn apart, as how many pairs are genuine is not chance but the protocol.
+    # All results share a population's draws, so that ratios and differences are paired.
     values, resampled = [], []
     for seed, chosen in enumerate(populations[rate]):
         auc = np.stack([result.pair_auc[chosen] for result in results])

@@ -37,6 +37,7 @@ def position_values(attributions: Tensor, images: Tensor) -> Tensor:
         )
     if not all_finite(attributions):
         raise ValueError("attributions: hold NaN or infinite values, which have no rank")
+    # Single precision could round two different means to one value, and the order would be lost.
     values = attributions.detach().to(images.device).mean(1, dtype=torch.float64)
     return values.expand(count, height, width)
 

@@ -66,6 +66,7 @@ def randomised_copy(model: Model, share: float = 1.0, seed: int = 0) -> Model:
             "its weights as constants, so load the model that it was made from"
         )
     generator = torch.Generator().manual_seed(seed)
+    # Layers are registered from the image on, so the last tensors are those next to the embedding.
     with torch.no_grad():
         for weight in weights[-round(max(1, share * len(weights))) :]:
             order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
@@ -153,6 +154,7 @@ def rank_correlation(first: FloatArray, second: FloatArray) -> FloatArray:
     """
     from scipy.stats import rankdata
 
+    # Spearman's is Pearson's correlation of the ranks, here less their mean.
     ranks = [rankdata(rows, axis=1) - (rows.shape[1] + 1) / 2 for rows in (first, second)]
     lengths = np.linalg.norm(ranks[0], axis=1) * np.linalg.norm(ranks[1], axis=1)
     constant = lengths == 0

@@ -46,6 +46,7 @@ def replacement_steps(
             raise ValueError("cells and strata: got both; want one of them")
         cell = _cell_of_position(size, cells, values.device)
         count = cells[0] * cells[1]
+        # By means, since the cells of a grid that does not divide the image are unequal.
         sums = torch.zeros(len(values), count, dtype=values.dtype, device=values.device)
         sums.index_add_(1, cell, values)
         return _steps(sums / cell.bincount(minlength=count), steps)[:, cell].reshape(-1, *size)
