@@ -75,21 +75,10 @@ def read_patch_set(folder: str | Path) -> PatchedPairs:
         raise FileNotFoundError(f"{path}: no manifest; want a folder that write_patch_set wrote")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["recipe"] != RECIPE:
-            raise ValueError(f"its recipe is {manifest['recipe']!r}, want {RECIPE!r}")
-        pairs, name = manifest["pairs"], str(manifest["name"])
-        height, width = manifest["size"]
-        places = PatchPlaces(
-            rows=np.array([pair["rows"] for pair in pairs]),
-            columns=np.array([pair["columns"] for pair in pairs]),
-            donors=np.array([pair["donor"] for pair in pairs]),
-            size=(height, width),
-            patch=manifest["patch"],
-            seed=manifest["seed"],
-        )
-        people = [person for pair in pairs for person in pair["people"]]
-        sha256 = dict(manifest["sha256"])
-        for k in range(len(pairs)):
+        places, sha256 = _places(manifest), dict(manifest["sha256"])
+        name = str(manifest["name"])
+        people = [person for pair in manifest["pairs"] for person in pair["people"]]
+        for k in range(len(places)):
             for file in (_name(2 * k), _name(2 * k + 1), _original(2 * k)):
                 if file not in sha256:
                     raise ValueError(f"it has no sha256 of {file}")
@@ -123,6 +112,20 @@ def _encode(image: Image) -> bytes:
     buffer = io.BytesIO()
     PIL.Image.fromarray(image).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _places(manifest: dict[str, Any]) -> PatchPlaces:
+    if manifest["recipe"] != RECIPE:
+        raise ValueError(f"its recipe is {manifest['recipe']!r}, want {RECIPE!r}")
+    pairs, (height, width) = manifest["pairs"], manifest["size"]
+    return PatchPlaces(
+        rows=np.array([pair["rows"] for pair in pairs]),
+        columns=np.array([pair["columns"] for pair in pairs]),
+        donors=np.array([pair["donor"] for pair in pairs]),
+        size=(height, width),
+        patch=manifest["patch"],
+        seed=manifest["seed"],
+    )
 
 
 def _manifest(patched: PatchedPairs) -> dict[str, Any]:
