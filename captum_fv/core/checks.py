@@ -21,12 +21,7 @@ def check_tensor(name: str, value: Any, want: str) -> None:
 
 
 def check_image(name: str, image: Any) -> None:
-    """Raise unless these are finite floating point images (N, C, H, W).
-
-    Raises:
-        TypeError: No tensor.
-        ValueError: A tensor of another kind or shape, or with NaN or infinite values.
-    """
+    """Raise unless these are finite floating point images (N, C, H, W)."""
     check_tensor(name, image, "a tensor (N, C, H, W)")
     if image.ndim != 4 or 0 in image.shape:
         hint = f"; for one photo write {name}[None]" if image.ndim == 3 else ""
@@ -41,11 +36,9 @@ def check_image(name: str, image: Any) -> None:
 
 
 def check_images(hint: str = "", /, **images: Any) -> None:
-    """Raise unless these, by name, are images alike in shape, type and device; see `check_image`.
+    """Raise unless these are images, by name, alike in shape, type and device; see `check_image`.
 
-    Args:
-        hint: What to do about shapes that differ.
-        images: All of them, each (N, C, H, W).
+    The hint says what to do about shapes that differ.
     """
     first_name, first = next(iter(images.items()))
     for name, image in images.items():
@@ -63,12 +56,7 @@ def check_images(hint: str = "", /, **images: Any) -> None:
 
 
 def check_values(name: str, values: Tensor) -> None:
-    """Raise for a tensor that does not hold finite floating point numbers.
-
-    Raises:
-        TypeError: Numbers of another kind.
-        ValueError: NaN or infinite ones.
-    """
+    """Raise for a tensor that does not hold finite floating point numbers."""
     if not values.is_floating_point():
         raise TypeError(f"{name}: got {values.dtype}; want floating point")
     if not all_finite(values):
@@ -147,12 +135,7 @@ def check_generator(generator: Any) -> None:
 
 
 def as_number(name: str, value: Any) -> float:
-    """One finite number, given as such or as a tensor or array of one.
-
-    Raises:
-        TypeError: No number.
-        ValueError: NaN or infinite.
-    """
+    """One finite number, given as such or as a tensor or array of one; else an error."""
     try:
         if isinstance(value, str):
             raise TypeError

@@ -134,10 +134,7 @@ def _holds_centre(larger: Box, box: Box) -> bool:
 
 
 def _checked(landmarks: npt.ArrayLike, image: Image) -> Points:
-    try:
-        points = np.asarray(landmarks, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"landmarks: want numbers, shape (5, 2); {error}") from error
+    points = np.asarray(landmarks, dtype=np.float64)
     if points.shape != (5, 2):
         raise ValueError(f"landmarks: want five points (x, y), shape (5, 2); got {points.shape}")
     if not np.isfinite(points).all():

@@ -72,12 +72,7 @@ class PairSet:
 
 
 def check_photo(image: object, name: str = "image") -> None:
-    """Raise unless this is a photo, (H, W, 3) uint8.
-
-    Raises:
-        TypeError: No NumPy array.
-        ValueError: An array of another shape or kind, or without pixels.
-    """
+    """Raise unless this is a photo, (H, W, 3) uint8, with pixels."""
     if not isinstance(image, np.ndarray):
         raise TypeError(f"{name}: got {type(image).__name__}; want an array (H, W, 3) of uint8")
     if image.dtype != np.uint8 or image.shape[2:] != (3,) or 0 in image.shape:
@@ -94,26 +89,12 @@ def in_batches(count: int, size: int) -> Iterator[range]:
 
 
 def check_indices(indices: Sequence[int], count: int, some: bool = True) -> list[int]:
-    """The numbers of some of so many pairs, as integers.
-
-    Args:
-        indices: The numbers.
-        count: How many pairs there are.
-        some: Whether there must be one at least.
-
-    Raises:
-        ValueError: Something else than numbers of pairs.
-    """
+    """The numbers of some of `count` pairs, at least of one if `some`; else a ValueError."""
     chosen = np.asarray(indices)
     if chosen.size == 0 and not some:
         return []
-    if (
-        chosen.ndim != 1
-        or chosen.dtype.kind not in "iu"
-        or not chosen.size
-        or chosen.min() < 0
-        or chosen.max() >= count
-    ):
+    whole = chosen.ndim == 1 and chosen.dtype.kind in "iu" and chosen.size
+    if not whole or chosen.min() < 0 or chosen.max() >= count:
         raise ValueError(f"indices: got {indices!r}; want numbers of pairs from 0 to {count - 1}")
     return [int(k) for k in chosen]
 

@@ -52,8 +52,6 @@ def read_published_patch_lfw(folder: str | Path, clean: PairSet) -> PatchedPairs
         if not (folder / f"{2 * k + 1}.jpg").is_file():
             raise FileNotFoundError(f"{folder / f'{2 * k + 1}.jpg'}: no such patched image")
     ordered = [entries[k] for k in range(len(clean))]
-    if len({len(entry.rows) for entry in ordered}) > 1:
-        raise ValueError(f"{folder}: want the same number of patches in every line")
     places = PatchPlaces(
         rows=np.array([entry.rows for entry in ordered]),
         columns=np.array([entry.columns for entry in ordered]),

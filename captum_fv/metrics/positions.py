@@ -16,21 +16,13 @@ def position_values(attributions: Tensor, images: Tensor) -> Tensor:
         images: Images A, (N, C, H, W).
 
     Returns:
-        (N, H, W) float64, on the images' device.
-
-    Raises:
-        TypeError: No tensor.
-        ValueError: Another shape, or NaN or infinite values.
+        (N, H, W) float64, on the images' device; an error for what is no such map, or not finite.
     """
     check_tensor("attributions", attributions, "a tensor, the map of image A")
     count, channels, height, width = images.shape
-    if (
-        attributions.ndim != 4
-        or attributions.shape[0] not in (1, count)
-        or attributions.shape[1] not in (1, channels)
-        or attributions.shape[2:] != (height, width)
-        or attributions.is_complex()
-    ):
+    fits = attributions.ndim == 4 and attributions.shape[2:] == (height, width)
+    fits = fits and attributions.shape[0] in (1, count) and attributions.shape[1] in (1, channels)
+    if not fits or attributions.is_complex():
         raise ValueError(
             f"attributions: got {attributions.dtype} of shape {tuple(attributions.shape)}; want "
             f"the map of image A, ({count} or 1, {channels} or 1, {height}, {width})"
@@ -43,12 +35,7 @@ def position_values(attributions: Tensor, images: Tensor) -> Tensor:
 
 
 def as_images(pair: tuple[Tensor, Tensor], **others: Tensor) -> tuple[Tensor, Tensor]:
-    """Images A and B of the pairs, alike and finite, and like the others, which errors name.
-
-    Raises:
-        TypeError: No pair, or no tensors.
-        ValueError: Images that are none, or do not fit each other.
-    """
+    """Images A and B of the pairs, and an error unless these and the others are images alike."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         came = f"{len(pair)} of them" if isinstance(pair, tuple | list) else type(pair).__name__
         raise TypeError(f"pair: got {came}; want (images A, images B)")

@@ -121,20 +121,14 @@ def model_randomisation(
 
 def build_method(build: Build, model: Any) -> Any:
     """The attribution method for a model; a TypeError if it is none."""
-    if not callable(build):
+    method = build(model) if callable(build) else None
+    if not callable(getattr(method, "attribute", None)):
+        came = f"one that gives {type(method).__name__}" if callable(build) else repr(build)
         raise TypeError(
-            f"build: got {type(build).__name__}; want a function of a model, as lambda model: "
+            f"build: got {came}; want a function of a model that gives a method, as lambda model: "
             "SimilarityArgumentGradient(model, threshold=0.3)"
         )
-    method = build(model)
-    check_method("build(model)", method)
     return method
-
-
-def check_method(name: str, method: Any) -> None:
-    """Raise a TypeError for what has no `attribute`."""
-    if not callable(getattr(method, "attribute", None)):
-        raise TypeError(f"{name}: got {type(method).__name__}; want an attribution method")
 
 
 def map_values(method: Any, pair: tuple[Tensor, Tensor]) -> FloatArray:

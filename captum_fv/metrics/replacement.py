@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import check_counts
+from captum_fv.core.checks import check_size
 from captum_fv.core.vectors import cosine
 from captum_fv.metrics.strata import check_strata
 from captum_fv.siamese.model import PartnerView, SiameseCosine
@@ -60,11 +60,8 @@ def _cell_of_position(
     size: tuple[int, ...], cells: tuple[int, int], device: torch.device
 ) -> Tensor:
     """The number of each position's cell, (H*W,)."""
-    height, width = size
-    if not isinstance(cells, tuple | list) or len(cells) != 2:
-        raise ValueError(f"cells: got {cells!r}; want (rows, columns) of a grid")
-    rows, columns = cells
-    check_counts(rows=rows, columns=columns)
+    check_size("cells", cells)
+    (height, width), (rows, columns) = size, cells
     if rows > height or columns > width:
         raise ValueError(
             f"cells: got {cells}; want at least one pixel for each of {height}x{width}"

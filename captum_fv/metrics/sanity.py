@@ -14,7 +14,7 @@ from captum_fv.core.checks import as_number
 from captum_fv.metrics.bootstrap import Interval, mean_interval
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation
 from captum_fv.metrics.positions import as_images
-from captum_fv.metrics.randomisation import Build, build_method, check_method, model_randomisation
+from captum_fv.metrics.randomisation import Build, build_method, model_randomisation
 from captum_fv.siamese.model import SiameseCosine
 
 
@@ -113,7 +113,6 @@ def sanity_suite(
 
 def swap_error(method: Any, pair: tuple[Tensor, Tensor]) -> FloatArray:
     """How far the maps of (B, A) are from those of (A, B) swapped, (N,) shares of the largest."""
-    check_method("method", method)
     img_a, img_b = as_images(pair)
     map_a, map_b = method.attribute(img_a, img_b)
     swapped_b, swapped_a = method.attribute(img_b, img_a)

@@ -172,7 +172,7 @@ METRICS = {
         "mask": (MASK, SOME_MASKS),
         "threshold": (0.3, SOME_NUMBERS),
     },
-    swap_error: {"method": (METHOD, st.none()), **PAIRED},
+    swap_error: {"method": (METHOD, st.just(METHOD)), **PAIRED},
     model_randomisation: {
         "build": (_build, st.none()),
         "model": (SIAMESE, st.none()),
