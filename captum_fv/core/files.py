@@ -54,11 +54,6 @@ def reading(path: Path) -> Iterator[None]:
 def refuse_another(path: Path, held: str, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise a ValueError if what a file or folder holds was made with something else than this is.
 
-    Args:
-        path: The file or folder.
-        held: What is in it, as "a run".
-        before, now: What it was made with, by name, and what this is made with.
-
     >>> refuse_another(Path("mine"), "a run", {"seed": 5}, {"seed": 6})
     Traceback (most recent call last):
     ...
