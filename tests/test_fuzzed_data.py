@@ -32,8 +32,7 @@ from captum_fv.data.alignment import TEMPLATE
 from captum_fv.models import load_patched_cosine_head
 from captum_fv.siamese.prelu import unfold_prelu
 from tests.support.bad_input import (
-    OTHER_IMAGES,
-    SAME_IMAGES,
+    ALL_IMAGES,
     clear_error,
     fuzzed,
     image_state,
@@ -78,9 +77,7 @@ def is_photo(image: object) -> bool:
         st.just(TEMPLATE.tolist()),
         st.just(TEMPLATE[:, ::-1]),
         st.just(TEMPLATE[::-1]),
-        st.just(TEMPLATE * 1j),
         st.just(None),
-        st.just("x"),
         st.lists(st.tuples(st.floats(), st.floats()), min_size=4, max_size=6),
     ),
     size=st.one_of(st.just((112, 112)), st.just((112, 96)), st.tuples(NUMBERS, NUMBERS), NUMBERS),
@@ -109,13 +106,13 @@ def test_photos_to_tensors_and_back(images):
         np.testing.assert_array_equal(to_image(one), image)
 
 
-@pytest.mark.parametrize("spoil", [*SAME_IMAGES.values(), *OTHER_IMAGES.values()])
+@pytest.mark.parametrize("spoil", ALL_IMAGES.values(), ids=ALL_IMAGES.keys())
 def test_tensors_to_photos(spoil):
     photo = random_pair(1)[0]
     given = spoil(photo)
     if isinstance(given, torch.Tensor) and not given.is_nested and given.shape[:1] == (1,):
         given = given[0]
-    photo, _ = clear_error(lambda: to_image(given))
+    photo, _ = clear_error(lambda: to_image(given), given)
     if photo is not None:
         wanted = np.clip(np.rint(given.detach().double().numpy() * 255), 0, 255)
         assert np.abs(photo.transpose(2, 0, 1) - wanted).max() <= 1
@@ -210,24 +207,24 @@ def test_files_of_anything(content, name, tmp_path_factory):
     assert before == world()
 
 
-@pytest.mark.parametrize("spoil", [*SAME_IMAGES.values(), *OTHER_IMAGES.values()])
+@pytest.mark.parametrize("spoil", ALL_IMAGES.values(), ids=ALL_IMAGES.keys())
 def test_pair_tools(spoil):
     pair = random_pair(2)
     image = spoil(pair[0])
     before = image_state(image)
-    clear_error(lambda: pair_feature_masks(image))
-    clear_error(lambda: find_face(image))
+    clear_error(lambda: pair_feature_masks(image), image)
+    clear_error(lambda: find_face(image), image)
     for images in ((image, pair[1]), (pair[0], image)):
-        bases, _ = clear_error(lambda images=images: one_sided_baselines(*images, 0.5))
+        bases, _ = clear_error(lambda images=images: one_sided_baselines(*images, 0.5), images)
         if bases is not None:
             (base_a, same_b), (same_a, base_b) = bases
             assert same_a is images[0]
             assert same_b is images[1]
             assert (base_a == 0.5).all()
             assert (base_b == 0.5).all()
-    bases, _ = clear_error(lambda: one_sided_baselines(*pair, image))
+    bases, _ = clear_error(lambda: one_sided_baselines(*pair, image), image)
     assert bases is None or all(torch.isfinite(base).all() for base in bases[0])
-    clear_error(lambda: split_layer_maps(image))
+    clear_error(lambda: split_layer_maps(image), image)
     assert image_state(image) == before
 
 

@@ -67,7 +67,7 @@ def test_decision_patch_replacement(arguments):
     images = [arguments[name] for name in ("img_a", "img_b", "original_a", "attributions")]
     before = [world(), [image_state(image) for image in images]]
     arguments["pair"] = arguments.pop("img_a"), arguments.pop("img_b")
-    run, _ = clear_error(lambda: decision_patch_replacement(**arguments))
+    run, _ = clear_error(lambda: decision_patch_replacement(**arguments), arguments)
     assert before == [world(), [image_state(image) for image in images]]
     if run is None:
         return
@@ -104,7 +104,7 @@ def plain(value: Any) -> Any:
 def test_every_metric(metric, data):
     arguments = data.draw(one_of_them_wrong(**METRICS[metric]))
     before = [world(), model_state(SIAMESE)]
-    result, _ = clear_error(lambda: metric(**arguments))
+    result, _ = clear_error(lambda: metric(**arguments), arguments)
     assert before == [world(), model_state(SIAMESE)]
     if result is None or isinstance(result, torch.nn.Module):
         return
@@ -129,10 +129,10 @@ SOME_SCORES = st.one_of(
 @fuzzed(150)
 @given(scores=SOME_SCORES, genuine=SOME_LABELS, threshold=SOME_NUMBERS)
 def test_error_rates(scores, genuine, threshold):
-    rates, _ = clear_error(lambda: error_rates(scores, genuine, threshold))
+    rates, _ = clear_error(lambda: error_rates(scores, genuine, threshold), scores, genuine)
     for curve in (det_curve, eer_threshold, equal_error_rate):
-        found, _ = clear_error(lambda curve=curve: curve(scores, genuine))
-        assert found is None or finite(found)
+        figures, _ = clear_error(lambda curve=curve: curve(scores, genuine), scores, genuine)
+        assert figures is None or finite(figures)
     if rates is None:
         return
     matches = [float(score) >= float(threshold) for score in scores]

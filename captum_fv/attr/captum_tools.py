@@ -7,7 +7,7 @@ from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
 from captum_fv.attr.pair import Pair, as_pair, require_embed
-from captum_fv.core.checks import check_dense, check_values, describe
+from captum_fv.core.checks import check_values, describe
 from captum_fv.siamese.model import SiameseCosine
 
 
@@ -32,7 +32,6 @@ def pair_feature_masks(mask_a: Tensor, mask_b: Tensor | None = None) -> Pair:
     for name, mask in (("mask_a", mask_a), ("mask_b", mask_b)):
         if not isinstance(mask, Tensor):
             raise TypeError(f"{name}: got {type(mask).__name__}; want a tensor of integers")
-        check_dense(name, mask)
         if mask.is_floating_point() or mask.is_complex() or mask.numel() == 0:
             raise ValueError(
                 f"{name}: got {mask.dtype} of shape {tuple(mask.shape)}; want each pixel's feature "
@@ -65,7 +64,6 @@ def one_sided_baselines(
     as_pair(img_a, img_b)
     try:
         level = torch.as_tensor(value)
-        check_dense("value", level)
         if level.is_complex():
             raise TypeError("a complex number")
         blank_a, blank_b = (level.to(image).expand_as(image).clone() for image in (img_a, img_b))
@@ -93,7 +91,6 @@ def split_layer_maps(maps: Tensor) -> Pair:
             f"maps: got {describe(maps)}; want a tensor, as layer methods of Captum give for a "
             "layer with one output"
         )
-    check_dense("maps", maps)
     if maps.ndim == 0 or len(maps) % 2:
         raise ValueError(
             f"maps: got shape {tuple(maps.shape)}; want (2N, ...), as layer methods of Captum give "

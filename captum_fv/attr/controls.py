@@ -14,7 +14,7 @@ from captum.log import log_usage
 from torch import Tensor
 
 from captum_fv.attr.pair import Pair, PairMethod, decision_sign, input_gradients, score_pairs
-from captum_fv.core.checks import as_number, check_dense, check_generator
+from captum_fv.core.checks import as_number, check_generator
 from captum_fv.siamese.scoring import image_gradients
 
 
@@ -217,7 +217,6 @@ class PatchOracle(PairMethod, PerturbationAttribution):  # type: ignore[misc]
         count, _, *size = pair[0].shape
         if not isinstance(patch_mask, Tensor):
             raise TypeError(f"patch_mask: got {type(patch_mask).__name__}; want a tensor")
-        check_dense("patch_mask", patch_mask)
         fits = patch_mask.shape in ((count, 1, *size), (1, 1, *size))
         if patch_mask.dtype != torch.bool or not fits:
             raise ValueError(

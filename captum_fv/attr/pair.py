@@ -10,7 +10,7 @@ import torch
 from captum.log import log_usage
 from torch import Tensor
 
-from captum_fv.core.checks import check_alike, check_image, check_values
+from captum_fv.core.checks import check_images, check_values
 from captum_fv.siamese.captum_guard import called_by_noise_tunnel
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
@@ -157,12 +157,11 @@ def as_pair(inputs: Tensor | Pair, img_b: Tensor | None = None) -> Pair:
         raise TypeError(
             "got one image; want two: write .attribute(img_a, img_b) or .attribute((img_a, img_b))"
         )
-    for name, image in (("img_a", img_a), ("img_b", img_b)):
-        check_image(name, image)
     hint = "To compare one photo with many, repeat it: img_a.expand_as(img_b)"
-    if img_a.shape != img_b.shape and called_by_noise_tunnel():
+    alike = getattr(img_a, "shape", None) == getattr(img_b, "shape", None)
+    if not alike and called_by_noise_tunnel():
         hint = "NoiseTunnel repeats only its first argument: write .attribute((img_a, img_b))"
-    check_alike(img_a, img_b, f". {hint}")
+    check_images(f". {hint}", img_a=img_a, img_b=img_b)
     return img_a.detach(), img_b.detach()
 
 

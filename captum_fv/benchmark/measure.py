@@ -15,10 +15,11 @@ from captum_fv.attr.methods import Method
 from captum_fv.attr.pair import abilities
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.maps import maps_of_a
+from captum_fv.core.checks import check_images
 from captum_fv.data.pairs import PairSet
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.localisation import patch_localisation
-from captum_fv.metrics.positions import check_images, position_values
+from captum_fv.metrics.positions import position_values
 from captum_fv.metrics.rates import eer_threshold, equal_error_rate
 from captum_fv.metrics.replacement import (
     ScoreInPlace,

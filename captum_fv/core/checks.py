@@ -1,4 +1,8 @@
-"""What images, scores and numbers must be; errors say what came and what to write instead."""
+"""What images, scores and numbers must be; errors say what came and what to write instead.
+
+They are for the mistakes that people make. Of tensors that are sparse, nested, quantised or on the
+meta device PyTorch itself says what it cannot do with them.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,15 @@ import torch
 from torch import Tensor
 
 
+def check_tensor(name: str, value: Any, want: str) -> None:
+    """Raise a TypeError for what is no tensor; it says what is wanted, with shape and kind."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: got {type(value).__name__}; want {want}")
+
+
 def check_image(name: str, image: Any) -> None:
-    """Raise unless these are finite floating point images (N, C, H, W), with values to read.
-
-    Raises:
-        TypeError: No tensor.
-        ValueError: A tensor of another kind or shape, or with NaN or infinite values.
-    """
-    _check_kind(name, image)
-    if not all_finite(image):
-        raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")
-
-
-def _check_kind(name: str, image: Any) -> None:
-    if not isinstance(image, Tensor):
-        raise TypeError(f"{name}: got {type(image).__name__}; want a tensor (N, C, H, W)")
-    check_dense(name, image)
+    """Raise unless these are finite floating point images (N, C, H, W)."""
+    check_tensor(name, image, "a tensor (N, C, H, W)")
     if image.ndim != 4 or 0 in image.shape:
         hint = f"; for one photo write {name}[None]" if image.ndim == 3 else ""
         raise ValueError(f"{name}: got shape {tuple(image.shape)}; want (N, C, H, W){hint}")
@@ -34,47 +31,32 @@ def _check_kind(name: str, image: Any) -> None:
             f"{name}: got {image.dtype} of shape {tuple(image.shape)}; want floating point images "
             f"(N, C, H, W), as in {name}.float() / 255"
         )
+    if not all_finite(image):
+        raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")
 
 
-def check_alike(img_a: Any, img_b: Any, hint: str = "") -> None:
-    """Raise unless both are images of one shape, type and device; NaN is another's business."""
-    _check_kind("img_a", img_a)
-    _check_kind("img_b", img_b)
-    if img_a.shape != img_b.shape:
-        raise ValueError(
-            f"img_a is {tuple(img_a.shape)} and img_b is {tuple(img_b.shape)}; want equal shapes"
-            f"{hint}"
-        )
-    if img_a.device != img_b.device or img_a.dtype != img_b.dtype:
-        raise ValueError(
-            f"img_a is {img_a.dtype} on {img_a.device} and img_b is {img_b.dtype} on "
-            f"{img_b.device}; want the same for both"
-        )
+def check_images(hint: str = "", /, **images: Any) -> None:
+    """Raise unless these are images, by name, alike in shape, type and device; see `check_image`.
 
-
-def check_dense(name: str, values: Tensor) -> None:
-    """Raise a ValueError for tensors whose values cannot simply be read."""
-    if values.is_nested or values.layout != torch.strided or values.is_quantized:
-        kind = "a nested" if values.is_nested else "a quantised" if values.is_quantized else None
-        write = "torch.stack of its images" if values.is_nested else f"{name}.to_dense()"
-        raise ValueError(
-            f"{name}: got {kind or values.layout} tensor; want an ordinary one, as "
-            f"{f'{name}.dequantize()' if values.is_quantized else write} gives"
-        )
-    if values.is_floating_point() and values.itemsize < 2:
-        raise ValueError(f"{name}: got {values.dtype}, which cannot be added; write {name}.float()")
-    if values.is_meta:
-        raise ValueError(f"{name}: is on the meta device, which holds no values; load them")
+    The hint says what to do about shapes that differ.
+    """
+    first_name, first = next(iter(images.items()))
+    for name, image in images.items():
+        check_image(name, image)
+        if image.shape != first.shape:
+            raise ValueError(
+                f"{name}: got shape {tuple(image.shape)}, and {first_name} is "
+                f"{tuple(first.shape)}; want equal shapes{hint}"
+            )
+        if image.dtype != first.dtype or image.device != first.device:
+            raise ValueError(
+                f"{name}: got {image.dtype} on {image.device}, and {first_name} is {first.dtype} "
+                f"on {first.device}; want the same for both"
+            )
 
 
 def check_values(name: str, values: Tensor) -> None:
-    """Raise for a tensor that does not hold finite floating point numbers.
-
-    Raises:
-        TypeError: Numbers of another kind.
-        ValueError: NaN or infinite ones, or none to read.
-    """
-    check_dense(name, values)
+    """Raise for a tensor that does not hold finite floating point numbers."""
     if not values.is_floating_point():
         raise TypeError(f"{name}: got {values.dtype}; want floating point")
     if not all_finite(values):
@@ -159,12 +141,7 @@ def check_generator(generator: Any) -> None:
 
 
 def as_number(name: str, value: Any) -> float:
-    """One finite number, given as such or as a tensor or array of one.
-
-    Raises:
-        TypeError: No number.
-        ValueError: NaN or infinite.
-    """
+    """One finite number, given as such or as a tensor or array of one; else an error."""
     try:
         if isinstance(value, str):
             raise TypeError

@@ -1,8 +1,9 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and of the run that goes on with them."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,13 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def save_atomically(state: dict[str, Any], path: Path) -> None:
+    """`torch.save` of a checkpoint, likewise."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Whatever a damaged file or folder raises within becomes an error that says what to do.
@@ -43,8 +51,18 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def save_atomically(state: dict[str, Any], path: Path) -> None:
-    """`torch.save` of a checkpoint, likewise."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_atomically(path, buffer.getvalue())
+def refuse_another(path: Path, held: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise a ValueError if what a file or folder holds was made with something else than this is.
+
+    >>> refuse_another(Path("mine"), "a run", {"seed": 5}, {"seed": 6})
+    Traceback (most recent call last):
+    ...
+    ValueError: mine holds a run with seed 5, and this is 6; choose another folder, or ...
+    """
+    for name in now | before:
+        was, given = (json.dumps(made_with.get(name)) for made_with in (before, now))
+        if was != given:
+            raise ValueError(
+                f"{path} holds {held} with {name} {was[:200]}, and this is {given[:200]}; choose "
+                "another folder, or remove that one"
+            )

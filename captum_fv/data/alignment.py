@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
-import skimage.data
-from skimage.feature import Cascade
-from skimage.transform import estimate_transform, warp
 
+from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import check_size
 from captum_fv.data.pairs import Image, check_photo
 
-Points = npt.NDArray[np.float64]
+Points = FloatArray
 """Five landmarks, (5, 2) as (x, y): left eye, right eye, nose tip, left and right mouth corner.
 
 Left is left in the picture.
@@ -64,6 +63,8 @@ def align_face(image: Image, landmarks: npt.ArrayLike, size: tuple[int, int] = (
         ValueError: Landmarks that are not five finite points inside the image, that lie on a line,
             or whose left and right are exchanged.
     """
+    from skimage.transform import estimate_transform, warp
+
     check_photo(image)
     check_size("size", size)
     points = _checked(landmarks, image)
@@ -86,7 +87,7 @@ def find_face(image: Image) -> Box:
     height, width = image.shape[:2]
     scale = min(height, width) / _SEARCH_SIDE
     small = PIL.Image.fromarray(image).resize((round(width / scale), round(height / scale)))
-    found = _detector().detect_multi_scale(
+    boxes = _detector().detect_multi_scale(
         np.asarray(small),
         scale_factor=1.05,
         step_ratio=1,
@@ -95,7 +96,7 @@ def find_face(image: Image) -> Box:
         min_neighbor_number=12,
     )
     faces: list[Box] = []
-    for box in sorted(found, key=lambda box: -int(box["width"])):
+    for box in sorted(boxes, key=lambda box: -int(box["width"])):
         top, left, side = (round(box[key] * scale) for key in ("r", "c", "width"))
         if not any(_holds_centre(face, (top, left, side, side)) for face in faces):
             faces.append((top, left, side, side))
@@ -133,10 +134,7 @@ def _holds_centre(larger: Box, box: Box) -> bool:
 
 
 def _checked(landmarks: npt.ArrayLike, image: Image) -> Points:
-    try:
-        points = np.asarray(landmarks, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"landmarks: want numbers, shape (5, 2); {error}") from error
+    points = np.asarray(landmarks, dtype=np.float64)
     if points.shape != (5, 2):
         raise ValueError(f"landmarks: want five points (x, y), shape (5, 2); got {points.shape}")
     if not np.isfinite(points).all():
@@ -160,5 +158,8 @@ def _checked(landmarks: npt.ArrayLike, image: Image) -> Points:
 
 
 @cache
-def _detector() -> Cascade:
-    return Cascade(skimage.data.lbp_frontal_face_cascade_filename())
+def _detector() -> Any:
+    from skimage.data import lbp_frontal_face_cascade_filename
+    from skimage.feature import Cascade
+
+    return Cascade(lbp_frontal_face_cascade_filename())

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from captum_fv.core.arrays import IntArray
 from captum_fv.core.checks import is_count
 from captum_fv.data.generated.pairs import PAIR_REACH, UNSEEN_PEOPLE, photograph
 from captum_fv.data.images import read_image
@@ -36,7 +36,7 @@ class IdentitySet:
         return len(self.people)
 
     @property
-    def labels(self) -> npt.NDArray[np.int64]:
+    def labels(self) -> IntArray:
         """People by number, (M,), in the order of their names."""
         return np.unique(np.asarray(self.people), return_inverse=True)[1].astype(np.int64)
 

@@ -9,6 +9,11 @@ from typing import NamedTuple
 from captum_fv.data.images import read_image
 from captum_fv.data.pairs import Image, PairSet
 
+_FORMS = {
+    True: ("a genuine", "name number number"),
+    False: ("an impostor", "name number name number"),
+}
+
 
 class _Photo(NamedTuple):
     person: str
@@ -88,30 +93,22 @@ def _read_list(path: Path, folds: Sequence[int] | None) -> list[_Photo]:
     chosen = known if folds is None else folds
     if not isinstance(chosen, Sequence) or not all(fold in known for fold in chosen):
         raise ValueError(f"folds: got {folds!r}; want a list of folds 1 to {fold_count} of {path}")
-    parsed = [
-        _parse(path, number, line, genuine=(number - 2) % (2 * per_fold) < per_fold)
-        for number, line in enumerate(lines[1:], start=2)
-    ]
-    return [
-        photo
-        for fold in chosen
-        for pair in parsed[(fold - 1) * 2 * per_fold : fold * 2 * per_fold]
-        for photo in pair
-    ]
+    photos: list[_Photo] = []
+    for k, line in enumerate(lines[1:]):
+        photos += _parse(path, k + 2, line, genuine=k % (2 * per_fold) < per_fold)
+    of_fold = 4 * per_fold  # two photos for each pair of both kinds
+    return [p for fold in chosen for p in photos[(fold - 1) * of_fold : fold * of_fold]]
 
 
 def _parse(path: Path, number: int, line: str, genuine: bool) -> tuple[_Photo, _Photo]:
     words = line.split()
-    kind, form = ("a genuine", "name number number")
-    if not genuine:
-        kind, form = ("an impostor", "name number name number")
+    kind, form = _FORMS[genuine]
     if len(words) != len(form.split()):
         raise ValueError(
             f"{path}, line {number}: want {kind} pair here, {form!r}; "
             f"got {len(words)} columns: {line!r}"
         )
-    name_a, count_a = words[0], words[1]
-    name_b, count_b = (name_a, words[2]) if genuine else (words[2], words[3])
+    name_a, count_a, name_b, count_b = [*words[:2], words[0], words[2]] if genuine else words
     for count in (count_a, count_b):
         if not _is_count(count):
             raise ValueError(

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import check_counts, check_values
+from captum_fv.core.arrays import BoolArray
+from captum_fv.core.checks import check_counts, check_tensor, check_values
 
 Image = npt.NDArray[np.uint8]
 """One photo: (H, W, 3) uint8, RGB."""
@@ -44,7 +45,7 @@ class PairSet:
         return len(self.people) // 2
 
     @property
-    def genuine(self) -> npt.NDArray[np.bool_]:
+    def genuine(self) -> BoolArray:
         """Which pairs show one person twice, (N,) bool."""
         people = np.asarray(self.people)
         return np.asarray(people[0::2] == people[1::2])
@@ -61,9 +62,7 @@ class PairSet:
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All pairs in order, at most `size` at a time."""
-        check_counts(size=size)
-        for start in range(0, len(self), size):
-            yield self.tensors(range(start, min(start + size, len(self))))
+        return map(self.tensors, in_batches(len(self), size))
 
     def subset(self, indices: Sequence[int]) -> PairSet:
         """The same images and names for some of the pairs, renumbered from 0."""
@@ -73,12 +72,7 @@ class PairSet:
 
 
 def check_photo(image: object, name: str = "image") -> None:
-    """Raise unless this is a photo, (H, W, 3) uint8.
-
-    Raises:
-        TypeError: No NumPy array.
-        ValueError: An array of another shape or kind, or without pixels.
-    """
+    """Raise unless this is a photo, (H, W, 3) uint8, with pixels."""
     if not isinstance(image, np.ndarray):
         raise TypeError(f"{name}: got {type(image).__name__}; want an array (H, W, 3) of uint8")
     if image.dtype != np.uint8 or image.shape[2:] != (3,) or 0 in image.shape:
@@ -87,27 +81,20 @@ def check_photo(image: object, name: str = "image") -> None:
         )
 
 
+def in_batches(count: int, size: int) -> Iterator[range]:
+    """The numbers from 0 to below `count` in order, at most `size` at a time."""
+    check_counts(size=size)
+    for start in range(0, count, size):
+        yield range(start, min(start + size, count))
+
+
 def check_indices(indices: Sequence[int], count: int, some: bool = True) -> list[int]:
-    """The numbers of some of so many pairs, as integers.
-
-    Args:
-        indices: The numbers.
-        count: How many pairs there are.
-        some: Whether there must be one at least.
-
-    Raises:
-        ValueError: Something else than numbers of pairs.
-    """
+    """The numbers of some of `count` pairs, at least of one if `some`; else a ValueError."""
     chosen = np.asarray(indices)
     if chosen.size == 0 and not some:
         return []
-    if (
-        chosen.ndim != 1
-        or chosen.dtype.kind not in "iu"
-        or not chosen.size
-        or chosen.min() < 0
-        or chosen.max() >= count
-    ):
+    whole = chosen.ndim == 1 and chosen.dtype.kind in "iu" and chosen.size
+    if not whole or chosen.min() < 0 or chosen.max() >= count:
         raise ValueError(f"indices: got {indices!r}; want numbers of pairs from 0 to {count - 1}")
     return [int(k) for k in chosen]
 
@@ -128,8 +115,7 @@ def to_tensor(images: Sequence[Image]) -> Tensor:
 
 def to_image(tensor: Tensor) -> Image:
     """(3, H, W) in [0, 1] -> (H, W, 3) uint8, rounded and clipped."""
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"tensor: got {type(tensor).__name__}; want a tensor (3, H, W)")
+    check_tensor("tensor", tensor, "a tensor (3, H, W)")
     check_values("tensor", tensor)
     if tensor.ndim != 3 or 0 in tensor.shape:
         raise ValueError(f"tensor: got shape {tuple(tensor.shape)}; want one photo, (3, H, W)")

@@ -52,7 +52,7 @@ def write_patch_set(
                 data = _encode(image)
                 (partial / name).write_bytes(data)
                 sha256[name] = hashlib.sha256(data).hexdigest()
-        manifest = json.dumps(_describe(patched) | {"sha256": sha256})
+        manifest = json.dumps(_manifest(patched) | {"sha256": sha256})
         (partial / MANIFEST).write_text(manifest, encoding="utf-8")
         if folder.exists():
             folder.rmdir()  # it is empty; not every system renames onto a folder
@@ -75,21 +75,10 @@ def read_patch_set(folder: str | Path) -> PatchedPairs:
         raise FileNotFoundError(f"{path}: no manifest; want a folder that write_patch_set wrote")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["recipe"] != RECIPE:
-            raise ValueError(f"its recipe is {manifest['recipe']!r}, want {RECIPE!r}")
-        pairs, name = manifest["pairs"], str(manifest["name"])
-        height, width = manifest["size"]
-        places = PatchPlaces(
-            rows=np.array([pair["rows"] for pair in pairs]),
-            columns=np.array([pair["columns"] for pair in pairs]),
-            donors=np.array([pair["donor"] for pair in pairs]),
-            size=(height, width),
-            patch=manifest["patch"],
-            seed=manifest["seed"],
-        )
-        people = [person for pair in pairs for person in pair["people"]]
-        sha256 = dict(manifest["sha256"])
-        for k in range(len(pairs)):
+        places, sha256 = _places(manifest), dict(manifest["sha256"])
+        name = str(manifest["name"])
+        people = [person for pair in manifest["pairs"] for person in pair["people"]]
+        for k in range(len(places)):
             for file in (_name(2 * k), _name(2 * k + 1), _original(2 * k)):
                 if file not in sha256:
                     raise ValueError(f"it has no sha256 of {file}")
@@ -125,7 +114,21 @@ def _encode(image: Image) -> bytes:
     return buffer.getvalue()
 
 
-def _describe(patched: PatchedPairs) -> dict[str, Any]:
+def _places(manifest: dict[str, Any]) -> PatchPlaces:
+    if manifest["recipe"] != RECIPE:
+        raise ValueError(f"its recipe is {manifest['recipe']!r}, want {RECIPE!r}")
+    pairs, (height, width) = manifest["pairs"], manifest["size"]
+    return PatchPlaces(
+        rows=np.array([pair["rows"] for pair in pairs]),
+        columns=np.array([pair["columns"] for pair in pairs]),
+        donors=np.array([pair["donor"] for pair in pairs]),
+        size=(height, width),
+        patch=manifest["patch"],
+        seed=manifest["seed"],
+    )
+
+
+def _manifest(patched: PatchedPairs) -> dict[str, Any]:
     places, people, genuine = patched.places, patched.clean.people, patched.genuine
     return {
         "recipe": RECIPE,

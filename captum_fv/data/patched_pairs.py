@@ -1,4 +1,4 @@
-"""Some patched pairs at once, with all that a method or a metric may ask of them."""
+"""Pairs whose image A has patches: as a set that makes them when asked, and some at once."""
 
 from __future__ import annotations
 
@@ -12,71 +12,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import check_counts
-from captum_fv.data.pairs import Image, PairSet, check_indices, check_photo, to_tensor
+from captum_fv.core.arrays import BoolArray, IntArray
+from captum_fv.data.pairs import (
+    Image,
+    PairSet,
+    check_indices,
+    check_photo,
+    in_batches,
+    to_tensor,
+)
 from captum_fv.data.patches import PatchPlaces, apply_patches, patch_mask, patch_places
-
-
-@dataclass(frozen=True)
-class PairBatch:
-    """Patched pairs of one set.
-
-    Args:
-        numbers: (n,) the pairs' numbers in their set.
-        genuine: (n,) bool.
-        patched_a, original_a, img_b: (n, C, H, W).
-        mask: Where A was patched, (n, 1, H, W) bool.
-    """
-
-    numbers: npt.NDArray[np.int64]
-    genuine: npt.NDArray[np.bool_]
-    patched_a: Tensor
-    original_a: Tensor
-    img_b: Tensor
-    mask: Tensor
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def rows(self, chosen: Sequence[int] | npt.NDArray[np.intp]) -> PairBatch:
-        """Some of the pairs."""
-        index = np.asarray(chosen, dtype=np.intp)
-        where = torch.from_numpy(index).to(self.patched_a.device)
-        return PairBatch(
-            self.numbers[index],
-            self.genuine[index],
-            self.patched_a[where],
-            self.original_a[where],
-            self.img_b[where],
-            self.mask[where],
-        )
-
-    def split(self, size: int) -> list[PairBatch]:
-        """The pairs in order, at most `size` at a time."""
-        return [
-            self.rows(range(start, min(start + size, len(self))))
-            for start in range(0, len(self), size)
-        ]
-
-    def to(self, device: str | torch.device) -> PairBatch:
-        """The same pairs on a device."""
-        return replace(
-            self,
-            patched_a=self.patched_a.to(device),
-            original_a=self.original_a.to(device),
-            img_b=self.img_b.to(device),
-            mask=self.mask.to(device),
-        )
-
-    def image_hashes(self) -> npt.NDArray[np.str_]:
-        """A sha256 of each pair's three images, (n,) of 64 hexadecimal digits."""
-        hashes = []
-        for images in zip(self.patched_a, self.original_a, self.img_b, strict=True):
-            digest = hashlib.sha256()
-            for image in images:
-                digest.update(image.contiguous().cpu().numpy().tobytes())
-            hashes.append(digest.hexdigest())
-        return np.array(hashes)
 
 
 @dataclass(frozen=True)
@@ -93,17 +38,11 @@ class PatchedPairs:
     places: PatchPlaces
     patched: Callable[[int], Image]
 
-    def __post_init__(self) -> None:
-        if len(self.clean) != len(self.places):
-            raise ValueError(
-                f"want patch places for each pair, got {len(self.places)} for {len(self.clean)}"
-            )
-
     def __len__(self) -> int:
         return len(self.clean)
 
     @property
-    def genuine(self) -> npt.NDArray[np.bool_]:
+    def genuine(self) -> BoolArray:
         """Which pairs show one person twice, (N,) bool."""
         return self.clean.genuine
 
@@ -115,7 +54,7 @@ class PatchedPairs:
         """Image B of pair k, which has no patches."""
         return self.clean.load(2 * k + 1)
 
-    def mask(self, k: int) -> npt.NDArray[np.bool_]:
+    def mask(self, k: int) -> BoolArray:
         """Which pixels of patched A lie in a patch, (H, W) bool."""
         places = self.places
         return patch_mask(places.rows[k], places.columns[k], places.size, places.patch)
@@ -136,16 +75,12 @@ class PatchedPairs:
     def batch(self, indices: Sequence[int]) -> PairBatch:
         """`tensors` and `masks` of some pairs, with their numbers and labels."""
         indices = check_indices(indices, len(self))
-        people = self.clean.people
-        genuine = np.array([people[2 * k] == people[2 * k + 1] for k in indices])
-        numbers = np.asarray(indices, dtype=np.int64)
+        numbers, genuine = np.asarray(indices, np.int64), self.clean.subset(indices).genuine
         return PairBatch(numbers, genuine, *self.tensors(indices), self.masks(indices))
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """`tensors` of all pairs in order, at most `size` pairs at a time."""
-        check_counts(size=size)
-        for start in range(0, len(self), size):
-            yield self.tensors(range(start, min(start + size, len(self))))
+        return map(self.tensors, in_batches(len(self), size))
 
     def subset(self, indices: Sequence[int]) -> PatchedPairs:
         """Some of the pairs with the patches they have here, renumbered from 0."""
@@ -155,6 +90,55 @@ class PatchedPairs:
             self.places.subset(chosen),
             lambda k: self.patched(chosen[k]),
         )
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Patched pairs of one set.
+
+    Args:
+        numbers: (n,) the pairs' numbers in their set.
+        genuine: (n,) bool.
+        patched_a, original_a, img_b: (n, C, H, W).
+        mask: Where A was patched, (n, 1, H, W) bool.
+    """
+
+    numbers: IntArray
+    genuine: BoolArray
+    patched_a: Tensor
+    original_a: Tensor
+    img_b: Tensor
+    mask: Tensor
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def rows(self, chosen: Sequence[int] | npt.NDArray[np.intp]) -> PairBatch:
+        """Some of the pairs."""
+        index = np.asarray(chosen, dtype=np.intp)
+        where = torch.from_numpy(index).to(self.patched_a.device)
+        tensors = self._each(lambda tensor: tensor[where])
+        return PairBatch(self.numbers[index], self.genuine[index], *tensors)
+
+    def split(self, size: int) -> list[PairBatch]:
+        """The pairs in order, at most `size` at a time."""
+        return [self.rows(chosen) for chosen in in_batches(len(self), size)]
+
+    def to(self, device: str | torch.device) -> PairBatch:
+        """The same pairs on a device."""
+        tensors = self._each(lambda tensor: tensor.to(device))
+        return PairBatch(self.numbers, self.genuine, *tensors)
+
+    def image_hashes(self) -> npt.NDArray[np.str_]:
+        """A sha256 of each pair's three images, (n,) of 64 hexadecimal digits."""
+        hashes = []
+        for images in zip(self.patched_a, self.original_a, self.img_b, strict=True):
+            content = b"".join(image.contiguous().cpu().numpy().tobytes() for image in images)
+            hashes.append(hashlib.sha256(content).hexdigest())
+        return np.array(hashes)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+        return tuple(map(change, (self.patched_a, self.original_a, self.img_b, self.mask)))
 
 
 def patch_pairs(pairs: PairSet, seed: int = 3, count: int = 27, patch: int = 16) -> PatchedPairs:

@@ -1,17 +1,17 @@
-"""Patch-LFW (Huber et al., xSSAB, Sec. 4.2): pairs whose reference got patches of another face.
+"""The recipe of Patch-LFW (Huber et al., xSSAB, Sec. 4.2): patches of another face on image A.
 
-The patches push a genuine pair towards non-match and an impostor pair towards match, and where
-they lie is known: a ground truth for explanations. The recipe works on any `PairSet`.
+They push a genuine pair towards non-match and an impostor pair towards match, and where they lie is
+known: a ground truth for explanations. This draws the places and lays the patches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from captum_fv.core.arrays import BoolArray, IntArray
 from captum_fv.core.checks import check_counts, check_seed, check_size
 from captum_fv.data.pairs import Image, check_photo
 
@@ -33,20 +33,12 @@ class PatchPlaces:
         seed: What the places were drawn with; None if they were not drawn here.
     """
 
-    rows: npt.NDArray[np.int64]
-    columns: npt.NDArray[np.int64]
-    donors: npt.NDArray[np.int64]
+    rows: IntArray
+    columns: IntArray
+    donors: IntArray
     size: tuple[int, int] = (112, 112)
     patch: int = 16
     seed: int | None = None
-
-    def __post_init__(self) -> None:
-        shape = (len(self.donors), self.rows.shape[-1])
-        if self.rows.shape != shape or self.columns.shape != shape:
-            raise ValueError(
-                f"want rows and columns (N, count) and donors (N,); got rows {self.rows.shape}, "
-                f"columns {self.columns.shape}, donors {self.donors.shape}"
-            )
 
     def __len__(self) -> int:
         return len(self.donors)
@@ -54,13 +46,8 @@ class PatchPlaces:
     def subset(self, indices: Sequence[int]) -> PatchPlaces:
         """The places of some of the pairs."""
         chosen = np.asarray(indices, dtype=np.int64)
-        return PatchPlaces(
-            self.rows[chosen],
-            self.columns[chosen],
-            self.donors[chosen],
-            self.size,
-            self.patch,
-            self.seed,
+        return replace(
+            self, rows=self.rows[chosen], columns=self.columns[chosen], donors=self.donors[chosen]
         )
 
 
@@ -105,6 +92,7 @@ def patch_places(
     for kind in (True, False):
         rng = np.random.RandomState(seed)
         for k in np.flatnonzero(genuine == kind).tolist():
+            # The published draws in their order: left edges, bottom edges, and then the donor.
             columns[k] = rng.randint(0, width - patch, count)
             rows[k] = rng.randint(patch, height, count)
             if kind:
@@ -119,11 +107,11 @@ def patch_places(
 
 
 def patch_mask(
-    rows: npt.NDArray[np.int64],
-    columns: npt.NDArray[np.int64],
+    rows: IntArray,
+    columns: IntArray,
     size: tuple[int, int] = (112, 112),
     patch: int = 16,
-) -> npt.NDArray[np.bool_]:
+) -> BoolArray:
     """Which pixels lie in a patch of one pair, (H, W) bool.
 
     >>> patch_mask(np.array([2]), np.array([1]), size=(3, 3), patch=2).astype(int).tolist()
@@ -132,24 +120,19 @@ def patch_mask(
     check_size("size", size)
     check_counts(patch=patch)
     rows, columns = np.asarray(rows), np.asarray(columns)
-    if rows.ndim != 1 or rows.shape != columns.shape or not rows.size:
+    integers = rows.dtype.kind in "iu" and columns.dtype.kind in "iu"
+    if not integers or rows.ndim != 1 or rows.shape != columns.shape or not rows.size:
         raise ValueError(
-            f"rows and columns: got shapes {rows.shape} and {columns.shape}; want one of each for "
-            "each patch"
+            f"rows and columns: got {rows.dtype} {rows.shape} and {columns.dtype} {columns.shape}; "
+            "want an integer of each for each patch"
         )
-    if rows.dtype.kind not in "iu" or columns.dtype.kind not in "iu":
-        raise ValueError(f"rows and columns: got {rows.dtype}, {columns.dtype}; want integers")
     height, width = size
-    if (
-        np.min(rows) < patch
-        or np.max(rows) > height
-        or np.min(columns) < 0
-        or np.max(columns) > width - patch
-    ):
+    low, high, left, right = rows.min(), rows.max(), columns.min(), columns.max()
+    if low < patch or high > height or left < 0 or right > width - patch:
         raise ValueError(
             f"patches of {patch} pixels on {height}x{width}: want bottom edges in "
             f"[{patch}, {height}] and left edges in [0, {width - patch}], got "
-            f"[{np.min(rows)}, {np.max(rows)}] and [{np.min(columns)}, {np.max(columns)}]"
+            f"[{low}, {high}] and [{left}, {right}]"
         )
     mask = np.zeros(size, dtype=np.bool_)
     for row, column in zip(rows, columns, strict=True):
@@ -160,8 +143,8 @@ def patch_mask(
 def apply_patches(
     image: Image,
     donor: Image,
-    rows: npt.NDArray[np.int64],
-    columns: npt.NDArray[np.int64],
+    rows: IntArray,
+    columns: IntArray,
     patch: int = 16,
 ) -> Image:
     """The image with patches from the same places of the donor, (H, W, 3) uint8."""

@@ -43,35 +43,15 @@ def read_published_patch_lfw(folder: str | Path, clean: PairSet) -> PatchedPairs
         ValueError: A line that does not fit the layout or the pairs, or a pair without a line.
     """
     folder = Path(folder)
-    genuine = clean.genuine
     entries: dict[int, _Entry] = {}
     for kind, name in LISTS.items():
-        path = folder / name
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such list of patches")
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            if not line.strip():
-                continue
-            try:
-                k, entry = _parse(line, kind)
-                if k >= len(clean) or genuine[k] != kind:
-                    want = "a genuine" if kind else "an impostor"
-                    raise ValueError(f"pair {k} of the {len(clean)} clean pairs is not {want} one")
-                if k in entries:
-                    raise ValueError(f"pair {k} has a line already")
-                if clean.people[entry.donor] == clean.people[2 * k]:
-                    raise ValueError(f"donor {entry.donor} shows the person of image A")
-            except (IndexError, ValueError) as error:
-                raise ValueError(f"{path}, line {number}: {error}") from error
-            entries[k] = entry
-    for k in range(len(clean)):
+        entries |= _read_list(folder / name, kind, clean)
+    for k, kind in enumerate(clean.genuine.tolist()):
         if k not in entries:
-            raise ValueError(f"{folder / LISTS[bool(genuine[k])]}: no line for pair {k}")
+            raise ValueError(f"{folder / LISTS[kind]}: no line for pair {k}")
         if not (folder / f"{2 * k + 1}.jpg").is_file():
             raise FileNotFoundError(f"{folder / f'{2 * k + 1}.jpg'}: no such patched image")
     ordered = [entries[k] for k in range(len(clean))]
-    if len({len(entry.rows) for entry in ordered}) > 1:
-        raise ValueError(f"{folder}: want the same number of patches in every line")
     places = PatchPlaces(
         rows=np.array([entry.rows for entry in ordered]),
         columns=np.array([entry.columns for entry in ordered]),
@@ -81,6 +61,29 @@ def read_published_patch_lfw(folder: str | Path, clean: PairSet) -> PatchedPairs
     return PatchedPairs(
         clean, places, lambda k: read_image(folder / f"{2 * k + 1}.jpg", places.size)
     )
+
+
+def _read_list(path: Path, kind: bool, clean: PairSet) -> dict[int, _Entry]:
+    """The patches of all pairs of one kind, genuine or not, by number."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such list of patches")
+    genuine, entries = clean.genuine, dict[int, _Entry]()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            k, entry = _parse(line, kind)
+            if k >= len(clean) or genuine[k] != kind:
+                want = "a genuine" if kind else "an impostor"
+                raise ValueError(f"pair {k} of the {len(clean)} clean pairs is not {want} one")
+            if k in entries:
+                raise ValueError(f"pair {k} has a line already")
+            if clean.people[entry.donor] == clean.people[2 * k]:
+                raise ValueError(f"donor {entry.donor} shows the person of image A")
+        except (IndexError, ValueError) as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+        entries[k] = entry
+    return entries
 
 
 def _parse(line: str, genuine: bool) -> tuple[int, _Entry]:

@@ -1,9 +1,10 @@
 """What a map is worth, and what a recogniser's scores are worth."""
 
 from captum_fv.metrics.bootstrap import Interval
+from captum_fv.metrics.controls import CONTROLS, deal_to_others, unbeaten_controls
 from captum_fv.metrics.deletion import DeletionInsertionResult, deletion_insertion
 from captum_fv.metrics.dpr import DecisionPatchReplacement, decision_patch_replacement
-from captum_fv.metrics.dpr_result import CONTROLS, DPRResult, unbeaten_controls
+from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.flip import LeastReplacement, least_replacement
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation, patch_polarity
 from captum_fv.metrics.randomisation import (
@@ -22,7 +23,7 @@ from captum_fv.metrics.rates import (
     fnmr,
 )
 from captum_fv.metrics.sanity import SanityResult, sanity_suite, swap_error
-from captum_fv.metrics.strata import deal_to_others, equal_strata, face_rings, sensitivity_strata
+from captum_fv.metrics.strata import equal_strata, face_rings, sensitivity_strata
 
 __all__ = [
     "CONTROLS",

@@ -6,11 +6,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import as_number
-
-Array = npt.NDArray[np.float64]
 
 
 class Interval(NamedTuple):
@@ -38,7 +36,7 @@ class Interval(NamedTuple):
         return f"{self.figure} {self.span}"
 
 
-def resampled_means(values: Array, resamples: int = 2000, seed: int = 0) -> Array:
+def resampled_means(values: FloatArray, resamples: int = 2000, seed: int = 0) -> FloatArray:
     """Means over resampled pairs, one pair drawn as often for every row.
 
     Args:
@@ -53,14 +51,22 @@ def resampled_means(values: Array, resamples: int = 2000, seed: int = 0) -> Arra
 
 
 @lru_cache(maxsize=4)  # a table of methods asks for the same few draws again and again
-def _weights(count: int, resamples: int, seed: int) -> Array:
+def _weights(count: int, resamples: int, seed: int) -> FloatArray:
+    # N draws with replacement matter only by how often each pair came, which is multinomial: one
+    # matrix of shares, and all resampled means are a product with it. A seed fixes the matrix, so
+    # methods on the same pairs are resampled together and their differences are paired.
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)
     return np.asarray(draws / count)
 
 
-def percentile_interval(value: float, resampled: Array, confidence: float = 0.95) -> Interval:
+def percentile_interval(value: float, resampled: FloatArray, confidence: float = 0.95) -> Interval:
     """The central `confidence` share of the resampled figures (Efron's percentile interval)."""
     if not 0 < as_number("confidence", confidence) < 1:
         raise ValueError(f"confidence: got {confidence}; want a share between 0 and 1")
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(value, float(low), float(high))
+
+
+def mean_interval(values: FloatArray, confidence: float = 0.95) -> Interval:
+    """The mean of (N,) figures, one for each pair, with its interval over pairs."""
+    return percentile_interval(float(values.mean()), resampled_means(values), confidence)

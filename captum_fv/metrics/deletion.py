@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from scipy.integrate import trapezoid
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import as_number, check_counts
-from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
-from captum_fv.metrics.positions import as_images, check_images, position_values
+from captum_fv.metrics.bootstrap import Interval, mean_interval
+from captum_fv.metrics.positions import as_images, position_values
 from captum_fv.metrics.rates import Values, as_labels
 from captum_fv.metrics.replacement import (
     ForwardFunc,
@@ -25,9 +22,8 @@ from captum_fv.metrics.replacement import (
     score_and_hold_partners,
 )
 
-Array = npt.NDArray[np.float64]
 Population = Literal["genuine", "impostor"]
-Fill = Literal["blur", "mean", "black"]
+Blank = Literal["blur", "mean", "black"]
 Curve = Literal["deletion", "insertion"]
 
 AREA_TITLES: dict[tuple[Population, Curve], str] = {
@@ -52,21 +48,21 @@ class DeletionInsertionResult:
         threshold: A pair matches iff score >= threshold.
     """
 
-    deletion: Array
-    insertion: Array
+    deletion: FloatArray
+    insertion: FloatArray
     population: Population
     threshold: float
 
     @property
-    def fractions(self) -> Array:
+    def fractions(self) -> FloatArray:
         """Shares of removed or inserted positions, (T + 1,) from 0 to 1."""
         return np.linspace(0, 1, len(self.deletion))
 
-    def mean_scores(self, curve: Curve) -> Array:
+    def mean_scores(self, curve: Curve) -> FloatArray:
         """The mean score at every step, (T + 1,)."""
         return np.asarray(self._values(curve, False).mean(1))
 
-    def match_rate(self, curve: Curve) -> Array:
+    def match_rate(self, curve: Curve) -> FloatArray:
         """The share of pairs that match at every step, (T + 1,)."""
         return np.asarray(self._values(curve, True).mean(1))
 
@@ -78,7 +74,7 @@ class DeletionInsertionResult:
             of_matches: Of the match rate in place of the mean score.
             confidence: Of the interval.
         """
-        return _interval(self._pair_auc(curve, of_matches), confidence)
+        return mean_interval(self._pair_auc(curve, of_matches), confidence)
 
     def difference_to(
         self,
@@ -101,21 +97,19 @@ class DeletionInsertionResult:
         ):
             raise ValueError("the two results are not over the same pairs and threshold")
         mine, theirs = (run._pair_auc(curve, of_matches) for run in (self, other))
-        return _interval(mine - theirs, confidence)
+        return mean_interval(mine - theirs, confidence)
 
-    def _pair_auc(self, curve: Curve, of_matches: bool) -> Array:
+    def _pair_auc(self, curve: Curve, of_matches: bool) -> FloatArray:
+        from scipy.integrate import trapezoid
+
         values = self._values(curve, of_matches)
         return np.asarray(trapezoid(values, axis=0) / (len(values) - 1))
 
-    def _values(self, curve: Curve, of_matches: bool) -> Array:
+    def _values(self, curve: Curve, of_matches: bool) -> FloatArray:
         if curve not in get_args(Curve):
             raise ValueError(f"curve: got {curve!r}; want one of {get_args(Curve)}")
-        scores: Array = getattr(self, curve)
+        scores: FloatArray = getattr(self, curve)
         return np.asarray(scores >= self.threshold, dtype=np.float64) if of_matches else scores
-
-
-def _interval(pair_auc: Array, confidence: float) -> Interval:
-    return percentile_interval(float(pair_auc.mean()), resampled_means(pair_auc), confidence)
 
 
 @torch.no_grad()
@@ -128,7 +122,7 @@ def deletion_insertion(
     population: Population,
     steps: int = 20,
     *,
-    fill: Fill | float = "blur",
+    fill: Blank | float = "blur",
     batch_size: int = 32,
     show_progress: bool = False,
 ) -> DeletionInsertionResult:
@@ -172,41 +166,48 @@ def deletion_insertion(
     if population not in get_args(Population):
         raise ValueError(f"population: got {population!r}; want one of {get_args(Population)}")
     images_a, images_b = as_images(pair)
-    check_images(img_a=images_a, img_b=images_b)
     values = position_values(attributions, images_a)
     chosen = np.flatnonzero(as_labels(genuine, len(values)) == (population == "genuine"))
     if not len(chosen):
         raise ValueError(f"population: none of the {len(values)} pairs is {population}")
-    empty = _filler(fill, forward_func)
     curves = []
     with tqdm(total=len(chosen), unit="pair", disable=not show_progress) as bar:
         for rows in np.split(chosen, range(batch_size, len(chosen), batch_size)):
-            img_a, img_b = images_a[rows], images_b[rows]
-            filled = empty(img_a)
-            first, score = score_and_hold_partners(forward_func, (img_a, img_b))
-            emptied = score(filled, torch.arange(len(rows), device=img_a.device))
-            match = torch.full_like(first, population == "genuine", dtype=torch.bool)
+            blank = _blank(fill, images_a[rows], forward_func)
+            # What looks like B goes first where the pair is genuine, as DPR has it after a match.
+            match = torch.full((len(rows),), population == "genuine", device=values.device)
             step_of = replacement_steps(values[rows], match, steps)
-            curves.append(
-                [
-                    replaced_scores(score, begin, start, end, step_of, steps, batch_size)
-                    for begin, start, end in (
-                        (first, img_a, filled),
-                        (emptied, filled, img_a),
-                    )
-                ]
-            )
+            batch = images_a[rows], images_b[rows]
+            curves.append(_scores(forward_func, batch, blank, step_of, steps, batch_size))
             bar.update(len(rows))
     deletion, insertion = (torch.cat(parts, 1).numpy() for parts in zip(*curves, strict=True))
     return DeletionInsertionResult(deletion, insertion, population, threshold)
 
 
-def _filler(fill: Fill | float, forward_func: ForwardFunc) -> Callable[[Tensor], Tensor]:
-    """Images A -> what stands for nothing in them."""
+def _scores(
+    forward_func: ForwardFunc,
+    pair: tuple[Tensor, Tensor],
+    blank: Tensor,
+    step_of: Tensor,
+    steps: int,
+    batch_size: int,
+) -> tuple[Tensor, Tensor]:
+    """Scores (steps + 1, N) while A turns into what stands for nothing, and on the way back."""
+    img_a = pair[0]
+    whole, score = score_and_hold_partners(forward_func, pair)
+    emptied = score(blank, torch.arange(len(blank), device=blank.device))
+    return (
+        replaced_scores(score, whole, img_a, blank, step_of, steps, batch_size),
+        replaced_scores(score, emptied, blank, img_a, step_of, steps, batch_size),
+    )
+
+
+def _blank(fill: Blank | float, images: Tensor, forward_func: ForwardFunc) -> Tensor:
+    """What stands for nothing in images A, (N, C, H, W)."""
     if fill == "blur":
-        return _blur
+        return _blur(images)
     if fill == "mean":
-        return lambda images: images.mean((2, 3), keepdim=True).expand_as(images)
+        return images.mean((2, 3), keepdim=True).expand_as(images)
     if fill == "black":
         fill = getattr(forward_func, "black", None)  # type: ignore[assignment]
         if fill is None:
@@ -215,15 +216,15 @@ def _filler(fill: Fill | float, forward_func: ForwardFunc) -> Callable[[Tensor],
                 "fill=-1.0"
             )
     if isinstance(fill, str):
-        raise ValueError(f"fill: got {fill!r}; want one of {get_args(Fill)} or a number")
-    value = as_number("fill", fill)
-    return lambda images: torch.full_like(images, value)
+        raise ValueError(f"fill: got {fill!r}; want one of {get_args(Blank)} or a number")
+    return torch.full_like(images, as_number("fill", fill))
 
 
 def _blur(images: Tensor) -> Tensor:
+    from scipy.ndimage import gaussian_filter
+
     sigma = images.shape[2] / 14
-    # SciPy knows no half precision.
     values = images.detach().cpu()
-    values = values if values.itemsize > 2 else values.float()
+    values = values if values.itemsize > 2 else values.float()  # SciPy knows no half precision
     blurred = gaussian_filter(values.numpy(), (0, 0, sigma, sigma), mode="mirror")
     return torch.from_numpy(blurred).to(images)

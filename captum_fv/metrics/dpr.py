@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from captum_fv.core.arrays import BoolArray
 from captum_fv.core.checks import as_number, check_counts
 from captum_fv.metrics.dpr_result import DPRResult
-from captum_fv.metrics.positions import as_images, check_images, position_values
+from captum_fv.metrics.positions import as_images, position_values
 from captum_fv.metrics.rates import Values, as_labels
 from captum_fv.metrics.replacement import (
     ForwardFunc,
@@ -108,7 +107,7 @@ class DecisionPatchReplacement:
     def reset(self) -> None:
         """Forget all batches."""
         self._scores: list[Tensor] = []
-        self._genuine: list[np.ndarray[Any, np.dtype[np.bool_]]] = []
+        self._genuine: list[BoolArray] = []
 
     def update(
         self,
@@ -120,8 +119,7 @@ class DecisionPatchReplacement:
         show_progress: bool = False,
     ) -> None:
         """Run DPR for a batch of pairs of any length."""
-        patched_a, img_b = as_images(pair)
-        check_images(patched_a=patched_a, img_b=img_b, original_a=original_a)
+        patched_a, img_b = as_images(pair, original_a=original_a)
         values = position_values(attributions, patched_a)
         labels = as_labels(genuine, len(patched_a))
         scores = []

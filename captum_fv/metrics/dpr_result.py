@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-from scipy.integrate import trapezoid
 
+from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 
-Array = npt.NDArray[np.float64]
 Rate = Literal["fmr", "fnmr", "mean"]
 
 
@@ -33,9 +31,9 @@ class DPRResult:
             the paper's Table 2. Lower is better.
     """
 
-    scores: Array
-    repaired_scores: Array
-    genuine: npt.NDArray[np.bool_]
+    scores: FloatArray
+    repaired_scores: FloatArray
+    genuine: BoolArray
     threshold: float
 
     def __post_init__(self) -> None:
@@ -53,17 +51,17 @@ class DPRResult:
             )
 
     @property
-    def fractions(self) -> Array:
+    def fractions(self) -> FloatArray:
         """Shares of replaced positions, (T,)."""
         return np.arange(len(self.scores)) / len(self.scores)
 
     @property
-    def fmr(self) -> Array:
+    def fmr(self) -> FloatArray:
         """False match rate at every step, (T,)."""
         return np.asarray(self._errors(self.scores)[:, ~self.genuine].mean(1))
 
     @property
-    def fnmr(self) -> Array:
+    def fnmr(self) -> FloatArray:
         """False non-match rate at every step, (T,)."""
         return np.asarray(self._errors(self.scores)[:, self.genuine].mean(1))
 
@@ -88,16 +86,22 @@ class DPRResult:
         return float(self._pair_auc_normalised[self.genuine].mean())
 
     @property
-    def pair_auc(self) -> Array:
+    def pair_auc(self) -> FloatArray:
         """What each pair adds to its curve's area, (N,) in [0, T - 1]; their mean is the AUC."""
-        return np.asarray(trapezoid(self._errors(self.scores), axis=0))
+        # An area by trapezoids is linear in the curve, and the curve is a mean over pairs: so pairs
+        # have areas of their own, which a bootstrap can draw.
+        return self._area(self.scores)
 
     @property
-    def _pair_auc_normalised(self) -> Array:
-        errors = self._errors(np.vstack([self.scores, self.repaired_scores]))
-        return np.asarray(trapezoid(errors, axis=0) / len(self.scores))
+    def _pair_auc_normalised(self) -> FloatArray:
+        return self._area(np.vstack([self.scores, self.repaired_scores])) / len(self.scores)
 
-    def _errors(self, scores: Array) -> Array:
+    def _area(self, scores: FloatArray) -> FloatArray:
+        from scipy.integrate import trapezoid
+
+        return np.asarray(trapezoid(self._errors(scores), axis=0))
+
+    def _errors(self, scores: FloatArray) -> FloatArray:
         return np.asarray((scores >= self.threshold) != self.genuine, dtype=np.float64)
 
     def auc_interval(self, rate: Rate = "mean", confidence: float = 0.95) -> Interval:
@@ -126,7 +130,7 @@ class DPRResult:
         return _interval([self, other], lambda auc: auc[..., 0] - auc[..., 1], rate, confidence)
 
 
-def _ratio(auc: Array) -> Array:
+def _ratio(auc: FloatArray) -> FloatArray:
     if not auc[..., 1].min() > 0:
         raise ValueError(
             "the baseline makes no errors on these pairs (or on a resample of them), so there is "
@@ -136,7 +140,10 @@ def _ratio(auc: Array) -> Array:
 
 
 def _interval(
-    results: list[DPRResult], figure: Callable[[Array], Array], rate: Rate, confidence: float
+    results: list[DPRResult],
+    figure: Callable[[FloatArray], FloatArray],
+    rate: Rate,
+    confidence: float,
 ) -> Interval:
     """A figure computed from the methods' AUCs (..., methods), and its interval over pairs."""
     first = results[0]
@@ -151,50 +158,11 @@ def _interval(
     populations["mean"] = populations["fmr"] + populations["fnmr"]
     if rate not in populations:
         raise ValueError(f"rate: got {rate!r}; want one of {list(populations)}")
+    # The populations are drawn apart, as how many pairs are genuine is not chance but the protocol.
+    # All results share a population's draws, so that ratios and differences are paired.
     values, resampled = [], []
     for seed, chosen in enumerate(populations[rate]):
         auc = np.stack([result.pair_auc[chosen] for result in results])
         values.append(figure(auc.mean(-1)))
         resampled.append(figure(resampled_means(auc, seed=seed)))
     return percentile_interval(float(np.mean(values)), np.mean(resampled, axis=0), confidence)
-
-
-CONTROLS = ("rnd", "centre", "sensitivity", "difference")
-"""Maps that explain nothing: chance, a fixed place, a gradient without polarity, no model."""
-
-
-def unbeaten_controls(
-    name: str,
-    runs: Mapping[str, DPRResult],
-    rate: Rate = "mean",
-    confidence: float = 0.95,
-) -> list[str]:
-    """The controls among the runs that a method does not beat.
-
-    It beats a control if the paired interval of its AUC minus the control's is below zero.
-
-    Args:
-        name: Which run is the method's. A control is compared with the other controls.
-        runs: Method's name -> its DPR, all on the same pairs.
-        rate: "fmr", "fnmr", or the mean of both AUCs.
-        confidence: Of the interval.
-
-    Raises:
-        ValueError: No run of this name, or runs over different pairs.
-
-    >>> import numpy as np
-    >>> scores = np.array([[1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
-    >>> slow = DPRResult(scores, scores[-1], np.array([False, True]), 0.0)
-    >>> fast = DPRResult(scores[[0, 2, 2]], scores[-1], np.array([False, True]), 0.0)
-    >>> unbeaten_controls("mine", {"mine": fast, "rnd": slow, "centre": fast})
-    ['centre']
-    """
-    if name not in runs:
-        raise ValueError(f"name: got {name!r}; want one of the runs, {', '.join(runs)}")
-    return [
-        control
-        for control in CONTROLS
-        if control in runs
-        and control != name
-        and not runs[name].difference_to(runs[control], rate, confidence).high < 0
-    ]

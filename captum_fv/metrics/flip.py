@@ -9,7 +9,7 @@ from captum.robust import MinParamPerturbation
 from torch import Tensor
 
 from captum_fv.core.checks import as_number, check_counts
-from captum_fv.metrics.positions import as_images, check_images, position_values
+from captum_fv.metrics.positions import as_images, position_values
 from captum_fv.metrics.replacement import ForwardFunc, replacement_steps
 from captum_fv.siamese.scoring import ask_scores
 
@@ -64,8 +64,7 @@ def least_replacement(
     >>> flip.share, flip.pair[0].flatten().tolist()
     (0.5, [0.0, 0.0, 1.0, 1.0])
     """
-    patched_a, img_b = as_images(pair)
-    check_images(patched_a=patched_a, img_b=img_b, original_a=original_a)
+    patched_a, img_b = as_images(pair, original_a=original_a)
     if len(patched_a) != 1:
         raise ValueError(f"got {len(patched_a)} pairs; want one: pass slices, as img_a[k : k + 1]")
     check_counts(steps=steps, batch_size=batch_size)
@@ -78,7 +77,7 @@ def least_replacement(
         def give_back(inputs: tuple[Tensor, Tensor], step: int) -> tuple[Tensor, Tensor]:
             return torch.where(step_of[:, None] <= step, original_a, inputs[0]), inputs[1]
 
-        found, step = MinParamPerturbation(
+        flipped, step = MinParamPerturbation(
             lambda inputs: ask_scores(forward_func, *inputs),
             attack=give_back,
             arg_name="step",
@@ -87,11 +86,11 @@ def least_replacement(
             arg_step=1,
             correct_fn=lambda score: bool((score >= threshold) == match),
         ).evaluate((patched_a, img_b), perturbations_per_eval=batch_size)
-    if found is None:
+    if flipped is None:
         return None
     changed, back = (patched_a != original_a).any(1), step_of <= step
     return LeastReplacement(
         share=float(back.float().mean()),
         patch_share=float((changed & back).sum() / changed.sum()),
-        pair=found,
+        pair=flipped,
     )

@@ -5,23 +5,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
-from captum_fv.core.checks import check_dense
+from captum_fv.core.arrays import BoolArray, FloatArray
+from captum_fv.core.checks import check_tensor
 from captum_fv.metrics.positions import position_values
 from captum_fv.metrics.rates import Values, as_labels
-
-Array = npt.NDArray[np.float64]
 
 
 class PatchLocalisation(NamedTuple):
     """How well each pair's map finds its patches, each (N,) in [0, 1]."""
 
-    auroc: Array
-    average_precision: Array
+    auroc: FloatArray
+    average_precision: FloatArray
 
 
 def patch_localisation(attributions: Tensor, mask: Tensor, match: Values) -> PatchLocalisation:
@@ -54,7 +51,7 @@ def patch_localisation(attributions: Tensor, mask: Tensor, match: Values) -> Pat
     return _localise(sign * values, mask.flatten(1).cpu().numpy())
 
 
-def patch_polarity(attributions: Tensor, similar: Tensor, dissimilar: Tensor) -> Array:
+def patch_polarity(attributions: Tensor, similar: Tensor, dissimilar: Tensor) -> FloatArray:
     r"""Ranks patches that speak for "same person" against patches that speak against it.
 
     Both kinds lie in the same image, so neither their borders nor the middle of the face nor the
@@ -83,53 +80,55 @@ def patch_polarity(attributions: Tensor, similar: Tensor, dissimilar: Tensor) ->
     higher, lower = (mask.flatten(1).cpu().numpy() for mask in (similar, dissimilar))
     if (higher & lower).any() or not (higher.any(1) & lower.any(1)).all():
         raise ValueError("similar and dissimilar: want both in every pair, and no position in both")
-    ranks = rankdata(np.where(higher | lower, values, np.nan), axis=1, nan_policy="omit")
-    count = higher.sum(1)
-    return np.asarray(
-        (np.where(higher, ranks, 0).sum(1) - count * (count + 1) / 2) / count / lower.sum(1)
-    )
+    return _auroc(values, higher, lower)
 
 
-def _values_in(attributions: Tensor, **masks: Tensor) -> Array:
+def _values_in(attributions: Tensor, **masks: Tensor) -> FloatArray:
     """Map values (N, H*W) of the images that masks (N, 1, H, W) belong to."""
     first = next(iter(masks.values()))
     for name, mask in masks.items():
-        if not isinstance(mask, Tensor):
-            raise TypeError(f"{name}: got {type(mask).__name__}; want torch.bool (N, 1, H, W)")
-        check_dense(name, mask)
-        if (
-            mask.dtype != torch.bool
-            or mask.ndim != 4
-            or mask.shape[1] != 1
-            or 0 in mask.shape
-            or mask.shape != first.shape
-        ):
+        check_tensor(name, mask, "torch.bool (N, 1, H, W)")
+        alike = mask.shape == first.shape and mask.dtype == torch.bool
+        if not alike or mask.ndim != 4 or mask.shape[1] != 1 or 0 in mask.shape:
             raise ValueError(
                 f"{name}: got {mask.dtype} {tuple(mask.shape)}; want torch.bool (N, 1, H, W)"
             )
-    channels = 1
-    if isinstance(attributions, Tensor):
-        check_dense("attributions", attributions)
-        channels = max(attributions.shape[1], 1) if attributions.ndim == 4 else 1
+    channels = max(attributions.shape[1], 1) if np.ndim(attributions) == 4 else 1
     values = position_values(attributions, first.expand(-1, channels, -1, -1))
     return np.asarray(values.flatten(1).cpu())
 
 
-def _localise(values: Array, patched: npt.NDArray[np.bool_]) -> PatchLocalisation:
-    count, positions = values.shape
-    number = patched.sum(1)
-    if not ((number > 0) & (number < positions)).all():
-        k = int(np.flatnonzero((number == 0) | (number == positions))[0])
+def _localise(values: FloatArray, patched: BoolArray) -> PatchLocalisation:
+    number, positions = patched.sum(1), values.shape[1]
+    unfit = np.flatnonzero((number == 0) | (number == positions))
+    if len(unfit):
         raise ValueError(
-            f"mask: that of pair {k} covers {number[k]} of {positions} positions; want some in it "
-            "and some outside"
+            f"mask: that of pair {unfit[0]} covers {number[unfit[0]]} of {positions} positions; "
+            "want some in it and some outside"
         )
-    ranks = rankdata(values, axis=1)
-    auroc = ((ranks * patched).sum(1) - number * (number + 1) / 2) / number / (positions - number)
-    # How many positions rank no lower, and how many of those are patched.
-    passed = rankdata(-values, method="max", axis=1).astype(np.int64)
-    found = np.zeros((count, positions + 1))
-    rows = np.broadcast_to(np.arange(count)[:, None], passed.shape)
-    np.add.at(found, (rows[patched], passed[patched]), 1)
-    precision = np.take_along_axis(found.cumsum(1), passed, axis=1) / passed
-    return PatchLocalisation(auroc, (precision * patched).sum(1) / number)
+    # Equal values come in together, so precision counts all positions that rank no lower: of the
+    # patched ones they are counted among the patched alone.
+    no_lower, patched_no_lower = (
+        _rank(np.where(among, -values, np.inf), "max") for among in (True, patched)
+    )
+    precision = patched_no_lower / no_lower
+    return PatchLocalisation(
+        _auroc(values, patched, ~patched), (precision * patched).sum(1) / number
+    )
+
+
+def _auroc(values: FloatArray, higher: BoolArray, lower: BoolArray) -> FloatArray:
+    """How often a value of the first kind is above one of the second, (N,); a tie counts half."""
+    # Positions of neither kind come last, where they change nobody's rank. Less the ranks that the
+    # first kind has among itself, the sum of its ranks counts the others below it (Mann-Whitney).
+    ranks = _rank(np.where(higher | lower, values, np.inf), "average")
+    count = higher.sum(1)
+    wins = (ranks * higher).sum(1) - count * (count + 1) / 2
+    return np.asarray(wins / count / lower.sum(1))
+
+
+def _rank(values: FloatArray, ties: str) -> FloatArray:
+    """Ranks (N, P) from 1 on within each row."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values, method=ties, axis=1))

@@ -1,11 +1,11 @@
-"""The images and maps that metrics take: one value for each position, and one shape for all."""
+"""The pairs and the maps that metrics take: images of one shape, one value for each position."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import all_finite, check_dense, check_image
+from captum_fv.core.checks import all_finite, check_images, check_tensor
 
 
 def position_values(attributions: Tensor, images: Tensor) -> Tensor:
@@ -16,64 +16,29 @@ def position_values(attributions: Tensor, images: Tensor) -> Tensor:
         images: Images A, (N, C, H, W).
 
     Returns:
-        (N, H, W) float64, on the images' device.
-
-    Raises:
-        TypeError: No tensor.
-        ValueError: Another shape, or NaN or infinite values.
+        (N, H, W) float64, on the images' device; an error for what is no such map, or not finite.
     """
-    if not isinstance(attributions, Tensor):
-        raise TypeError(
-            f"attributions: got {type(attributions).__name__}; want a tensor, the map of image A"
-        )
-    check_dense("attributions", attributions)
+    check_tensor("attributions", attributions, "a tensor, the map of image A")
     count, channels, height, width = images.shape
-    if (
-        attributions.ndim != 4
-        or attributions.shape[0] not in (1, count)
-        or attributions.shape[1] not in (1, channels)
-        or attributions.shape[2:] != (height, width)
-    ):
+    fits = attributions.ndim == 4 and attributions.shape[2:] == (height, width)
+    fits = fits and attributions.shape[0] in (1, count) and attributions.shape[1] in (1, channels)
+    if not fits or attributions.is_complex():
         raise ValueError(
-            f"attributions: got shape {tuple(attributions.shape)}; want the map of image A, "
-            f"({count} or 1, {channels} or 1, {height}, {width})"
-        )
-    if attributions.is_complex():
-        raise ValueError(
-            f"attributions: got {attributions.dtype}, which has no order; want numbers"
+            f"attributions: got {attributions.dtype} of shape {tuple(attributions.shape)}; want "
+            f"the map of image A, ({count} or 1, {channels} or 1, {height}, {width})"
         )
     if not all_finite(attributions):
         raise ValueError("attributions: hold NaN or infinite values, which have no rank")
+    # Single precision could round two different means to one value, and the order would be lost.
     values = attributions.detach().to(images.device).mean(1, dtype=torch.float64)
     return values.expand(count, height, width)
 
 
-def check_images(**images: Tensor) -> None:
-    """Raise for images, by name, that are not finite (N, C, H, W) alike in shape, type and device.
-
-    Raises:
-        TypeError: No tensor.
-        ValueError: Images that are none, or do not fit each other.
-    """
-    first = next(iter(images.values()))
-    for name, image in images.items():
-        check_image(name, image)
-        if image.shape != first.shape:
-            raise ValueError(
-                f"{name}: got shape {tuple(image.shape)}; want (N, C, H, W), equal for "
-                f"{', '.join(images)}"
-            )
-        if image.dtype != first.dtype or image.device != first.device:
-            raise ValueError(
-                f"{name}: got {image.dtype} on {image.device}; want {first.dtype} on "
-                f"{first.device}, equal for {', '.join(images)}"
-            )
-
-
-def as_images(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Both images of the pairs; a TypeError if this is no pair."""
+def as_images(pair: tuple[Tensor, Tensor], **others: Tensor) -> tuple[Tensor, Tensor]:
+    """Images A and B of the pairs, and an error unless these and the others are images alike."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         came = f"{len(pair)} of them" if isinstance(pair, tuple | list) else type(pair).__name__
         raise TypeError(f"pair: got {came}; want (images A, images B)")
     img_a, img_b = pair
+    check_images(img_a=img_a, img_b=img_b, **others)
     return img_a, img_b

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
+from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import as_number, check_counts
 from captum_fv.metrics.positions import as_images, position_values
 
-Array = npt.NDArray[np.float64]
 Build = Callable[[Any], Any]
 """A model -> an attribution method for it, as the values of `METHODS` with a threshold bound."""
 Model = TypeVar("Model", bound=nn.Module)
@@ -33,9 +31,9 @@ class RandomisationResult:
         absolute: (S, N) the same of the maps' absolute values.
     """
 
-    shares: Array
-    signed: Array
-    absolute: Array
+    shares: FloatArray
+    signed: FloatArray
+    absolute: FloatArray
 
 
 def randomised_copy(model: Model, share: float = 1.0, seed: int = 0) -> Model:
@@ -68,6 +66,7 @@ def randomised_copy(model: Model, share: float = 1.0, seed: int = 0) -> Model:
             "its weights as constants, so load the model that it was made from"
         )
     generator = torch.Generator().manual_seed(seed)
+    # Layers are registered from the image on, so the last tensors are those next to the embedding.
     with torch.no_grad():
         for weight in weights[-round(max(1, share * len(weights))) :]:
             order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
@@ -122,30 +121,24 @@ def model_randomisation(
 
 def build_method(build: Build, model: Any) -> Any:
     """The attribution method for a model; a TypeError if it is none."""
-    if not callable(build):
+    method = build(model) if callable(build) else None
+    if not callable(getattr(method, "attribute", None)):
+        came = f"one that gives {type(method).__name__}" if callable(build) else repr(build)
         raise TypeError(
-            f"build: got {type(build).__name__}; want a function of a model, as lambda model: "
+            f"build: got {came}; want a function of a model that gives a method, as lambda model: "
             "SimilarityArgumentGradient(model, threshold=0.3)"
         )
-    method = build(model)
-    check_method("build(model)", method)
     return method
 
 
-def check_method(name: str, method: Any) -> None:
-    """Raise a TypeError for what has no `attribute`."""
-    if not callable(getattr(method, "attribute", None)):
-        raise TypeError(f"{name}: got {type(method).__name__}; want an attribution method")
-
-
-def map_values(method: Any, pair: tuple[Tensor, Tensor]) -> Array:
+def map_values(method: Any, pair: tuple[Tensor, Tensor]) -> FloatArray:
     """The map of A for each pair, channels averaged, (N, H*W)."""
     map_a = method.attribute(*pair)[0]
-    values: Array = position_values(map_a, pair[0]).flatten(1).cpu().numpy()
+    values: FloatArray = position_values(map_a, pair[0]).flatten(1).cpu().numpy()
     return values
 
 
-def rank_correlation(first: Array, second: Array) -> Array:
+def rank_correlation(first: FloatArray, second: FloatArray) -> FloatArray:
     """Spearman's correlation of each row of (N, P) with its counterpart, (N,) in [-1, 1].
 
     A constant row has no order to share: it correlates 1 with itself and 0 with any other.
@@ -153,6 +146,9 @@ def rank_correlation(first: Array, second: Array) -> Array:
     >>> rank_correlation(np.array([[1.0, 2.0, 9.0]]), np.array([[0.1, 0.2, 0.3]]))
     array([1.])
     """
+    from scipy.stats import rankdata
+
+    # Spearman's is Pearson's correlation of the ranks, here less their mean.
     ranks = [rankdata(rows, axis=1) - (rows.shape[1] + 1) / 2 for rows in (first, second)]
     lengths = np.linalg.norm(ranks[0], axis=1) * np.linalg.norm(ranks[1], axis=1)
     constant = lengths == 0

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from captum_fv.core.checks import as_number, check_dense
+from captum_fv.core.arrays import BoolArray, FloatArray
+from captum_fv.core.checks import as_number
 
 Values = Tensor | npt.ArrayLike
 
@@ -16,9 +17,9 @@ Values = Tensor | npt.ArrayLike
 class DetCurve(NamedTuple):
     """FMR and FNMR at every threshold that changes one of them, each (M,)."""
 
-    thresholds: npt.NDArray[np.float64]
-    fmr: npt.NDArray[np.float64]
-    fnmr: npt.NDArray[np.float64]
+    thresholds: FloatArray
+    fmr: FloatArray
+    fnmr: FloatArray
 
 
 class ErrorRates(NamedTuple):
@@ -74,7 +75,8 @@ def eer_threshold(scores: Values, genuine: Values) -> float:
     """
     impostor_scores, genuine_scores = _by_class(scores, genuine)
     thresholds, false_matches, false_non_matches = _error_counts(impostor_scores, genuine_scores)
-    # Cross-multiplied counts, since the difference of two rounded rates would break ties by chance.
+    # |FMR - FNMR| times both numbers of pairs is a whole number. The difference of two rounded
+    # rates would break ties by chance; these counts cross-multiplied are exact.
     gaps = np.abs(false_matches * len(genuine_scores) - false_non_matches * len(impostor_scores))
     return float(thresholds[np.argmin(gaps)])
 
@@ -84,11 +86,9 @@ def equal_error_rate(scores: Values, genuine: Values) -> float:
     return float(np.mean(error_rates(scores, genuine, eer_threshold(scores, genuine))))
 
 
-def as_labels(
-    genuine: Values, count: int | None = None, name: str = "genuine"
-) -> npt.NDArray[np.bool_]:
+def as_labels(genuine: Values, count: int | None = None, name: str = "genuine") -> BoolArray:
     """Labels as (N,) bool, checked against the number of pairs; errors call them `name`."""
-    labels = _as_array(genuine, name)
+    labels = _as_array(genuine)
     count = len(labels) if count is None and labels.ndim else count
     if labels.shape != (count,) or not np.isin(labels, (0, 1)).all():
         raise ValueError(
@@ -98,9 +98,9 @@ def as_labels(
     return labels.astype(bool)
 
 
-def as_scores(scores: Values) -> npt.NDArray[np.float64]:
+def as_scores(scores: Values) -> FloatArray:
     """Scores as (N,) float64; a ValueError for what are no finite numbers."""
-    values = _as_array(scores, "scores")
+    values = _as_array(scores)
     if values.dtype.kind not in "biuf" or values.ndim != 1 or not np.isfinite(values).all():
         raise ValueError(
             f"scores: got {values.dtype} of shape {values.shape}; want finite numbers (N,)"
@@ -108,21 +108,14 @@ def as_scores(scores: Values) -> npt.NDArray[np.float64]:
     return values.astype(np.float64)
 
 
-def _as_array(values: Values, name: str) -> npt.NDArray[Any]:
-    if not isinstance(values, Tensor):
-        try:
-            return np.asarray(values)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{name}: {error}; want numbers (N,)") from error
-    check_dense(name, values)
-    values = values.detach().cpu()
-    # NumPy has no bfloat16.
-    return np.asarray(values.double() if values.is_floating_point() else values)
+def _as_array(values: Values) -> npt.NDArray[Any]:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = values.double() if values.is_floating_point() else values  # NumPy has no bfloat16
+    return np.asarray(values)
 
 
-def _by_class(
-    scores: Values, genuine: Values
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _by_class(scores: Values, genuine: Values) -> tuple[FloatArray, FloatArray]:
     """Scores of the impostor pairs and of the genuine pairs."""
     values = as_scores(scores)
     labels = as_labels(genuine, len(values))
@@ -135,12 +128,12 @@ def _by_class(
 
 
 def _error_counts(
-    impostor_scores: npt.NDArray[np.float64], genuine_scores: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    impostor_scores: FloatArray, genuine_scores: FloatArray
+) -> tuple[FloatArray, npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """All scores as thresholds, ascending, and the false (non-)matches at each, (M,)."""
     thresholds = np.unique(np.concatenate([impostor_scores, genuine_scores]))
-    below = np.searchsorted(np.sort(impostor_scores), thresholds)
-    return (
-        thresholds,
-        len(impostor_scores) - below,
-        np.searchsorted(np.sort(genuine_scores), thresholds),
+    # searchsorted counts the scores strictly below a threshold: those at it match.
+    impostors_below, genuine_below = (
+        np.searchsorted(np.sort(scores), thresholds) for scores in (impostor_scores, genuine_scores)
     )
+    return thresholds, len(impostor_scores) - impostors_below, genuine_below

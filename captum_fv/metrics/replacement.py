@@ -1,4 +1,7 @@
-"""Scores while image A turns into another image, in the order of a map: the core of DPR."""
+"""Image A turns into another image in the order of a map: when each position turns, and the scores.
+
+The core of DPR, of deletion and insertion, and of the least replacement that flips a decision.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import check_counts
+from captum_fv.core.checks import check_size
 from captum_fv.core.vectors import cosine
 from captum_fv.metrics.strata import check_strata
 from captum_fv.siamese.model import PartnerView, SiameseCosine
@@ -17,6 +20,95 @@ from captum_fv.siamese.scoring import ask_scores
 ForwardFunc = Callable[[Tensor, Tensor], Tensor]
 ScoreInPlace = Callable[[Tensor, Tensor], Tensor]
 """Images (n, C, H, W) and the numbers (n,) of the pairs whose A they replace -> scores (n,)."""
+
+
+def replacement_steps(
+    values: Tensor,
+    match: Tensor,
+    steps: int,
+    cells: tuple[int, int] | None = None,
+    strata: Tensor | None = None,
+) -> Tensor:
+    """The first step at which each position is replaced, (N, H, W) in [1, steps].
+
+    Args:
+        values: Map value of each position, (N, H, W).
+        match: Whose HIGHEST values go first, (N,) bool; the others' lowest do.
+        steps, cells, strata: As in `decision_patch_replacement`.
+
+    Raises:
+        ValueError: Cells or strata that do not fit the map, or both.
+    """
+    size = values.shape[1:]
+    values = torch.where(match[:, None, None], -values, values).flatten(1).double()
+    if cells is not None:
+        if strata is not None:
+            raise ValueError("cells and strata: got both; want one of them")
+        cell = _cell_of_position(size, cells, values.device)
+        count = cells[0] * cells[1]
+        # By means, since the cells of a grid that does not divide the image are unequal.
+        sums = torch.zeros(len(values), count, dtype=values.dtype, device=values.device)
+        sums.index_add_(1, cell, values)
+        return _steps(sums / cell.bincount(minlength=count), steps)[:, cell].reshape(-1, *size)
+    if strata is not None:
+        check_strata(strata, size)
+        strata = strata.to(values.device).flatten()
+    return _steps(values, steps, strata).reshape(-1, *size)
+
+
+def _cell_of_position(
+    size: tuple[int, ...], cells: tuple[int, int], device: torch.device
+) -> Tensor:
+    """The number of each position's cell, (H*W,)."""
+    check_size("cells", cells)
+    (height, width), (rows, columns) = size, cells
+    if rows > height or columns > width:
+        raise ValueError(
+            f"cells: got {cells}; want at least one pixel for each of {height}x{width}"
+        )
+    row = torch.arange(height, device=device) * rows // height
+    column = torch.arange(width, device=device) * columns // width
+    return (row[:, None] * columns + column).flatten()
+
+
+def _steps(values: Tensor, steps: int, strata: Tensor | None = None) -> Tensor:
+    """Steps (N, P) of values (N, P) that go in ascending order; strata are (P,)."""
+    count = values.shape[1]
+    if strata is None:
+        order = _ascending(values)
+        sizes = [count]
+    else:
+        # Equal values go in one fixed random order. In row-major order a map that is constant in a
+        # ring would work down the face, which is no worse and no better than chance only by luck.
+        scattered = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+        scattered = scattered.to(values.device)
+        order = scattered[_ascending(values[:, scattered])]
+        # A stable sort by stratum keeps the order of values within each: from here on `order` lists
+        # stratum after stratum, each of the same size in every row, and each has ranks of its own.
+        order = order.gather(1, strata[order].argsort(dim=1, stable=True))
+        sizes = torch.unique(strata, return_counts=True)[1].tolist()
+    step_of_rank = torch.cat([_step_of_rank(size, steps) for size in sizes]).to(values.device)
+    return torch.empty_like(order).scatter_(1, order, step_of_rank.expand_as(order))
+
+
+def _ascending(values: Tensor) -> Tensor:
+    """Positions (N, P) from the lowest value to the highest, equal ones in row-major order."""
+    if values.device.type != "cpu":
+        return values.argsort(dim=1, stable=True)
+    # NumPy sorts several times as fast, but equal values in any order; a second sort mends that.
+    # Its keys are position + P * (how many distinct values are lower): runs of equal values stay
+    # where they are, positions ascend within each, and the key modulo P is the position.
+    order = values.numpy().argsort(axis=1)
+    ranked = np.take_along_axis(values.numpy(), order, axis=1)
+    order[:, 1:] += (ranked[:, 1:] != ranked[:, :-1]).cumsum(axis=1) * order.shape[1]
+    order.sort(axis=1)
+    return torch.from_numpy(order % order.shape[1])
+
+
+def _step_of_rank(size: int, steps: int) -> Tensor:
+    """The first t by which more than `rank` of the positions are replaced, for every rank."""
+    replaced = torch.tensor([round(size * t / steps) for t in range(steps + 1)])
+    return torch.bucketize(torch.arange(size), replaced, right=True)
 
 
 def score_and_hold_partners(
@@ -61,7 +153,7 @@ def replaced_scores(
         steps, batch_size: As in `decision_patch_replacement`.
         last: Scores (N,) of the end where they are known, so that it is not scored once more.
     """
-    narrow = torch.int16 if steps <= torch.iinfo(torch.int16).max else torch.int64
+    narrow = torch.int16 if steps <= torch.iinfo(torch.int16).max else torch.int64  # sorts faster
     turns = torch.where((start != end).any(1), step_of, 0).to(narrow)  # 0: looks the same
     changed = torch.zeros(steps + 1, len(start), dtype=torch.bool, device=start.device)
     changed.T.scatter_(1, turns.flatten(1).long(), True)
@@ -73,6 +165,8 @@ def replaced_scores(
         final = turns.amax((1, 2))
         known = changed & (torch.arange(steps + 1, device=final.device)[:, None] == final)
         scores = torch.where(known, last, scores)
+    # One copy of the images serves all jobs, which come step after step: whenever a row is read for
+    # step t, all of its positions up to step t have turned, and none of a later one has.
     turning = _places_by_step(turns.flatten(), steps)
     images, reached, size = start.flatten(2).clone(), 0, start[0, 0].numel()
     for jobs in torch.split((changed & ~known).nonzero(), int(batch_size)):
@@ -85,8 +179,8 @@ def replaced_scores(
                 reached = t
             parts.append(images[row[step == t]])
         if parts:
-            batch = torch.cat(parts) if len(parts) > 1 else parts[0]
-            scores[step, row] = score(batch.reshape(-1, *start.shape[1:]), row)
+            scores[step, row] = score(torch.cat(parts).reshape(-1, *start.shape[1:]), row)
+    # A step that changed nothing leaves the score of the step before.
     for t in range(1, steps + 1):
         scores[t] = torch.where(changed[t], scores[t], scores[t - 1])
     return scores.cpu()
@@ -95,90 +189,3 @@ def replaced_scores(
 def _places_by_step(turns: Tensor, steps: int) -> tuple[Tensor, ...]:
     """For each step from 0 on, the indices into `turns` where it stands."""
     return torch.split(turns.argsort(stable=True), turns.bincount(minlength=steps + 1).tolist())
-
-
-def replacement_steps(
-    values: Tensor,
-    match: Tensor,
-    steps: int,
-    cells: tuple[int, int] | None = None,
-    strata: Tensor | None = None,
-) -> Tensor:
-    """The first step at which each position is replaced, (N, H, W) in [1, steps].
-
-    Args:
-        values: Map value of each position, (N, H, W).
-        match: Whose HIGHEST values go first, (N,) bool; the others' lowest do.
-        steps, cells, strata: As in `decision_patch_replacement`.
-
-    Raises:
-        ValueError: Cells or strata that do not fit the map, or both.
-    """
-    size = values.shape[1:]
-    values = torch.where(match[:, None, None], -values, values).flatten(1).double()
-    if cells is not None:
-        if strata is not None:
-            raise ValueError("cells and strata: got both; want one of them")
-        cell = _cell_of_position(size, cells, values.device)
-        count = cells[0] * cells[1]
-        sums = torch.zeros(len(values), count, dtype=values.dtype, device=values.device)
-        sums.index_add_(1, cell, values)
-        return _steps(sums / cell.bincount(minlength=count), steps)[:, cell].reshape(-1, *size)
-    if strata is not None:
-        check_strata(strata, size)
-        strata = strata.to(values.device).flatten()
-    return _steps(values, steps, strata).reshape(-1, *size)
-
-
-def _cell_of_position(
-    size: tuple[int, ...], cells: tuple[int, int], device: torch.device
-) -> Tensor:
-    """The number of each position's cell, (H*W,)."""
-    height, width = size
-    if not isinstance(cells, tuple | list) or len(cells) != 2:
-        raise ValueError(f"cells: got {cells!r}; want (rows, columns) of a grid")
-    rows, columns = cells
-    check_counts(rows=rows, columns=columns)
-    if rows > height or columns > width:
-        raise ValueError(
-            f"cells: got {cells}; want at least one pixel for each of {height}x{width}"
-        )
-    row = torch.arange(height, device=device) * rows // height
-    column = torch.arange(width, device=device) * columns // width
-    return (row[:, None] * columns + column).flatten()
-
-
-def _steps(values: Tensor, steps: int, strata: Tensor | None = None) -> Tensor:
-    """Steps (N, P) of values (N, P) that go in ascending order; strata are (P,)."""
-    count = values.shape[1]
-    if strata is None:
-        order = _ascending(values)
-        sizes = [count]
-    else:
-        # Equal values go in one fixed random order. In row-major order a map that is constant in a
-        # ring would work down the face, which is no worse and no better than chance only by luck.
-        scattered = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-        scattered = scattered.to(values.device)
-        order = scattered[_ascending(values[:, scattered])]
-        order = order.gather(1, strata[order].argsort(dim=1, stable=True))
-        sizes = torch.unique(strata, return_counts=True)[1].tolist()
-    step_of_rank = torch.cat([_step_of_rank(size, steps) for size in sizes]).to(values.device)
-    return torch.empty_like(order).scatter_(1, order, step_of_rank.expand_as(order))
-
-
-def _ascending(values: Tensor) -> Tensor:
-    """Positions (N, P) from the lowest value to the highest, equal ones in row-major order."""
-    if values.device.type != "cpu":
-        return values.argsort(dim=1, stable=True)
-    # NumPy sorts several times as fast, but equal values in any order; a second sort mends that.
-    ranks = values.numpy().argsort(axis=1)
-    ranked = np.take_along_axis(values.numpy(), ranks, axis=1)
-    ranks[:, 1:] += (ranked[:, 1:] != ranked[:, :-1]).cumsum(axis=1) * ranks.shape[1]
-    ranks.sort(axis=1)
-    return torch.from_numpy(ranks % ranks.shape[1])
-
-
-def _step_of_rank(size: int, steps: int) -> Tensor:
-    """The first t by which more than `rank` of the positions are replaced, for every rank."""
-    replaced = torch.tensor([round(size * t / steps) for t in range(steps + 1)])
-    return torch.bucketize(torch.arange(size), replaced, right=True)

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import as_number
-from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
+from captum_fv.metrics.bootstrap import Interval, mean_interval
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation
-from captum_fv.metrics.positions import as_images, check_images
-from captum_fv.metrics.randomisation import Build, build_method, check_method, model_randomisation
+from captum_fv.metrics.positions import as_images
+from captum_fv.metrics.randomisation import Build, build_method, model_randomisation
 from captum_fv.siamese.model import SiameseCosine
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,19 +34,18 @@ class SanityResult:
             the method owes to looking where patches count. `patched` must be above it.
     """
 
-    randomised_signed: Array
-    randomised_absolute: Array
-    swap_error: Array
-    identity_error: Array
-    identity_similar: Array
+    randomised_signed: FloatArray
+    randomised_absolute: FloatArray
+    swap_error: FloatArray
+    identity_error: FloatArray
+    identity_similar: FloatArray
     patched: PatchLocalisation
     patch_free: PatchLocalisation
 
     @property
     def localisation_gain(self) -> Interval:
         """Mean AUROC of the patched images above that of the patch-free ones, over pairs."""
-        gain = self.patched.auroc - self.patch_free.auroc
-        return percentile_interval(float(gain.mean()), resampled_means(gain))
+        return mean_interval(self.patched.auroc - self.patch_free.auroc)
 
     def failures(self, correlation: float = 0.3, error: float = 1e-3) -> list[str]:
         """What this method does not pass, in words; empty if it passes all.
@@ -57,18 +54,18 @@ class SanityResult:
             correlation: The mean absolute rank correlation that randomised weights may leave.
             error: The largest share by which maps that should be equal may differ.
         """
-        found = []
+        failures = []
         for name in ("signed", "absolute"):
             left = float(np.abs(getattr(self, f"randomised_{name}")).mean())
             if left >= correlation:
-                found.append(f"{name} map survives random weights (rank correlation {left:.2f})")
+                failures.append(f"{name} map survives random weights (rank correlation {left:.2f})")
         for name in ("swap", "identity"):
             worst = float(getattr(self, f"{name}_error").max())
             if worst > error:
-                found.append(f"{name} changes the maps (by {worst:.2g} of their largest value)")
+                failures.append(f"{name} changes the maps (by {worst:.2g} of their largest value)")
         if not self.localisation_gain.low > 0:
-            found.append(f"not shown to find the patches (AUROC gain {self.localisation_gain})")
-        return found
+            failures.append(f"not shown to find the patches (AUROC gain {self.localisation_gain})")
+        return failures
 
 
 def sanity_suite(
@@ -96,8 +93,7 @@ def sanity_suite(
     Raises:
         ValueError: Shapes that do not fit, maps with NaN, a model without parameters.
     """
-    patched_a, img_b = pair = as_images(pair)
-    check_images(patched_a=patched_a, img_b=img_b, original_a=original_a)
+    patched_a, img_b = pair = as_images(pair, original_a=original_a)
     threshold = as_number("threshold", threshold)
     method = build_method(build, siamese)
     randomised = model_randomisation(build, siamese, pair, seed=seed)
@@ -115,9 +111,8 @@ def sanity_suite(
     )
 
 
-def swap_error(method: Any, pair: tuple[Tensor, Tensor]) -> Array:
+def swap_error(method: Any, pair: tuple[Tensor, Tensor]) -> FloatArray:
     """How far the maps of (B, A) are from those of (A, B) swapped, (N,) shares of the largest."""
-    check_method("method", method)
     img_a, img_b = as_images(pair)
     map_a, map_b = method.attribute(img_a, img_b)
     swapped_b, swapped_a = method.attribute(img_b, img_a)
@@ -137,7 +132,7 @@ def _localise(
     return patch_localisation(method.attribute(img_a, img_b)[0], mask, match)
 
 
-def _distance(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> Array:
+def _distance(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> FloatArray:
     """Largest difference of each pair's maps over their largest value; 0 if all of them are 0."""
     one, other = (torch.cat([m.flatten(1) for m in maps], 1).double() for maps in (first, second))
     scale = torch.maximum(one.abs().amax(1), other.abs().amax(1))
@@ -145,7 +140,7 @@ def _distance(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> Array:
     return error.cpu().numpy()
 
 
-def _similar_share(maps: Tensor) -> Array:
+def _similar_share(maps: Tensor) -> FloatArray:
     """Share of the positive values in a map's sum of absolute values, (N,); 0.5 if that is 0."""
     values = maps.flatten(1).double()
     total = values.abs().sum(1)

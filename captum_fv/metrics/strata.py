@@ -1,17 +1,17 @@
-"""What is known about where a model looks before any pair is seen, and how to take it away."""
+"""Strata: positions that count alike in any face, whoever the pair is.
+
+Where DPR ranks positions within them alone, nothing is earned by knowing where faces are looked at.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import all_finite, check_counts, check_dense
-from captum_fv.metrics.positions import as_images, check_images
-from captum_fv.metrics.rates import as_labels
+from captum_fv.core.checks import all_finite, check_counts, check_tensor
+from captum_fv.metrics.positions import as_images
 from captum_fv.siamese.scoring import ask_scores, image_gradients
 
 
@@ -57,59 +57,16 @@ def summed_sensitivity(
     Sums over parts of a set add up to that of the whole. Arguments and errors are the same.
     """
     pair = as_images(pair)
-    check_images(img_a=pair[0], img_b=pair[1])
     check_counts(batch_size=batch_size)
     total = torch.zeros(pair[0].shape[2:], dtype=torch.float64)
-    for img_a, img_b in zip(
-        *(torch.split(images, int(batch_size)) for images in pair), strict=True
-    ):
+    batches = (torch.split(images, int(batch_size)) for images in pair)
+    for img_a, img_b in zip(*batches, strict=True):
         with torch.inference_mode(False), torch.enable_grad():
             leaf = img_a.detach().clone().requires_grad_()
             scores = ask_scores(forward_func, leaf, img_b.detach())
             (gradient,) = image_gradients(scores, (leaf,))
         total += gradient.abs().sum((0, 1), dtype=torch.float64).cpu()
     return total
-
-
-def deal_to_others(match: Tensor | npt.NDArray[np.bool_], seed: int = 0) -> npt.NDArray[np.intp]:
-    """For each pair the number of another pair with the same decision, each used once.
-
-    DPR with the maps so dealt is the exact null of "this map explains this pair": a map that is the
-    same for all pairs, or for all with one decision, loses nothing by it.
-
-    Args:
-        match: The decision on each pair, (N,) bool.
-        seed: Of the deal.
-
-    Raises:
-        ValueError: A decision that only one pair has.
-
-    >>> deal_to_others(torch.tensor([True, False, True, False])).tolist()
-    [2, 3, 0, 1]
-    """
-    labels = as_labels(match, name="match")
-    rng = np.random.default_rng(seed)
-    others = np.empty(len(labels), dtype=np.intp)
-    for decision in (True, False):
-        pairs = rng.permutation(np.flatnonzero(labels == decision))
-        if len(pairs) == 1:
-            raise ValueError(
-                f"match: only pair {pairs[0]} is {decision}; want two or more of each decision"
-            )
-        others[pairs] = np.roll(pairs, 1)
-    return others
-
-
-def check_strata(strata: Tensor, size: tuple[int, ...]) -> None:
-    """Raise for strata that are no integer map of an image of (H, W)."""
-    if not isinstance(strata, Tensor):
-        raise TypeError(f"strata: got {type(strata).__name__}; want a tensor of integers (H, W)")
-    check_dense("strata", strata)
-    if strata.shape != torch.Size(size) or strata.is_floating_point() or strata.is_complex():
-        raise ValueError(
-            f"strata: got {strata.dtype} {tuple(strata.shape)}; want the integer number of each "
-            f"position's stratum, {tuple(size)}, as face_rings{tuple(size)} gives"
-        )
 
 
 def equal_strata(prior: Tensor, count: int = 16) -> Tensor:
@@ -125,9 +82,7 @@ def equal_strata(prior: Tensor, count: int = 16) -> Tensor:
     >>> equal_strata(torch.tensor([[3.0, 1.0], [2.0, 9.0]]), count=2).tolist()
     [[1, 0], [0, 1]]
     """
-    if not isinstance(prior, Tensor):
-        raise TypeError(f"prior: got {type(prior).__name__}; want a tensor (H, W)")
-    check_dense("prior", prior)
+    check_tensor("prior", prior, "a tensor (H, W)")
     if prior.ndim != 2 or prior.is_complex() or not all_finite(prior):
         raise ValueError(
             f"prior: got {prior.dtype} of shape {tuple(prior.shape)}; want finite values (H, W)"
@@ -137,6 +92,8 @@ def equal_strata(prior: Tensor, count: int = 16) -> Tensor:
         raise ValueError(
             f"count: got {count} strata for {prior.numel()} positions; want 1 to {prior.numel()}"
         )
+    # Of P positions, one with b below it is in stratum floor(b * count / P): as many in each, and
+    # equal values, which have equally many below them, stay together.
     values = prior.detach().double().flatten()
     below = torch.searchsorted(values.sort().values, values)
     return (below * count // prior.numel()).reshape(prior.shape)
@@ -167,3 +124,13 @@ def face_rings(
     rows = torch.arange(height, dtype=torch.float64) - centre[0] * height
     columns = torch.arange(width, dtype=torch.float64) - centre[1] * width
     return equal_strata(rows[:, None] ** 2 + columns**2, count)
+
+
+def check_strata(strata: Tensor, size: tuple[int, ...]) -> None:
+    """Raise for strata that are no integer map of an image of (H, W)."""
+    check_tensor("strata", strata, "a tensor of integers (H, W)")
+    if strata.shape != torch.Size(size) or strata.is_floating_point():
+        raise ValueError(
+            f"strata: got {strata.dtype} {tuple(strata.shape)}; want the integer number of each "
+            f"position's stratum, {tuple(size)}, as face_rings{tuple(size)} gives"
+        )

@@ -112,9 +112,9 @@ def _checked(sha256: str) -> str:
 
 
 def _verify(path: Path, sha256: str, origin: str) -> None:
-    found = _hash(path)
-    if found != sha256:
-        raise ValueError(f"{origin}: its sha256 is {found}, not {sha256}: not the expected file")
+    actual = _hash(path)
+    if actual != sha256:
+        raise ValueError(f"{origin}: its sha256 is {actual}, not {sha256}: not the expected file")
 
 
 def _hash(path: Path) -> str:

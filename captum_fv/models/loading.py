@@ -132,16 +132,11 @@ def read_weights(path: Path) -> StateDict:
 
 
 def fit(model: nn.Module, weights: StateDict, path: Path, name: str) -> None:
-    """Give the model these weights, all of its own and none else.
-
-    Args:
-        model: A freshly built model, also on the meta device: it takes the tensors themselves.
-        weights: What `read_weights` returned.
-        path: The file that errors name.
-        name: The architecture that errors name.
+    """Give a freshly built model, also one on the meta device, all of its weights and none else.
 
     Raises:
-        ValueError: Weights of the model are missing, have another shape or are left over.
+        ValueError: Weights of the model are missing, have another shape or are left over; it names
+            the file and the architecture.
 
     Warns:
         UserWarning: The file holds tensors beside the model, such as the weights of a margin head.

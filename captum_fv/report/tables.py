@@ -10,7 +10,8 @@ import numpy.typing as npt
 from captum_fv.attr.methods import GROUPS
 from captum_fv.benchmark.results import BenchmarkResults, MethodResults
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
-from captum_fv.metrics.dpr_result import CONTROLS, DPRResult, Rate, unbeaten_controls
+from captum_fv.metrics.controls import CONTROLS, unbeaten_controls
+from captum_fv.metrics.dpr_result import DPRResult, Rate
 from captum_fv.report.audit_tables import deletion_table, sanity_table
 from captum_fv.report.text_table import CONTROL, Cell, TextTable, Verdict
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from captum_fv.core.checks import (
     all_finite,
-    check_alike,
     check_image,
+    check_images,
     check_photo_range,
     check_values,
     describe,
@@ -126,7 +126,7 @@ class SiameseCosine(nn.Module):
                 "got one image; write siamese(img_a, img_b). Captum's methods take a pair as one "
                 "tuple: .attribute((img_a, img_b))"
             )
-        check_alike(img_a, img_b)
+        check_images(img_a=img_a, img_b=img_b)
         embeddings = self.embed_images(torch.stack([img_a, img_b], 1).flatten(0, 1))
         embed_a, embed_b = embeddings.reshape(len(img_a), 2, -1).unbind(1)
         return embed_a, embed_b

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter
 
 Field = npt.NDArray[Any]
 """One float32 number per pixel, (H, W); a colour picture is (3, H, W) in linear light."""
@@ -56,6 +55,8 @@ def hue(angle: float, strength: float, light: float) -> Field:
 
 @cache
 def _tile() -> Field:
+    from scipy.ndimage import gaussian_filter
+
     rng = np.random.default_rng(0)
     soft = [gaussian_filter(rng.standard_normal((512, 512)), s, mode="wrap") for s in (2, 4, 7)]
     mixed = np.sum([layer / layer.std() for layer in soft], axis=0)

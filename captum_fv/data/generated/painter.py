@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from captum_fv.data.generated.canvas import (
     Field,
@@ -194,6 +193,8 @@ def _paint_body(picture: Field, head: Head, identity: Identity, nuisance: Nuisan
 
 def _photograph(picture: Field, nuisance: Nuisance) -> Image:
     """Exposure, white balance, blur, tone curve and sensor noise."""
+    from scipy.ndimage import gaussian_filter1d
+
     warm = 0.14 * nuisance.temperature
     balance = np.array([1 + warm, 1, 1 - warm], np.float32) * 2 ** (0.3 * nuisance.exposure)
     linear = np.maximum(picture * balance[:, None, None], 0)

@@ -6,20 +6,8 @@ import numpy as np
 
 from captum_fv.core.checks import check_counts, check_seed
 from captum_fv.data.generated.painter import render_face
-from captum_fv.data.generated.parameters import Identity, Nuisance, sample_identity, sample_nuisance
+from captum_fv.data.generated.parameters import sample_identity, sample_nuisance
 from captum_fv.data.pairs import Image, PairSet
-
-__all__ = [
-    "PAIR_REACH",
-    "UNSEEN_PEOPLE",
-    "Identity",
-    "Nuisance",
-    "generated_pairs",
-    "photograph",
-    "render_face",
-    "sample_identity",
-    "sample_nuisance",
-]
 
 UNSEEN_PEOPLE = 1_000_000
 """Identities below this seed may be trained on; `generated_pairs` uses only those from here on."""

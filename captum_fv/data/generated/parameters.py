@@ -11,7 +11,7 @@ import numpy as np
 class Identity:
     """What stays the same in every picture of one person: numbers in [0, 1] and a texture seed.
 
-    Each number runs from the least to the most of what it names; see `face_painter` for pixels.
+    Each number runs from the least to the most of what it names; the painter says how many pixels.
     """
 
     face_width: float

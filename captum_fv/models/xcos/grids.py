@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from captum_fv.core.files import reading, write_atomically
+from captum_fv.core.arrays import IntArray
+from captum_fv.core.files import reading, refuse_another, write_atomically
 from captum_fv.data.identities import IdentitySet
 from captum_fv.data.pairs import to_tensor
 from captum_fv.models.xcos.head import fingerprint
@@ -41,7 +42,7 @@ class GridCache:
 
     grids: npt.NDArray[np.float16]
     embeddings: npt.NDArray[np.float32]
-    people: npt.NDArray[np.int64]
+    people: IntArray
 
     def __len__(self) -> int:
         return len(self.people)
@@ -74,49 +75,22 @@ def cache_grids(
         ValueError: The folder holds grids of something else or damaged ones, a photo cannot be
             read, or a grid is too large for float16.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    names = hashlib.sha256("\n".join(faces.people).encode()).hexdigest()[:16]
-    made_of = {
-        "model": fingerprint(siamese.backbone),
-        "set": faces.name,
-        "photos": len(faces),
-        "people": names,
-    }
-    done = _done(folder, made_of)
-    grids: Any = None
-    embeddings: Any = None
-    if done:
-        grids, embeddings = _open(folder)
+    store = _Store(folder, siamese, faces)
     loader: DataLoader[Any] = DataLoader(
-        range(done, len(faces)),  # type: ignore[arg-type]  # any sequence will do
+        range(store.done, len(faces)),  # type: ignore[arg-type]  # any sequence will do
         batch_size,
         num_workers=workers,
         collate_fn=partial(_load, faces),
         generator=torch.Generator(),  # the loader would draw from the caller's
     )
     with tqdm(
-        total=len(faces), initial=done, unit="photo", desc="grids", disable=not show_progress
+        total=len(faces), initial=store.done, unit="photo", desc="grids", disable=not show_progress
     ) as bar:
-        saved = time.monotonic()
         for images in loader:
             if isinstance(images, Exception):
                 raise images
             images = images.to(device)
-            grid, embedding = siamese.grids(images).half(), siamese.embed_images(images)
-            if not torch.isfinite(grid).all():
-                raise ValueError(
-                    "the backbone's grids pass 65504, the largest float16; scale them in `features`"
-                )
-            if grids is None:
-                grids, embeddings = _create(folder, len(faces), grid, embedding)
-            end = done + len(images)
-            grids[done:end], embeddings[done:end] = grid.cpu(), embedding.cpu()
-            done = end
-            if time.monotonic() - saved >= SAVE_EVERY_S or done == len(faces):
-                grids.flush()
-                embeddings.flush()
-                write_atomically(folder / STATE, json.dumps(made_of | {"done": done}).encode())
-                saved = time.monotonic()
+            store.add(siamese.grids(images).half(), siamese.embed_images(images))
             bar.update(len(images))
     return GridCache(*_open(folder, "r"), faces.labels)
 
@@ -132,6 +106,41 @@ def _load(faces: IdentitySet, numbers: Sequence[int]) -> Tensor | Exception:
         return error
 
 
+class _Store:
+    """The files in the making; `done` is how many photos they hold, also after an interruption."""
+
+    def __init__(self, folder: Path, siamese: SiameseCosine, faces: IdentitySet) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.count = folder, len(faces)
+        self.made_of = {
+            "model": fingerprint(siamese.backbone),
+            "set": faces.name,
+            "photos": len(faces),
+            "people": hashlib.sha256("\n".join(faces.people).encode()).hexdigest()[:16],
+        }
+        self.done = _done(folder, self.made_of)
+        self.files = _open(folder) if self.done else ()
+        self.saved = time.monotonic()
+
+    def add(self, grids: Tensor, embeddings: Tensor) -> None:
+        """Write what the next photos gave; note how far this came, from time to time."""
+        if not torch.isfinite(grids).all():
+            raise ValueError(
+                "the backbone's grids pass 65504, the largest float16; scale them in `features`"
+            )
+        self.files = self.files or _create(self.folder, self.count, grids, embeddings)
+        end = self.done + len(grids)
+        for file, values in zip(self.files, (grids, embeddings), strict=True):
+            file[self.done : end] = values.cpu()
+        self.done = end
+        if end == self.count or time.monotonic() - self.saved >= SAVE_EVERY_S:
+            for file in self.files:
+                file.flush()  # before the note, which must not promise more than the disk holds
+            note = json.dumps(self.made_of | {"done": end})
+            write_atomically(self.folder / STATE, note.encode())
+            self.saved = time.monotonic()
+
+
 def _done(folder: Path, made_of: dict[str, Any]) -> int:
     """How many photos an earlier call has done."""
     path = folder / STATE
@@ -140,13 +149,7 @@ def _done(folder: Path, made_of: dict[str, Any]) -> int:
     with reading(folder):
         state = json.loads(path.read_text())
         done = int(state.pop("done"))
-    different = [name for name in made_of if state.get(name) != made_of[name]]
-    if different:
-        name = different[0]
-        raise ValueError(
-            f"{folder} holds grids with {name} {state.get(name)!r}, and this is "
-            f"{made_of[name]!r}; choose another folder, or remove that one"
-        )
+    refuse_another(folder, "grids", state, made_of)
     return done
 
 

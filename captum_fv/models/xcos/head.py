@@ -89,10 +89,7 @@ class PatchedCosineHead(nn.Module):
                 "train one for yours with `captum-fv xcos-train`"
             )
         # A head may live on another device, or in another precision, than its backbone.
-        weight = next(self.parameters())
-        if weight.is_meta:
-            raise ValueError("the xCos head is on the meta device, which holds no values: load it")
-        projected: Tensor = self.conv1x1(self.neck(grid.to(weight)))
+        projected: Tensor = self.conv1x1(self.neck(grid.to(next(self.parameters()))))
         return projected
 
     def compare(self, projected_a: Tensor, projected_b: Tensor) -> PatchedCosine:

@@ -14,8 +14,9 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from captum_fv.core.arrays import IntArray
 from captum_fv.core.checks import as_number, check_counts, is_count
-from captum_fv.core.files import reading, save_atomically
+from captum_fv.core.files import reading, refuse_another, save_atomically
 from captum_fv.models.margin import margin_loss
 from captum_fv.models.xcos.grids import GridCache
 from captum_fv.models.xcos.head import PatchedCosineHead
@@ -186,12 +187,8 @@ class _Training:
         with reading(path):
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
             before = state["recipe"] | {"people": state["people"]}
-        for name, value in (asdict(self.recipe) | {"people": len(self.centres)}).items():
-            if before.get(name) != value:
-                raise ValueError(
-                    f"{path} is of a training with {name} {before.get(name)}, and this is {value}; "
-                    "choose another folder, or remove that file to train anew on the same grids"
-                )
+        now = asdict(self.recipe) | {"people": len(self.centres)}
+        refuse_another(path, "a training", before, now)
         with reading(path):
             self.head.load_state_dict(state["head"])
             self.centres.data.copy_(state["centres"])
@@ -205,7 +202,7 @@ def _rng(recipe: Recipe, epoch: int) -> np.random.Generator:
 
 
 def _batches(
-    people: npt.NDArray[np.int64], size: int, rng: np.random.Generator
+    people: IntArray, size: int, rng: np.random.Generator
 ) -> Iterator[npt.NDArray[np.intp]]:
     """Photos in batches, each photo at most once: 2k and 2k + 1 of a batch show one person."""
     shuffled = rng.permutation(len(people))

@@ -9,7 +9,7 @@ from string import Template
 from typing import Any
 
 from captum_fv.benchmark.results import BenchmarkResults
-from captum_fv.metrics.dpr_result import unbeaten_controls
+from captum_fv.metrics.controls import unbeaten_controls
 from captum_fv.report.gallery import ShownPair
 from captum_fv.report.page.html import drawn, table_html, tag, text, vector
 from captum_fv.report.page.pairs import gallery_html
