@@ -52,14 +52,14 @@ def test_methods_that_mix_up_the_images_show_the_view(name, monkeypatch):
     pair, expected = subjects("ReLU", viewed=False)
     with pytest.raises(ValueError, match=r"PartnerView\(siamese\), layer\).attribute\(img_a"):
         maps_of(ROWS[name], pair)
-    monkeypatch.setattr("captum_fv.siamese.check_captum_call", lambda *args, **options: None)
+    monkeypatch.setattr("captum_fv.siamese.model.check_captum_call", lambda *args, **options: None)
     assert outcome(ROWS[name], pair, expected) == MIXED_UP[name]
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["DeepLift", "GuidedBackprop", "NeuronDeconvolution"])
 def test_prelu_would_be_wrong_without_a_word(name, monkeypatch):
-    monkeypatch.setattr("captum_fv.siamese.activations_in_sight", lambda *args: nullcontext())
+    monkeypatch.setattr("captum_fv.siamese.model.activations_in_sight", lambda *args: nullcontext())
     assert outcome(ROWS[name], *subjects("PReLU", viewed=False)) == "silently wrong"
 
 
