@@ -35,15 +35,16 @@ def ask(backbone: nn.Module, function: Callable[[Tensor], Any], images: Tensor) 
 
 def check_mode(model: nn.Module, name: str = "siamese") -> None:
     """Raise a ValueError for a model, of this name, in which one pair changes another's score."""
-    if is_training(model):
+    parts = _own_parts(model)
+    if any(part.training for part in parts):
         raise ValueError(
             f"{name} is in training mode, where one pair changes another's score; write "
             f"{name}.eval()"
         )
-    for module in model.modules():
-        if isinstance(module, _BatchNorm) and module.running_mean is None:
+    for part in parts:
+        if isinstance(part, _BatchNorm) and part.running_mean is None:
             raise ValueError(
-                f"{name}: its {type(module).__name__} keeps no running statistics, so one pair "
+                f"{name}: its {type(part).__name__} keeps no running statistics, so one pair "
                 "changes another's score; want a model trained with track_running_stats=True"
             )
 
@@ -59,11 +60,9 @@ def check_image_size(backbone: nn.Module, images: Tensor) -> None:
         )
 
 
-def is_training(module: nn.Module) -> bool:
+def is_training(model: nn.Module) -> bool:
     """Whether any part is in training mode; an exported program is not, whatever its flags say."""
-    if is_exported(module):
-        return False
-    return module.training or any(is_training(child) for child in module.children())
+    return any(part.training for part in _own_parts(model))
 
 
 def is_exported(module: nn.Module) -> bool:
@@ -71,6 +70,13 @@ def is_exported(module: nn.Module) -> bool:
     # torch.export puts a refusal in place of `eval` on the module it returns; an ordinary one has
     # only the method.
     return isinstance(module, torch.fx.GraphModule) and "eval" in vars(module)
+
+
+def _own_parts(model: nn.Module) -> list[nn.Module]:
+    """All modules but those of exported programs, found in one pass: every call asks for them."""
+    parts = list(model.modules())
+    exported = {inner for part in parts if is_exported(part) for inner in part.modules()}
+    return [part for part in parts if part not in exported] if exported else parts
 
 
 def spatial_features(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
