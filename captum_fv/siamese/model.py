@@ -15,6 +15,7 @@ from captum_fv.core.checks import (
     check_photo_range,
     check_values,
     describe,
+    hides_values,
 )
 from captum_fv.core.vectors import cosine, unit_length
 from captum_fv.siamese.backbone import (
@@ -96,7 +97,7 @@ class SiameseCosine(nn.Module):
                 "0.5 and not 127.5"
             )
         self.training = is_training(backbone)
-        self._is_trusted = False
+        self._repeatable: set[str] = set()
 
     @property
     def black(self) -> float | None:
@@ -136,7 +137,10 @@ class SiameseCosine(nn.Module):
 
         An embedding of zeros has no direction and stays as it is: it scores 0 with any other.
         """
-        return self._trusted(lambda: self._embed(images))
+        embeddings = self._answer("embedding", self._embeddings, images)
+        # Half precision loses the third decimal of a cosine, where thresholds live.
+        embeddings = embeddings.float() if embeddings.itemsize < 4 else embeddings
+        return unit_length(embeddings)
 
     def grids(self, images: Tensor) -> Tensor:
         """The backbone's last spatial grids (N, c, h, w) of images (N, C, H, W).
@@ -145,7 +149,7 @@ class SiameseCosine(nn.Module):
             TypeError: The backbone has no method `features`.
         """
         features = spatial_features(self.backbone)
-        return self._trusted(lambda: self._grids(features, images))
+        return self._answer("grid", lambda images: self._grids(features, images), images)
 
     def train(self, mode: bool = True) -> SiameseCosine:
         """Set training mode, except in exported programs, which have none."""
@@ -154,36 +158,22 @@ class SiameseCosine(nn.Module):
             self.backbone.train(mode)
         return self
 
-    def _trusted(self, compute: Callable[[], Tensor]) -> Tensor:
-        """What the backbone computes; the first time only if it gives the same answer again."""
-        if self._is_trusted or torch.compiler.is_compiling() or called_by_captum():
-            return compute()
-        values = same_answer_again(self.backbone, compute)
-        self._is_trusted = True
-        return values
-
-    def _ask(self, function: Callable[[Tensor], Any], images: Tensor) -> Any:
-        """What a function of the backbone gives for images that it can take."""
+    def _answer(self, what: str, compute: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """What the backbone gives for images; the first time only if it gives the same again."""
         check_image("images", images)
         check_image_size(self.backbone, images)
         if self.mean is not None:
             check_photo_range(images)
         check_mode(self.backbone)
-        return ask(self.backbone, lambda x: function(self._normalised(x)), images)
+        if what in self._repeatable or hides_values(images) or called_by_captum():
+            return compute(images)
+        values = same_answer_again(self.backbone, compute, images, what)
+        self._repeatable.add(what)
+        return values
 
-    def _grids(self, features: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        grid = self._ask(features, images)
-        if not isinstance(grid, Tensor) or grid.ndim != 4 or len(grid) != len(images):
-            raise ValueError(
-                f"the backbone's features gave {describe(grid)} for {len(images)} images; want a "
-                "grid (N, c, h, w)"
-            )
-        check_values("the backbone's grid", grid)
-        return grid
-
-    def _embed(self, images: Tensor) -> Tensor:
+    def _embeddings(self, images: Tensor) -> Tensor:
         with activations_in_sight(self.backbone):
-            out = self._ask(self.backbone, images)
+            out = ask(self.backbone, lambda x: self.backbone(self._normalised(x)), images)
         embeddings = select(out, self.output)
         if embeddings.ndim != 2 or len(embeddings) != len(images) or not embeddings.shape[1]:
             raise ValueError(
@@ -192,9 +182,18 @@ class SiameseCosine(nn.Module):
                 "out.flatten(1)"
             )
         check_values("the backbone's embedding", embeddings)
-        # Half precision loses the third decimal of a cosine, where thresholds live.
-        embeddings = embeddings.float() if embeddings.itemsize < 4 else embeddings
-        return unit_length(embeddings)
+        return embeddings
+
+    def _grids(self, features: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        grid: Any = ask(self.backbone, lambda x: features(self._normalised(x)), images)
+        is_grid = isinstance(grid, Tensor) and grid.ndim == 4 and len(grid) == len(images)
+        if not is_grid or not grid.numel():
+            raise ValueError(
+                f"the backbone's features gave {describe(grid)} for {len(images)} images; want a "
+                "grid (N, c, h, w)"
+            )
+        check_values("the backbone's grid", grid)
+        return grid  # type: ignore[no-any-return]
 
     def _normalised(self, images: Tensor) -> Tensor:
         """Images as the backbone takes them, and its own to write on."""
