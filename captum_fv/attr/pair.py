@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from captum_fv.core.checks import check_alike, check_image, check_values
-from captum_fv.siamese.captum_guard import called_by_noise_tunnel
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
@@ -43,10 +42,12 @@ def as_pair(inputs: Tensor | Pair, img_b: Tensor | None = None) -> Pair:
         )
     for name, image in (("img_a", img_a), ("img_b", img_b)):
         check_image(name, image)
-    hint = "To compare one photo with many, repeat it: img_a.expand_as(img_b)"
-    if img_a.shape != img_b.shape and called_by_noise_tunnel():
-        hint = "NoiseTunnel repeats only its first argument: write .attribute((img_a, img_b))"
-    check_alike(img_a, img_b, f". {hint}")
+    check_alike(
+        img_a,
+        img_b,
+        ". To compare one photo with many, repeat it: img_a.expand_as(img_b). NoiseTunnel repeats "
+        "only its first argument: write .attribute((img_a, img_b))",
+    )
     return img_a.detach(), img_b.detach()
 
 

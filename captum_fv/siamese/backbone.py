@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from captum_fv.core.checks import describe
+from captum_fv.core.checks import check_values, describe
 
 Output = int | str | Callable[[Any], Tensor] | None
 """Where the embedding is in what a backbone returns."""
@@ -91,28 +91,53 @@ def spatial_features(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
     return features
 
 
-def select(out: Any, output: Output) -> Tensor:
-    """The embedding in what the backbone returned.
+def embeddings_in(out: Any, part: Output, count: int) -> Tensor:
+    """The embeddings (N, d) of so many images in what the backbone returned.
 
     Raises:
-        TypeError: It is not there, or no tensor.
+        TypeError: They are not there, or no tensor of floating point numbers.
+        ValueError: A tensor of another shape, or one that is not finite.
     """
-    found = out
-    if callable(output):
-        found = output(out)
-    elif output is not None:
+    embeddings = out
+    if callable(part):
+        embeddings = part(out)
+    elif part is not None:
         try:
-            found = out[output]
+            embeddings = out[part]
         except (IndexError, KeyError, TypeError) as error:
             raise TypeError(
-                f"output: got {output!r}, but the backbone returned {describe(out)}"
+                f"output: got {part!r}, but the backbone returned {describe(out)}"
             ) from error
-    if not isinstance(found, Tensor):
+    if not isinstance(embeddings, Tensor):
         raise TypeError(
-            f"the backbone returned {describe(found)}; say which part is the embedding, as in "
+            f"the backbone returned {describe(embeddings)}; say which part is the embedding, as in "
             "SiameseCosine(backbone, output=0)"
         )
-    return found
+    if embeddings.ndim != 2 or len(embeddings) != count or not embeddings.shape[1]:
+        raise ValueError(
+            f"the backbone gave {tuple(embeddings.shape)} for {count} images; want embeddings "
+            "(N, d): pick or flatten them with output=, as in output=lambda out: out.flatten(1)"
+        )
+    check_values("the backbone's embedding", embeddings)
+    return embeddings
+
+
+def grid_in(out: Any, count: int) -> Tensor:
+    """The grid (N, c, h, w) of so many images that the backbone's features returned.
+
+    Raises:
+        TypeError: Numbers that are not floating point.
+        ValueError: No such tensor, or one that is not finite.
+    """
+    is_grid = isinstance(out, Tensor) and out.ndim == 4 and len(out) == count and out.numel() > 0
+    if not is_grid:
+        raise ValueError(
+            f"the backbone's features gave {describe(out)} for {count} images; want a grid "
+            "(N, c, h, w)"
+        )
+    check_values("the backbone's grid", out)
+    grid: Tensor = out
+    return grid
 
 
 def _cure(backbone: nn.Module, images: Tensor, told: str) -> str:

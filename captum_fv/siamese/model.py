@@ -23,12 +23,13 @@ from captum_fv.siamese.backbone import (
     ask,
     check_image_size,
     check_mode,
+    embeddings_in,
+    grid_in,
     is_exported,
     is_training,
-    select,
     spatial_features,
 )
-from captum_fv.siamese.captum_guard import activations_in_sight, called_by_captum, check_captum_call
+from captum_fv.siamese.captum_guard import captum_guard
 from captum_fv.siamese.repeatable import same_answer_again
 
 Normalisation = float | Sequence[float] | Tensor | None
@@ -56,7 +57,7 @@ class SiameseCosine(nn.Module):
         TypeError: The backbone is no module, or what it returns is not a tensor.
         ValueError: The backbone is in training mode or gives one image two embeddings, images do
             not fit each other or the backbone, or hold pixels up to 255 where [0, 1] is wanted, or
-            embeddings are not finite (N, d). A backbone may count calls or keep a cache.
+            embeddings are not finite (N, d). The first call asks the backbone three times to know.
 
     >>> siamese = SiameseCosine(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).eval())
     >>> photo = torch.rand(5, 3, 2, 2)
@@ -111,13 +112,40 @@ class SiameseCosine(nn.Module):
             img_a: Images A, (N, C, H, W), or the tuple (images A, images B).
             img_b: Images B, (N, C, H, W), if not in the tuple.
         """
-        check_captum_call(self.backbone, pair=True)
-        return cosine(*self.embed(img_a, img_b))
+        return cosine(*self._embed_pairs(img_a, img_b, scored=True))
 
     def embed(
         self, img_a: Tensor | tuple[Tensor, Tensor], img_b: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Embeddings of both images of each pair, (N, d) of unit length, from one backbone call."""
+        return self._embed_pairs(img_a, img_b)
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Embeddings (N, d) with unit length of images (N, C, H, W) that need no partner yet.
+
+        An embedding of zeros has no direction and stays as it is: it scores 0 with any other.
+        """
+        return self._embed(images)
+
+    def grids(self, images: Tensor) -> Tensor:
+        """The backbone's last spatial grids (N, c, h, w) of images (N, C, H, W).
+
+        Raises:
+            TypeError: The backbone has no method `features`.
+        """
+        features = spatial_features(self.backbone)
+        return self._answer("grid", lambda x: grid_in(self._ask(features, x), len(x)), images)
+
+    def train(self, mode: bool = True) -> SiameseCosine:
+        """Set training mode, except in exported programs, which have none."""
+        self.training = mode
+        if not is_exported(self.backbone):
+            self.backbone.train(mode)
+        return self
+
+    def _embed_pairs(
+        self, img_a: Tensor | tuple[Tensor, Tensor], img_b: Tensor | None, scored: bool = False
+    ) -> tuple[Tensor, Tensor]:
         if isinstance(img_a, tuple | list):
             if img_b is not None or len(img_a) != 2:
                 raise ValueError("got a tuple that is no pair; write siamese((img_a, img_b))")
@@ -128,72 +156,42 @@ class SiameseCosine(nn.Module):
                 "tuple: .attribute((img_a, img_b))"
             )
         check_alike(img_a, img_b)
-        embeddings = self.embed_images(torch.stack([img_a, img_b], 1).flatten(0, 1))
+        embeddings = self._embed(torch.stack([img_a, img_b], 1).flatten(0, 1), scored)
         embed_a, embed_b = embeddings.reshape(len(img_a), 2, -1).unbind(1)
         return embed_a, embed_b
 
-    def embed_images(self, images: Tensor) -> Tensor:
-        """Embeddings (N, d) with unit length of images (N, C, H, W) that need no partner yet.
-
-        An embedding of zeros has no direction and stays as it is: it scores 0 with any other.
-        """
-        embeddings = self._answer("embedding", self._embeddings, images)
+    def _embed(self, images: Tensor, scored: bool = False) -> Tensor:
+        embeddings = self._answer(
+            "embedding",
+            lambda x: embeddings_in(self._ask(self.backbone, x), self.output, len(x)),
+            images,
+            scored,
+        )
         # Half precision loses the third decimal of a cosine, where thresholds live.
         embeddings = embeddings.float() if embeddings.itemsize < 4 else embeddings
         return unit_length(embeddings)
 
-    def grids(self, images: Tensor) -> Tensor:
-        """The backbone's last spatial grids (N, c, h, w) of images (N, C, H, W).
+    def _answer(
+        self, what: str, compute: Callable[[Tensor], Tensor], images: Tensor, scored: bool = False
+    ) -> Tensor:
+        """What the backbone gives for images; the first time only if it gives the same again.
 
-        Raises:
-            TypeError: The backbone has no method `features`.
+        The one door to the backbone. `scored`: the images are pairs whose scores are wanted.
         """
-        features = spatial_features(self.backbone)
-        return self._answer("grid", lambda images: self._grids(features, images), images)
-
-    def train(self, mode: bool = True) -> SiameseCosine:
-        """Set training mode, except in exported programs, which have none."""
-        self.training = mode
-        if not is_exported(self.backbone):
-            self.backbone.train(mode)
-        return self
-
-    def _answer(self, what: str, compute: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        """What the backbone gives for images; the first time only if it gives the same again."""
         check_image("images", images)
         check_image_size(self.backbone, images)
         if self.mean is not None:
             check_photo_range(images)
         check_mode(self.backbone)
-        if what in self._repeatable or hides_values(images) or called_by_captum():
-            return compute(images)
-        values = same_answer_again(self.backbone, compute, images, what)
+        with captum_guard(self.backbone, pair=scored) as by_captum:
+            if by_captum or what in self._repeatable or hides_values(images):
+                return compute(images)
+            values = same_answer_again(self.backbone, compute, images, what)
         self._repeatable.add(what)
         return values
 
-    def _embeddings(self, images: Tensor) -> Tensor:
-        with activations_in_sight(self.backbone):
-            out = ask(self.backbone, lambda x: self.backbone(self._normalised(x)), images)
-        embeddings = select(out, self.output)
-        if embeddings.ndim != 2 or len(embeddings) != len(images) or not embeddings.shape[1]:
-            raise ValueError(
-                f"the backbone gave {tuple(embeddings.shape)} for {len(images)} images; want "
-                "embeddings (N, d): pick or flatten them with output=, as in output=lambda out: "
-                "out.flatten(1)"
-            )
-        check_values("the backbone's embedding", embeddings)
-        return embeddings
-
-    def _grids(self, features: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        grid: Any = ask(self.backbone, lambda x: features(self._normalised(x)), images)
-        is_grid = isinstance(grid, Tensor) and grid.ndim == 4 and len(grid) == len(images)
-        if not is_grid or not grid.numel():
-            raise ValueError(
-                f"the backbone's features gave {describe(grid)} for {len(images)} images; want a "
-                "grid (N, c, h, w)"
-            )
-        check_values("the backbone's grid", grid)
-        return grid  # type: ignore[no-any-return]
+    def _ask(self, function: Callable[[Tensor], Any], images: Tensor) -> Any:
+        return ask(self.backbone, lambda x: function(self._normalised(x)), images)
 
     def _normalised(self, images: Tensor) -> Tensor:
         """Images as the backbone takes them, and its own to write on."""
@@ -227,7 +225,6 @@ class PartnerView(nn.Module):
 
     def forward(self, img: Tensor, partner_embedding: Tensor | None = None) -> Tensor:
         """Cosine (N,) of images (N, C, H, W) with their partners' embeddings (N, d)."""
-        check_captum_call(self.siamese.backbone, pair=False)
         embedding = self.siamese.embed_images(img)
         if not isinstance(partner_embedding, Tensor) or partner_embedding.shape != embedding.shape:
             came = "missing" if partner_embedding is None else describe(partner_embedding)
