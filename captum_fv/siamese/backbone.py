@@ -1,10 +1,10 @@
-"""What a backbone must be, and what to say when it cannot take its images."""
+"""What a backbone must be and may carry, and what to say when it cannot take its images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,34 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from captum_fv.core.checks import check_values, describe
 
+Normalisation = float | Sequence[float] | Tensor | None
+
 Output = int | str | Callable[[Any], Tensor] | None
 """Where the embedding is in what a backbone returns."""
+
+
+class MayCarry(Protocol):
+    """What a backbone may carry beside its forward. Nothing of it is needed; the zoo's have most.
+
+    Attributes:
+        mean, std: Photos in [0, 1] enter the forward as (photo - mean) / std; each a number or one
+            for each channel. Read by SiameseCosine, unless it is given others.
+        size: Height and width of the images that it takes, in pixels. SiameseCosine refuses others;
+            the commands read photos at this size.
+        threshold: The cosine from which on two photos match, which `captum-fv explain` decides by
+            where none is given.
+        patched_cosine_head: A PatchedCosineHead trained over `features`. Read by
+            PatchedCosineAttribution, unless it is given another.
+    """
+
+    mean: Normalisation
+    std: Normalisation
+    size: tuple[int, int] | None
+    threshold: float | None
+    patched_cosine_head: nn.Module
+
+    def features(self, images: Tensor) -> Tensor:
+        """The last spatial grids (N, c, h, w) of images as the forward takes them, for xCos."""
 
 
 def ask(backbone: nn.Module, function: Callable[[Tensor], Any], images: Tensor) -> Any:
@@ -81,14 +107,13 @@ def _own_parts(model: nn.Module) -> list[nn.Module]:
 
 def spatial_features(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
     """The backbone's method that gives its last grid; else a TypeError that says what to write."""
-    features: Callable[[Tensor], Tensor] | None = getattr(backbone, "features", None)
-    if not callable(features):
+    if not callable(getattr(backbone, "features", None)):
         raise TypeError(
             f"{type(backbone).__name__} shows no spatial grid; give the backbone a method "
             "features(images) that returns its last one, (N, c, h, w), or take one of "
             "`captum-fv models`"
         )
-    return features
+    return cast(MayCarry, backbone).features
 
 
 def embeddings_in(out: Any, part: Output, count: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from captum_fv.core.checks import (
 from captum_fv.core.vectors import cosine, unit_length
 from captum_fv.siamese.backbone import (
     Output,
+    Normalisation,
     ask,
     check_image_size,
     check_mode,
@@ -32,8 +33,6 @@ from captum_fv.siamese.backbone import (
 from captum_fv.siamese.captum_guard import captum_guard
 from captum_fv.siamese.repeatable import same_answer_again
 
-Normalisation = float | Sequence[float] | Tensor | None
-
 
 class SiameseCosine(nn.Module):
     """Cosine similarity of the embeddings of two face images.
@@ -44,8 +43,9 @@ class SiameseCosine(nn.Module):
 
     Args:
         backbone: Images (N, C, H, W) -> embeddings (N, d), in evaluation mode: any nn.Module, a
-            TorchScript module, or a `torch.export` program. If it carries a `.size`, (H, W), as the
-            zoo's do, other images are refused.
+            TorchScript module, or a `torch.export` program. Beside its forward it may carry what
+            `captum_fv.siamese.backbone.MayCarry` lists, as the zoo's do; of another `.size` than
+            it carries, images are refused.
         mean, std: With both given, images are in [0, 1] and enter the backbone as (image - mean) /
             std; each a number or one number per channel. None: the backbone's own `.mean` and
             `.std` if it carries them (the zoo's do), else images are taken as the backbone takes
@@ -156,6 +156,10 @@ class SiameseCosine(nn.Module):
                 "tuple: .attribute((img_a, img_b))"
             )
         check_alike(img_a, img_b)
+        # One call: a hook of Captum keeps one activation of a module, and that of a second call
+        # would take its place. Interleaved, a0 b0 a1 b1: rows 2k and 2k + 1 are pair k, whatever N
+        # is. So when Captum repeats, cuts or joins batches of pairs and layers alike, the rows of a
+        # pair stay its own; with all A before all B, a partner would be N rows away, and N changes.
         embeddings = self._embed(torch.stack([img_a, img_b], 1).flatten(0, 1), scored)
         embed_a, embed_b = embeddings.reshape(len(img_a), 2, -1).unbind(1)
         return embed_a, embed_b
