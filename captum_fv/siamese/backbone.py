@@ -14,7 +14,7 @@ from captum_fv.core.checks import check_values, describe
 
 Normalisation = float | Sequence[float] | Tensor | None
 
-Output = int | str | Callable[[Any], Tensor] | None
+EmbeddingPart = int | str | Callable[[Any], Tensor] | None
 """Where the embedding is in what a backbone returns."""
 
 
@@ -116,7 +116,7 @@ def spatial_features(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
     return cast(MayCarry, backbone).features
 
 
-def embeddings_in(out: Any, part: Output, count: int) -> Tensor:
+def embeddings_in(out: Any, part: EmbeddingPart, count: int) -> Tensor:
     """The embeddings (N, d) of so many images in what the backbone returned.
 
     Raises:

@@ -19,7 +19,7 @@ from captum_fv.core.checks import (
 )
 from captum_fv.core.vectors import cosine, unit_length
 from captum_fv.siamese.backbone import (
-    Output,
+    EmbeddingPart,
     Normalisation,
     ask,
     check_image_size,
@@ -73,7 +73,7 @@ class SiameseCosine(nn.Module):
         backbone: nn.Module | torch.export.ExportedProgram,
         mean: Normalisation = None,
         std: Normalisation = None,
-        output: Output = None,
+        output: EmbeddingPart = None,
     ) -> None:
         super().__init__()
         if isinstance(backbone, torch.export.ExportedProgram):
