@@ -12,7 +12,7 @@ from torch import nn
 import captum_fv.attr
 from captum_fv.attr import SimilarityArgumentGradient
 from captum_fv.attr.captum_tools import one_sided_baselines, pair_feature_masks
-from captum_fv.siamese import PartnerView, SiameseCosine
+from captum_fv.siamese import PartnerView, SiameseCosine, captum_guard
 from captum_fv.siamese.captum_guard import DEEP_LIFT_RULES
 from captum_fv.siamese.prelu import unfold_prelu
 from tests.support.nets import THRESHOLD, random_pair, small_siamese
@@ -134,6 +134,49 @@ def test_activations_without_a_rule_are_named(pair, name, kind, viewed):
         (message,) = caught
         assert names in message
         assert name in message
+
+
+class OfEmbeddings(nn.Module):
+    """A model of one's own around embeddings or grids."""
+
+    def __init__(self, siamese, read):
+        super().__init__()
+        self.siamese, self.read = siamese, read
+
+    def forward(self, images):
+        return self.read(self.siamese, images).flatten(1).sum(1)
+
+
+@pytest.mark.parametrize("name", ["embed", "embed_images", "grids"])
+def test_the_door_is_guarded_whatever_is_asked(pair, name):
+    def read(siamese, images):
+        ask = getattr(siamese, name)
+        return ask(images, images.flip(3))[0] if name == "embed" else ask(images)
+
+    model = OfEmbeddings(small_siamese(), read)
+    (message,) = told(lambda: captum.GuidedBackprop(model).attribute(pair[0]))
+    assert "(PReLU)" in message
+    unfolded = captum.GuidedBackprop(unfold_prelu(model))
+    assert not told(lambda: unfolded.attribute(pair[0]))
+    compiled = OfEmbeddings(small_siamese(), read)
+    compiled.siamese.backbone.compile(backend="eager")
+    with pytest.raises(ValueError, match=r"GuidedBackprop needs hooks.*before torch\.compile"):
+        captum.GuidedBackprop(compiled).attribute(pair[0])
+
+
+def test_the_stack_is_read_once_a_call(pair, monkeypatch):
+    siamese, reads = small_siamese(), []
+    partner = siamese.embed_images(pair[1]).detach()
+    read = captum_guard._calls_under_way
+    monkeypatch.setattr(captum_guard, "_calls_under_way", lambda: reads.append(1) or read())
+    for ask in (
+        lambda: captum.GuidedBackprop(siamese).attribute(pair),
+        lambda: PartnerView(siamese)(pair[0], partner),
+        lambda: siamese.embed(*pair),
+    ):
+        reads.clear()
+        ask()
+        assert len(reads) == 1
 
 
 @pytest.mark.parametrize("name", ["GuidedBackprop", "Deconvolution", "DeepLift"])

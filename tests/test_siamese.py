@@ -1,7 +1,9 @@
 """The Siamese model: numbers, kinds of backbone, Captum on it, and errors."""
 
 import copy
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ import torch
 from captum.attr import DeepLift, IntegratedGradients, LayerActivation, LayerGradCam
 from torch import nn
 
+import captum_fv
 from captum_fv.models import MobileFaceNetCASIA
 from captum_fv.siamese import PartnerView, SiameseCosine
+from captum_fv.siamese.backbone import MayCarry
 from tests.support.nets import SmallNet, random_pair, small_siamese
 
 
@@ -34,6 +38,7 @@ def test_the_score_is_the_cosine_of_the_embeddings(pair):
 
 def test_embeddings_have_unit_length_and_one_backbone_call(pair):
     siamese = small_siamese()
+    siamese(*pair)  # the first call asks more often
     calls = []
     siamese.backbone.register_forward_hook(lambda module, args, out: calls.append(args[0]))
     u, v = siamese.embed(*pair)
@@ -118,6 +123,18 @@ def test_partner_view_is_the_same_score_and_gradient(pair):
     torch.testing.assert_close(grad_view, grad_pair)
     with pytest.raises(ValueError, match="one row per image"):
         PartnerView(siamese)(pair[0], partner[:1])
+
+
+def test_what_a_backbone_may_carry_is_all_that_is_read_off_it():
+    read = {
+        name
+        for file in Path(captum_fv.__file__).parent.rglob("*.py")
+        for name in re.findall(r'getattr\([\w.]*backbone, "(\w+)"', file.read_text("utf-8"))
+    }
+    assert {"mean", "size", "threshold", "features", "patched_cosine_head"} <= read
+    assert read == {*MayCarry.__annotations__, "features"}
+    demo = captum_fv.load_backbone("demo")
+    assert all(hasattr(demo, name) for name in read)
 
 
 class Twin(nn.Module):

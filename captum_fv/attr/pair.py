@@ -11,7 +11,6 @@ from captum.log import log_usage
 from torch import Tensor
 
 from captum_fv.core.checks import check_images, check_values
-from captum_fv.siamese.captum_guard import called_by_noise_tunnel
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
@@ -157,11 +156,12 @@ def as_pair(inputs: Tensor | Pair, img_b: Tensor | None = None) -> Pair:
         raise TypeError(
             "got one image; want two: write .attribute(img_a, img_b) or .attribute((img_a, img_b))"
         )
-    hint = "To compare one photo with many, repeat it: img_a.expand_as(img_b)"
-    alike = getattr(img_a, "shape", None) == getattr(img_b, "shape", None)
-    if not alike and called_by_noise_tunnel():
-        hint = "NoiseTunnel repeats only its first argument: write .attribute((img_a, img_b))"
-    check_images(f". {hint}", img_a=img_a, img_b=img_b)
+    check_images(
+        ". To compare one photo with many, repeat it: img_a.expand_as(img_b). NoiseTunnel repeats "
+        "only its first argument: write .attribute((img_a, img_b))",
+        img_a=img_a,
+        img_b=img_b,
+    )
     return img_a.detach(), img_b.detach()
 
 

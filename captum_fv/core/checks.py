@@ -69,7 +69,7 @@ def check_photo_range(images: Tensor) -> None:
     The cosine of such images looks like any other. Noise on a photo, which leads out of its range
     on both sides, passes.
     """
-    if _hides_values(images):
+    if hides_values(images):
         return
     low, high = (float(value) for value in images.detach().aminmax())
     if high > 10:
@@ -87,7 +87,7 @@ def check_photo_range(images: Tensor) -> None:
 
 def all_finite(values: Tensor) -> bool:
     """Whether nothing is NaN or infinite; taken for granted where nobody can look at values."""
-    if _hides_values(values):
+    if hides_values(values):
         return True
     # One pass in place of isfinite's several: a sum is finite if all of its terms are. The other
     # way round large terms may overflow.
@@ -96,9 +96,10 @@ def all_finite(values: Tensor) -> bool:
     return bool(torch.isfinite(total)) or bool(torch.isfinite(values).all())
 
 
-def _hides_values(values: Tensor) -> bool:
-    """Whether this is recorded by torch.compile or torch.export, or within torch.vmap."""
-    return torch.compiler.is_compiling() or torch._C._functorch.is_batchedtensor(values)
+def hides_values(values: Tensor) -> bool:
+    """Whether this is recorded by torch.compile, torch.export or torch.jit, or within vmap."""
+    recorded = torch.compiler.is_compiling() or torch._C._is_tracing()
+    return recorded or torch._C._functorch.is_batchedtensor(values)
 
 
 def is_count(value: Any) -> bool:

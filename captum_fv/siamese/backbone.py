@@ -1,19 +1,45 @@
-"""What a backbone must be, and what to say when it cannot take its images."""
+"""What a backbone must be and may carry, and what to say when it cannot take its images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from captum_fv.core.checks import describe
+from captum_fv.core.checks import check_values, describe
 
-Output = int | str | Callable[[Any], Tensor] | None
+Normalisation = float | Sequence[float] | Tensor | None
+
+EmbeddingPart = int | str | Callable[[Any], Tensor] | None
 """Where the embedding is in what a backbone returns."""
+
+
+class MayCarry(Protocol):
+    """What a backbone may carry beside its forward. Nothing of it is needed; the zoo's have most.
+
+    Attributes:
+        mean, std: Photos in [0, 1] enter the forward as (photo - mean) / std; each a number or one
+            for each channel. Read by SiameseCosine, unless it is given others.
+        size: Height and width of the images that it takes, in pixels. SiameseCosine refuses others;
+            the commands read photos at this size.
+        threshold: The cosine from which on two photos match, which `captum-fv explain` decides by
+            where none is given.
+        patched_cosine_head: A PatchedCosineHead trained over `features`. Read by
+            PatchedCosineAttribution, unless it is given another.
+    """
+
+    mean: Normalisation
+    std: Normalisation
+    size: tuple[int, int] | None
+    threshold: float | None
+    patched_cosine_head: nn.Module
+
+    def features(self, images: Tensor) -> Tensor:
+        """The last spatial grids (N, c, h, w) of images as the forward takes them, for xCos."""
 
 
 def ask(backbone: nn.Module, function: Callable[[Tensor], Any], images: Tensor) -> Any:
@@ -35,15 +61,16 @@ def ask(backbone: nn.Module, function: Callable[[Tensor], Any], images: Tensor) 
 
 def check_mode(model: nn.Module, name: str = "siamese") -> None:
     """Raise a ValueError for a model, of this name, in which one pair changes another's score."""
-    if is_training(model):
+    parts = _own_parts(model)
+    if any(part.training for part in parts):
         raise ValueError(
             f"{name} is in training mode, where one pair changes another's score; write "
             f"{name}.eval()"
         )
-    for module in model.modules():
-        if isinstance(module, _BatchNorm) and module.running_mean is None:
+    for part in parts:
+        if isinstance(part, _BatchNorm) and part.running_mean is None:
             raise ValueError(
-                f"{name}: its {type(module).__name__} keeps no running statistics, so one pair "
+                f"{name}: its {type(part).__name__} keeps no running statistics, so one pair "
                 "changes another's score; want a model trained with track_running_stats=True"
             )
 
@@ -59,11 +86,9 @@ def check_image_size(backbone: nn.Module, images: Tensor) -> None:
         )
 
 
-def is_training(module: nn.Module) -> bool:
+def is_training(model: nn.Module) -> bool:
     """Whether any part is in training mode; an exported program is not, whatever its flags say."""
-    if is_exported(module):
-        return False
-    return module.training or any(is_training(child) for child in module.children())
+    return any(part.training for part in _own_parts(model))
 
 
 def is_exported(module: nn.Module) -> bool:
@@ -73,40 +98,71 @@ def is_exported(module: nn.Module) -> bool:
     return isinstance(module, torch.fx.GraphModule) and "eval" in vars(module)
 
 
+def _own_parts(model: nn.Module) -> list[nn.Module]:
+    """All modules but those of exported programs, found in one pass: every call asks for them."""
+    parts = list(model.modules())
+    exported = {inner for part in parts if is_exported(part) for inner in part.modules()}
+    return [part for part in parts if part not in exported] if exported else parts
+
+
 def spatial_features(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
     """The backbone's method that gives its last grid; else a TypeError that says what to write."""
-    features: Callable[[Tensor], Tensor] | None = getattr(backbone, "features", None)
-    if not callable(features):
+    if not callable(getattr(backbone, "features", None)):
         raise TypeError(
             f"{type(backbone).__name__} shows no spatial grid; give the backbone a method "
             "features(images) that returns its last one, (N, c, h, w), or take one of "
             "`captum-fv models`"
         )
-    return features
+    return cast(MayCarry, backbone).features
 
 
-def select(out: Any, output: Output) -> Tensor:
-    """The embedding in what the backbone returned.
+def embeddings_in(out: Any, part: EmbeddingPart, count: int) -> Tensor:
+    """The embeddings (N, d) of so many images in what the backbone returned.
 
     Raises:
-        TypeError: It is not there, or no tensor.
+        TypeError: They are not there, or no tensor of floating point numbers.
+        ValueError: A tensor of another shape, or one that is not finite.
     """
-    found = out
-    if callable(output):
-        found = output(out)
-    elif output is not None:
+    embeddings = out
+    if callable(part):
+        embeddings = part(out)
+    elif part is not None:
         try:
-            found = out[output]
+            embeddings = out[part]
         except (IndexError, KeyError, TypeError) as error:
             raise TypeError(
-                f"output: got {output!r}, but the backbone returned {describe(out)}"
+                f"output: got {part!r}, but the backbone returned {describe(out)}"
             ) from error
-    if not isinstance(found, Tensor):
+    if not isinstance(embeddings, Tensor):
         raise TypeError(
-            f"the backbone returned {describe(found)}; say which part is the embedding, as in "
+            f"the backbone returned {describe(embeddings)}; say which part is the embedding, as in "
             "SiameseCosine(backbone, output=0)"
         )
-    return found
+    if embeddings.ndim != 2 or len(embeddings) != count or not embeddings.shape[1]:
+        raise ValueError(
+            f"the backbone gave {tuple(embeddings.shape)} for {count} images; want embeddings "
+            "(N, d): pick or flatten them with output=, as in output=lambda out: out.flatten(1)"
+        )
+    check_values("the backbone's embedding", embeddings)
+    return embeddings
+
+
+def grid_in(out: Any, count: int) -> Tensor:
+    """The grid (N, c, h, w) of so many images that the backbone's features returned.
+
+    Raises:
+        TypeError: Numbers that are not floating point.
+        ValueError: No such tensor, or one that is not finite.
+    """
+    is_grid = isinstance(out, Tensor) and out.ndim == 4 and len(out) == count and out.numel() > 0
+    if not is_grid:
+        raise ValueError(
+            f"the backbone's features gave {describe(out)} for {count} images; want a grid "
+            "(N, c, h, w)"
+        )
+    check_values("the backbone's grid", out)
+    grid: Tensor = out
+    return grid
 
 
 def _cure(backbone: nn.Module, images: Tensor, told: str) -> str:

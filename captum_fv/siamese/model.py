@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,22 +15,23 @@ from captum_fv.core.checks import (
     check_photo_range,
     check_values,
     describe,
+    hides_values,
 )
 from captum_fv.core.vectors import cosine, unit_length
 from captum_fv.siamese.backbone import (
-    Output,
+    EmbeddingPart,
+    Normalisation,
     ask,
     check_image_size,
     check_mode,
+    embeddings_in,
+    grid_in,
     is_exported,
     is_training,
-    select,
     spatial_features,
 )
-from captum_fv.siamese.captum_guard import activations_in_sight, called_by_captum, check_captum_call
+from captum_fv.siamese.captum_guard import captum_guard
 from captum_fv.siamese.repeatable import same_answer_again
-
-Normalisation = float | Sequence[float] | Tensor | None
 
 
 class SiameseCosine(nn.Module):
@@ -42,8 +43,9 @@ class SiameseCosine(nn.Module):
 
     Args:
         backbone: Images (N, C, H, W) -> embeddings (N, d), in evaluation mode: any nn.Module, a
-            TorchScript module, or a `torch.export` program. If it carries a `.size`, (H, W), as the
-            zoo's do, other images are refused.
+            TorchScript module, or a `torch.export` program. Beside its forward it may carry what
+            `captum_fv.siamese.backbone.MayCarry` lists, as the zoo's do; of another `.size` than
+            it carries, images are refused.
         mean, std: With both given, images are in [0, 1] and enter the backbone as (image - mean) /
             std; each a number or one number per channel. None: the backbone's own `.mean` and
             `.std` if it carries them (the zoo's do), else images are taken as the backbone takes
@@ -55,7 +57,7 @@ class SiameseCosine(nn.Module):
         TypeError: The backbone is no module, or what it returns is not a tensor.
         ValueError: The backbone is in training mode or gives one image two embeddings, images do
             not fit each other or the backbone, or hold pixels up to 255 where [0, 1] is wanted, or
-            embeddings are not finite (N, d). A backbone may count calls or keep a cache.
+            embeddings are not finite (N, d). The first call asks the backbone three times to know.
 
     >>> siamese = SiameseCosine(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).eval())
     >>> photo = torch.rand(5, 3, 2, 2)
@@ -71,7 +73,7 @@ class SiameseCosine(nn.Module):
         backbone: nn.Module | torch.export.ExportedProgram,
         mean: Normalisation = None,
         std: Normalisation = None,
-        output: Output = None,
+        output: EmbeddingPart = None,
     ) -> None:
         super().__init__()
         if isinstance(backbone, torch.export.ExportedProgram):
@@ -96,7 +98,7 @@ class SiameseCosine(nn.Module):
                 "0.5 and not 127.5"
             )
         self.training = is_training(backbone)
-        self._is_trusted = False
+        self._repeatable: set[str] = set()
 
     @property
     def black(self) -> float | None:
@@ -110,13 +112,40 @@ class SiameseCosine(nn.Module):
             img_a: Images A, (N, C, H, W), or the tuple (images A, images B).
             img_b: Images B, (N, C, H, W), if not in the tuple.
         """
-        check_captum_call(self.backbone, pair=True)
-        return cosine(*self.embed(img_a, img_b))
+        return cosine(*self._embed_pairs(img_a, img_b, scored=True))
 
     def embed(
         self, img_a: Tensor | tuple[Tensor, Tensor], img_b: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Embeddings of both images of each pair, (N, d) of unit length, from one backbone call."""
+        return self._embed_pairs(img_a, img_b)
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Embeddings (N, d) with unit length of images (N, C, H, W) that need no partner yet.
+
+        An embedding of zeros has no direction and stays as it is: it scores 0 with any other.
+        """
+        return self._embed(images)
+
+    def grids(self, images: Tensor) -> Tensor:
+        """The backbone's last spatial grids (N, c, h, w) of images (N, C, H, W).
+
+        Raises:
+            TypeError: The backbone has no method `features`.
+        """
+        features = spatial_features(self.backbone)
+        return self._answer("grid", lambda x: grid_in(self._ask(features, x), len(x)), images)
+
+    def train(self, mode: bool = True) -> SiameseCosine:
+        """Set training mode, except in exported programs, which have none."""
+        self.training = mode
+        if not is_exported(self.backbone):
+            self.backbone.train(mode)
+        return self
+
+    def _embed_pairs(
+        self, img_a: Tensor | tuple[Tensor, Tensor], img_b: Tensor | None, scored: bool = False
+    ) -> tuple[Tensor, Tensor]:
         if isinstance(img_a, tuple | list):
             if img_b is not None or len(img_a) != 2:
                 raise ValueError("got a tuple that is no pair; write siamese((img_a, img_b))")
@@ -127,74 +156,46 @@ class SiameseCosine(nn.Module):
                 "tuple: .attribute((img_a, img_b))"
             )
         check_images(img_a=img_a, img_b=img_b)
-        embeddings = self.embed_images(torch.stack([img_a, img_b], 1).flatten(0, 1))
+        # One call: a hook of Captum keeps one activation of a module, and that of a second call
+        # would take its place. Interleaved, a0 b0 a1 b1: rows 2k and 2k + 1 are pair k, whatever N
+        # is. So when Captum repeats, cuts or joins batches of pairs and layers alike, the rows of a
+        # pair stay its own; with all A before all B, a partner would be N rows away, and N changes.
+        embeddings = self._embed(torch.stack([img_a, img_b], 1).flatten(0, 1), scored)
         embed_a, embed_b = embeddings.reshape(len(img_a), 2, -1).unbind(1)
         return embed_a, embed_b
 
-    def embed_images(self, images: Tensor) -> Tensor:
-        """Embeddings (N, d) with unit length of images (N, C, H, W) that need no partner yet.
+    def _embed(self, images: Tensor, scored: bool = False) -> Tensor:
+        embeddings = self._answer(
+            "embedding",
+            lambda x: embeddings_in(self._ask(self.backbone, x), self.output, len(x)),
+            images,
+            scored,
+        )
+        # Half precision loses the third decimal of a cosine, where thresholds live.
+        embeddings = embeddings.float() if embeddings.itemsize < 4 else embeddings
+        return unit_length(embeddings)
 
-        An embedding of zeros has no direction and stays as it is: it scores 0 with any other.
+    def _answer(
+        self, what: str, compute: Callable[[Tensor], Tensor], images: Tensor, scored: bool = False
+    ) -> Tensor:
+        """What the backbone gives for images; the first time only if it gives the same again.
+
+        The one door to the backbone. `scored`: the images are pairs whose scores are wanted.
         """
-        return self._trusted(lambda: self._embed(images))
-
-    def grids(self, images: Tensor) -> Tensor:
-        """The backbone's last spatial grids (N, c, h, w) of images (N, C, H, W).
-
-        Raises:
-            TypeError: The backbone has no method `features`.
-        """
-        features = spatial_features(self.backbone)
-        return self._trusted(lambda: self._grids(features, images))
-
-    def train(self, mode: bool = True) -> SiameseCosine:
-        """Set training mode, except in exported programs, which have none."""
-        self.training = mode
-        if not is_exported(self.backbone):
-            self.backbone.train(mode)
-        return self
-
-    def _trusted(self, compute: Callable[[], Tensor]) -> Tensor:
-        """What the backbone computes; the first time only if it gives the same answer again."""
-        if self._is_trusted or torch.compiler.is_compiling() or called_by_captum():
-            return compute()
-        values = same_answer_again(self.backbone, compute)
-        self._is_trusted = True
-        return values
-
-    def _ask(self, function: Callable[[Tensor], Any], images: Tensor) -> Any:
-        """What a function of the backbone gives for images that it can take."""
         check_image("images", images)
         check_image_size(self.backbone, images)
         if self.mean is not None:
             check_photo_range(images)
         check_mode(self.backbone)
+        with captum_guard(self.backbone, pair=scored) as by_captum:
+            if by_captum or what in self._repeatable or hides_values(images):
+                return compute(images)
+            values = same_answer_again(self.backbone, compute, images, what)
+        self._repeatable.add(what)
+        return values
+
+    def _ask(self, function: Callable[[Tensor], Any], images: Tensor) -> Any:
         return ask(self.backbone, lambda x: function(self._normalised(x)), images)
-
-    def _grids(self, features: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        grid = self._ask(features, images)
-        if not isinstance(grid, Tensor) or grid.ndim != 4 or len(grid) != len(images):
-            raise ValueError(
-                f"the backbone's features gave {describe(grid)} for {len(images)} images; want a "
-                "grid (N, c, h, w)"
-            )
-        check_values("the backbone's grid", grid)
-        return grid
-
-    def _embed(self, images: Tensor) -> Tensor:
-        with activations_in_sight(self.backbone):
-            out = self._ask(self.backbone, images)
-        embeddings = select(out, self.output)
-        if embeddings.ndim != 2 or len(embeddings) != len(images) or not embeddings.shape[1]:
-            raise ValueError(
-                f"the backbone gave {tuple(embeddings.shape)} for {len(images)} images; want "
-                "embeddings (N, d): pick or flatten them with output=, as in output=lambda out: "
-                "out.flatten(1)"
-            )
-        check_values("the backbone's embedding", embeddings)
-        # Half precision loses the third decimal of a cosine, where thresholds live.
-        embeddings = embeddings.float() if embeddings.itemsize < 4 else embeddings
-        return unit_length(embeddings)
 
     def _normalised(self, images: Tensor) -> Tensor:
         """Images as the backbone takes them, and its own to write on."""
@@ -228,7 +229,6 @@ class PartnerView(nn.Module):
 
     def forward(self, img: Tensor, partner_embedding: Tensor | None = None) -> Tensor:
         """Cosine (N,) of images (N, C, H, W) with their partners' embeddings (N, d)."""
-        check_captum_call(self.siamese.backbone, pair=False)
         embedding = self.siamese.embed_images(img)
         if not isinstance(partner_embedding, Tensor) or partner_embedding.shape != embedding.shape:
             came = "missing" if partner_embedding is None else describe(partner_embedding)

@@ -50,10 +50,10 @@ def unfold_prelu(model: Model) -> Model:
     shared: dict[int, Any] = {id(weight): weight for weight in model.parameters()}
     unfolded = copy.deepcopy(model, shared)
     named = list(unfolded.named_modules(remove_duplicate=False))
-    found = [(path, module) for path, module in named if isinstance(module, nn.PReLU)]
-    if not found:
+    prelus = [(path, module) for path, module in named if isinstance(module, nn.PReLU)]
+    if not prelus:
         raise ValueError(f"{type(model).__name__} has no nn.PReLU module; use it as it is")
-    for path, prelu in found:
+    for path, prelu in prelus:
         parent, _, name = path.rpartition(".")
         setattr(unfolded.get_submodule(parent), name, TwoReLU(prelu.weight).train(prelu.training))
     return unfolded

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from captum_fv.core.checks import all_finite
 from captum_fv.siamese.backbone import check_mode
+from captum_fv.siamese.model import SiameseCosine
 
 
 def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
@@ -24,8 +25,8 @@ def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
             f"forward_func: got {type(forward_func).__name__}; want a function (img_a, img_b) -> "
             "scores (N,), as a SiameseCosine is"
         )
-    if isinstance(forward_func, nn.Module):
-        check_mode(forward_func, "siamese" if hasattr(forward_func, "embed") else "forward_func")
+    if isinstance(forward_func, nn.Module) and not isinstance(forward_func, SiameseCosine):
+        check_mode(forward_func, "forward_func")  # a SiameseCosine looks for itself
     try:
         scores, count = forward_func(images, *others), len(images)
     except TypeError as error:

@@ -200,7 +200,7 @@ def model_state(model: torch.nn.Module) -> list[Any]:
         (
             module.training,
             len(module._forward_hooks) + len(module._backward_hooks),
-            sorted(key for key in vars(module) if key != "_is_trusted"),
+            sorted(vars(module)),
             [(p.requires_grad, p.grad) for p in module.parameters(recurse=False)],
             {key: value.tolist() for key, value in module.state_dict().items()},
         )

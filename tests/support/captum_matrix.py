@@ -1,6 +1,6 @@
 """Every method of Captum on a pair, compared with a model of two unshared copies.
 
-`python -m tests.captum_matrix` writes the table in docs/captum_methods.md anew.
+`python -m tests.support.captum_matrix` writes the table in docs/captum_methods.md anew.
 """
 
 from __future__ import annotations
@@ -149,18 +149,18 @@ EXCLUDED = {"LimeBase", "LLMAttribution", "LLMGradientAttribution", "RemoteLLMAt
 def maps_of(row: Row, subject: Subject) -> list[Tensor]:
     """The maps of each image, from however many layers and calls."""
     layers: list[Any] = [subject.layers] if row.joint else subject.layers
-    found: list[Tensor] = []
+    maps: list[Tensor] = []
     for layer in layers if row.of == "layer" else layers[:1]:
         torch.manual_seed(0)
         np.random.seed(0)
         result = row.attribute(subject, layer)
         while isinstance(result, list | tuple) and len(result) == 1:
             (result,) = result
-        found += result if isinstance(result, list | tuple) else [result]
-    found = [maps[0] if isinstance(maps, tuple) else maps for maps in found]
-    if row.of == "layer" and isinstance(subject.inputs, tuple) and len(found) == 1:
-        found = list(split_layer_maps(found[0]))
-    return found
+        maps += result if isinstance(result, list | tuple) else [result]
+    maps = [one[0] if isinstance(one, tuple) else one for one in maps]
+    if row.of == "layer" and isinstance(subject.inputs, tuple) and len(maps) == 1:
+        maps = list(split_layer_maps(maps[0]))
+    return maps
 
 
 def outcome(row: Row, tested: Subject, expected: dict[str, Subject]) -> str:
