@@ -1,6 +1,6 @@
 """Every method of Captum on a pair, compared with a model of two unshared copies.
 
-`python -m tests.captum_matrix` writes the table in docs/captum_methods.md anew.
+`python -m tests.support.captum_matrix` writes the table in docs/captum_methods.md anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from captum_fv.attr.captum_tools import split_layer_maps
 from tests.support.captum_subjects import Subject, subjects
 
-DOCS = Path(__file__).resolve().parents[1] / "docs" / "captum_methods.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "captum_methods.md"
 COLUMNS = {  # backbone, and whether the model is a PartnerView
     "pair, ReLU": ("ReLU", False),
     "view, ReLU": ("ReLU", True),
