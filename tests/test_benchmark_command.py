@@ -1,5 +1,6 @@
 """`captum-fv benchmark` killed, resumed, shared, out of space: always the same files."""
 
+import io
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +55,6 @@ def start(folder, processes=1, **changes):
     )
 
 
-def finish(process):
-    output, errors = process.communicate(timeout=600)
-    assert process.returncode == 0, errors
-    return output, errors
-
-
 def run(folder, monkeypatch, *extra):
     """A run, or the rest of one, in this process, which spares it a start."""
     monkeypatch.chdir(folder)
@@ -80,9 +76,16 @@ def assert_same_files(one, other):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """An uninterrupted run in one process: its folder, and what it printed."""
-    folder = tmp_path_factory.mktemp("whole")
-    return folder, *finish(start(folder))
+    """An uninterrupted run in this process: its folder, and what it printed."""
+    folder, printed = tmp_path_factory.mktemp("whole"), (io.StringIO(), io.StringIO())
+    (folder / "rogue.py").write_text(ROGUE)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(printed[0]),
+        redirect_stderr(printed[1]),
+    ):
+        assert run(folder, patch) == 0
+    return folder, *(stream.getvalue() for stream in printed)
 
 
 def chunks(folder):
@@ -118,7 +121,10 @@ def test_a_killed_run_goes_on_to_the_same_files(whole, tmp_path, monkeypatch):
 
 @pytest.mark.kills
 def test_two_processes_share_a_run(whole, tmp_path):
-    _, errors = finish(start(tmp_path, processes=2))
+    process = start(tmp_path, processes=2)
+    output, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+    assert output == whole[1]
     assert_same_files(files(tmp_path), files(whole[0]))
     assert "Traceback" not in errors
     for process in ("process 1 of 2", "process 2 of 2"):

@@ -40,6 +40,7 @@ def test_examples_run(name, run):
     run(name)
 
 
+@pytest.mark.extended
 def test_the_tour_runs_and_shows_what_it_gives(capsys):
     path = EXAMPLES / "tour.ipynb"
     assert path.stat().st_size < 500_000
@@ -72,6 +73,7 @@ def test_links_lead_somewhere(text):
         assert (path.parent / link).is_file()
 
 
+@pytest.mark.extended
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_quantus_gives_our_numbers(run):
     pytest.importorskip(

@@ -14,6 +14,8 @@ from captum_fv.models.xcos.head import attach_head, save_patched_cosine_head
 from captum_fv.siamese import SiameseCosine
 from tests.support.backbones import State, shuffled
 
+pytestmark = pytest.mark.extended
+
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, State]:
