@@ -20,6 +20,7 @@ from captum_fv.metrics import decision_patch_replacement
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 OF_TOOLKITS = {"quantus_metrics.py", "grad_cam_targets.py"}
+OF_EVERYTHING = "every_captum_method.py"
 
 
 @pytest.fixture
@@ -35,9 +36,16 @@ def run(tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("name", sorted({p.name for p in EXAMPLES.glob("*.py")} - OF_TOOLKITS))
+@pytest.mark.parametrize(
+    "name", sorted({p.name for p in EXAMPLES.glob("*.py")} - OF_TOOLKITS - {OF_EVERYTHING})
+)
 def test_examples_run(name, run):
     run(name)
+
+
+@pytest.mark.extended
+def test_the_example_of_everything_runs(run):
+    run(OF_EVERYTHING)
 
 
 @pytest.mark.extended
