@@ -1,13 +1,18 @@
-.PHONY: demo test lint clean
+.PHONY: demo test quick lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
+# A process for each core; one that has nothing left takes tests from the others.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 demo: .venv/installed
 	$(BIN)/captum-fv demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST) --durations=10
+
+quick: .venv/installed
+	$(PYTEST) -m "not extended and not kills"
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -22,4 +27,5 @@ lint: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -r {} +

@@ -79,7 +79,7 @@ class DPR(quantus.PixelFlipping):
 
 siamese = fv.SiameseCosine(fv.load_backbone("demo"))
 threshold = siamese.backbone.threshold
-patched = patch_pairs(fv.generated_pairs(16)).batch(range(4, 12))  # half of them genuine
+patched = patch_pairs(fv.generated_pairs(16)).batch(range(6, 10))  # half of them genuine
 stacked = torch.cat([patched.patched_a, patched.img_b], dim=1)
 model = StackedPair(siamese, threshold).eval()
 decisions = model(stacked).argmax(1).numpy()

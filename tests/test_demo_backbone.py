@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from importlib.resources import files
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from captum_fv.data.generated import generated_pairs
+from captum_fv.data.pairs import PairSet
 from captum_fv.data.patched_pairs import patch_pairs
 from captum_fv.metrics.rates import equal_error_rate, error_rates
 from captum_fv.models.demo import DemoBackbone, load_demo_backbone
@@ -18,9 +21,17 @@ def backbone() -> DemoBackbone:
     return load_demo_backbone()
 
 
+@pytest.fixture(scope="module")
+def pairs() -> PairSet:
+    """Pairs whose photos are painted once."""
+    painted_anew = generated_pairs(200, seed=1)
+    return replace(painted_anew, load=cache(painted_anew.load))
+
+
 @torch.no_grad()
-def test_it_verifies_people_it_never_saw_and_so_does_its_xcos(backbone: DemoBackbone) -> None:
-    pairs = generated_pairs(200, seed=1)
+def test_it_verifies_people_it_never_saw_and_so_does_its_xcos(
+    backbone: DemoBackbone, pairs: PairSet
+) -> None:
     siamese, head = SiameseCosine(backbone), backbone.patched_cosine_head
     cosines, xcos = [], []
     for img_a, img_b in pairs.batches(50):
@@ -32,9 +43,9 @@ def test_it_verifies_people_it_never_saw_and_so_does_its_xcos(backbone: DemoBack
     assert torch.stack([torch.cat(cosines), torch.cat(xcos)]).corrcoef()[0, 1] > 0.95
 
 
-def test_patches_mislead_it(backbone: DemoBackbone) -> None:
+def test_patches_mislead_it(backbone: DemoBackbone, pairs: PairSet) -> None:
     siamese = SiameseCosine(backbone)
-    patched = patch_pairs(generated_pairs(200, seed=1))
+    patched = patch_pairs(pairs)
     scores = [siamese(patched_a, img_b) for patched_a, _, img_b in patched.batches(50)]
     rates = error_rates(torch.cat(scores), patched.genuine, backbone.threshold)
     assert rates.fmr >= 0.25

@@ -17,6 +17,7 @@ from tests.support.bad_input import clear_error, world
 from tests.support.nets import SmallNet, random_pair, small_siamese
 from tests.test_fuzzed_contract import SUBJECTS, assert_right, in_double
 
+pytestmark = pytest.mark.extended
 Net = Callable[[Tensor], Any]
 
 

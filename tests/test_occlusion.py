@@ -185,6 +185,7 @@ def test_noise_stays_in_the_images_range_and_covers_all_images_alike() -> None:
 
 
 @needs_shared
+@pytest.mark.extended
 def test_published_maps_of_all_variants() -> None:
     golden = np.load(SHARED / "golden" / "xface_edgeface_xxs.npz")
     img_a, img_b = (

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import subprocess
 import sys
-from pathlib import Path
 
-import captum_fv
+from tests.support.rooms import FILES, FLOOR_OF, HOUSE, circles, imported_modules, upward
 
-HOUSE = Path(captum_fv.__file__).parent
-FLOORS = ("core", "siamese data", "models metrics", "attr", "benchmark", "report", "cli")
-FLOOR_OF = {room: i for i, rooms in enumerate(FLOORS) for room in rooms.split()}
-FILES = [path.relative_to(HOUSE) for path in HOUSE.rglob("*.py")]
-
-
-def imported_rooms(file: Path) -> set[str]:
-    """The rooms that a file imports from, within functions too."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse((HOUSE / file).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-    return {name.split(".")[1] for name in names if name.startswith("captum_fv.")}
+IMPORTS = {module: imported_modules(module) for module in FILES}
 
 
 def test_rooms_import_only_from_lower_floors():
-    for file in FILES:
-        if (room := file.parts[0]) in FLOOR_OF:
-            allowed = {other for other, floor in FLOOR_OF.items() if floor < FLOOR_OF[room]}
-            assert imported_rooms(file) <= allowed | {room}, file
+    assert upward(IMPORTS) == []
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert circles(IMPORTS) == []
+
+
+def test_what_is_wrong_is_found():
+    up = {"captum_fv.core.files": {"captum_fv.attr.pair"}, "captum_fv.attr.pair": set()}
+    assert upward(up) == ["captum_fv.core.files imports captum_fv.attr.pair"]
+    assert upward({"captum_fv.data.lfw": {"captum_fv.siamese.model"}})
+    assert upward({"captum_fv.data.lfw": {"captum_fv.__init__"}})
+    assert not upward({"captum_fv.attr.pair": {"captum_fv.core.files", "captum_fv.attr.xcos"}})
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"d"}}) == [["b", "c"], ["d"]]
 
 
 def test_nothing_but_rooms_at_the_top():
@@ -40,14 +34,16 @@ def test_nothing_but_rooms_at_the_top():
     assert found == {"__init__.py", "__main__.py", "py.typed", *FLOOR_OF}
 
 
-def test_no_module_hides_something_public_of_its_name():
+def test_no_module_shares_its_name_with_something_public():
     """`import a.rates as m` would otherwise give the function `a.rates`, and not the module."""
-    modules = {".".join(["captum_fv", *file.with_suffix("").parts]) for file in FILES}
-    for name in sorted(modules - {"captum_fv.__main__"}):
+    for name in sorted(FILES.keys() - {"captum_fv.__main__"}):
         module = importlib.import_module(name.removesuffix(".__init__"))
-        for public, value in vars(module).items():
-            if not public.startswith("_") and not inspect.ismodule(value):
-                assert f"{module.__name__}.{public}" not in modules, name
+        _, _, last = module.__name__.rpartition(".")
+        for key, value in vars(module).items():
+            if not key.startswith("_") and not inspect.ismodule(value):
+                path = f"{module.__name__}.{key}"
+                assert key != last, name
+                assert not {path, f"{path}.__init__"} & FILES.keys(), name
 
 
 def test_importing_the_package_is_quick():

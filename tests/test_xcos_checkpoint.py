@@ -14,6 +14,8 @@ from captum_fv.models.xcos.head import attach_head, save_patched_cosine_head
 from captum_fv.siamese import SiameseCosine
 from tests.support.backbones import State, shuffled
 
+pytestmark = pytest.mark.extended
+
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, State]:
@@ -44,12 +46,12 @@ def test_decides_and_explains_by_the_parts_of_the_checkpoint(
     head = PatchedCosineHead(512, (7, 7)).eval()
     head.attention.load_state_dict(part(state, "attention"))
     head.conv1x1.load_state_dict(part(part(state, "backbone"), "conv1x1"))
+    scores = SiameseCosine(target, 0.5, 0.5)(*pair)
+    wanted = head(*(body.features((images - 0.5) / 0.5) for images in pair))
     for name in ("xcos", path):
         siamese = SiameseCosine(load_backbone(name, *[path] * (name == "xcos")))
+        torch.testing.assert_close(siamese(*pair), scores)
         maps = PatchedCosineAttribution(siamese, output="contribution").attribute(*pair)
-        torch.testing.assert_close(siamese(*pair), SiameseCosine(target, 0.5, 0.5)(*pair))
-        grids = (body.features((images - 0.5) / 0.5) for images in pair)
-        wanted = head(*grids)
         cells = maps[0][:, 0, ::16, ::16]
         torch.testing.assert_close(cells, wanted.similarity * wanted.weight)
         assert cells.std() > 1e-5
