@@ -13,8 +13,8 @@ def same_answer_again(
 ) -> Tensor:
     """What the backbone computes for images, if each row depends on its own image alone.
 
-    The backbone is asked three times, so that whatever it keeps or draws from shows in its answers.
-    It may count its calls, or keep what it computed.
+    The backbone is asked three or four times, so that whatever it keeps or draws from shows in its
+    answers. It may count its calls, or keep what it computed.
 
     Args:
         backbone: What computes.
@@ -43,9 +43,9 @@ def same_answer_again(
             f"the backbone gives one image two {what}s when asked twice: it draws random numbers, "
             "or changes from call to call; want one that depends on the image alone"
         )
-    # Another batch size takes other kernels, which round differently. Seen on residual networks
-    # and a transformer: up to 2e-6 of the largest value in float32, 9e-4 in TF32, 8e-4 in float16
-    # and 6e-3 in bfloat16.
+    # Another batch size takes other kernels, which round differently. Seen on residual networks and
+    # a transformer: up to 2e-6 of the largest value in float32, 9e-4 in TF32, 8e-4 in float16 and
+    # 6e-3 in bfloat16. The same batch again gave the same bits in all of them.
     if any(_differ(rows, values[-1:], values, max(1e-3, 10 * coarseness)) for rows in answers):
         raise ValueError(
             f"the {what} of an image depends on the other images of its batch (batch statistics, a "
