@@ -119,7 +119,7 @@ def test_a_run_has_its_checks_in_tables_and_reads_back(siamese, tmp_path):
     chance = again["rnd"].audit.curves["genuine"]
     assert deletion["rnd"][3] == chance.auc("deletion")
     assert deletion["xssab"][3] == own.curves["genuine"].difference_to(chance, "deletion")
-    sanity = {row[1]: row[-1] for row in tables["sanity"].rows}
+    sanity = {row[1]: str(row[-1]) for row in tables["sanity"].rows}
     assert "signed map survives random weights" in sanity["rnd"]
     assert "random weights" not in sanity["xssab"]
     assert sanity.keys() == {"xssab", "rnd"}

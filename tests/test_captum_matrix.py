@@ -56,14 +56,14 @@ def test_methods_that_mix_up_the_images_show_the_view(name, monkeypatch):
     pair, expected = subjects("ReLU", viewed=False)
     with pytest.raises(ValueError, match=r"PartnerView\(siamese\), layer\).attribute\(img_a"):
         maps_of(ROWS[name], pair)
-    monkeypatch.setattr("captum_fv.siamese.model.captum_guard", unguarded)
+    monkeypatch.setattr("captum_fv.siamese.model.guard", unguarded)
     assert outcome(ROWS[name], pair, expected) == MIXED_UP[name]
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["DeepLift", "GuidedBackprop", "NeuronDeconvolution"])
 def test_prelu_would_be_wrong_without_a_word(name, monkeypatch):
-    monkeypatch.setattr("captum_fv.siamese.model.captum_guard", unguarded)
+    monkeypatch.setattr("captum_fv.siamese.model.guard", unguarded)
     assert outcome(ROWS[name], *subjects("PReLU", viewed=False)) == "silently wrong"
 
 

@@ -55,7 +55,7 @@ Call = dict[str, Any]
 
 
 @contextmanager
-def captum_guard(backbone: nn.Module, *, pair: bool) -> Iterator[bool]:
+def guard(backbone: nn.Module, *, pair: bool) -> Iterator[bool]:
     """Around a question to the backbone: refuse a method of Captum, or warn of its map.
 
     Args:

@@ -30,7 +30,7 @@ from captum_fv.siamese.backbone import (
     is_training,
     spatial_features,
 )
-from captum_fv.siamese.captum_guard import captum_guard
+from captum_fv.siamese.captum_guard import guard
 from captum_fv.siamese.repeatable import same_answer_again
 
 
@@ -187,7 +187,7 @@ class SiameseCosine(nn.Module):
         if self.mean is not None:
             check_photo_range(images)
         check_mode(self.backbone)
-        with captum_guard(self.backbone, pair=scored) as by_captum:
+        with guard(self.backbone, pair=scored) as by_captum:
             if by_captum or what in self._repeatable or hides_values(images):
                 return compute(images)
             values = same_answer_again(self.backbone, compute, images, what)
