@@ -36,7 +36,7 @@ def small_faces(arguments):
 
 
 def test_controls_read_as_they_must(script, monkeypatch, tmp_path, capsys):
-    coarse = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, 192)).eval()
+    coarse = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, 192, bias=False)).eval()
     nn.init.eye_(coarse[-1].weight)
     monkeypatch.setattr(script, "load_backbone", lambda name: coarse)
     monkeypatch.setattr(script, "load_pairs", small_faces)
