@@ -21,12 +21,13 @@ from tqdm import tqdm
 
 from captum_fv.benchmark.measure import score_clean_pairs
 from captum_fv.core.files import save_atomically
-from captum_fv.data.generated import generated_pairs, photograph
+from captum_fv.data import generated_pairs
+from captum_fv.data.generated import photograph
 from captum_fv.data.pairs import PairSet, to_tensor
 from captum_fv.data.patched_pairs import patch_pairs
 from captum_fv.metrics.rates import error_rates
 from captum_fv.models.demo import DemoBackbone
-from captum_fv.models.margin import margin_loss
+from captum_fv.models.xcos.margin import margin_loss
 from captum_fv.siamese import SiameseCosine
 
 WEIGHTS = Path(__file__).parents[1] / "captum_fv/models/weights/demo.safetensors"

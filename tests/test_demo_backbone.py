@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from captum_fv.data.generated import generated_pairs
+from captum_fv.data import generated_pairs
 from captum_fv.data.pairs import PairSet
 from captum_fv.data.patched_pairs import patch_pairs
 from captum_fv.metrics.rates import equal_error_rate, error_rates

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from captum_fv.data import generated_pairs
 from captum_fv.data.generated import (
     UNSEEN_PEOPLE,
     Identity,
     Nuisance,
-    generated_pairs,
     photograph,
     render_face,
     sample_identity,

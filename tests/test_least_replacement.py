@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from captum_fv.attr import SimilarityArgumentGradient
-from captum_fv.data import patch_pairs
-from captum_fv.data.generated import generated_pairs
+from captum_fv.data import generated_pairs, patch_pairs
 from captum_fv.metrics import decision_patch_replacement
 from captum_fv.metrics.flip import least_replacement
 from captum_fv.models import load_backbone

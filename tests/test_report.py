@@ -12,7 +12,7 @@ from PIL import Image
 
 from captum_fv.report import write_report
 from captum_fv.report.gallery import choose_pairs
-from captum_fv.report.page.html import tag, text
+from captum_fv.report.html import tag, text
 from captum_fv.report.tables import benchmark_tables
 from captum_fv.report.write import file_name, report_files
 from tests.support.synthetic_run import MODELS, measured_run, synthetic_run

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from captum_fv.data.generated import UNSEEN_PEOPLE, photograph
 from captum_fv.data.identities import IdentitySet, generated_identities
-from captum_fv.models.margin import margin_loss
 from captum_fv.models.xcos import grids as xcos_grids
 from captum_fv.models.xcos.grids import GridCache, cache_grids
+from captum_fv.models.xcos.margin import margin_loss
 from captum_fv.models.xcos.training import Recipe, _batches, _Training, train_head
 from tests.support.nets import small_siamese
 

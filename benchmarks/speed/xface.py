@@ -16,7 +16,7 @@ import torch
 from timing import compare, seconds
 
 from captum_fv.attr.xface import OcclusionPairAttribution
-from captum_fv.data.generated import generated_pairs
+from captum_fv.data import generated_pairs
 from captum_fv.models import load_backbone
 from captum_fv.siamese import SiameseCosine
 

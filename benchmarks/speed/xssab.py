@@ -14,7 +14,7 @@ import torch
 from timing import compare
 
 from captum_fv.attr import SimilarityArgumentGradient
-from captum_fv.data.generated import generated_pairs
+from captum_fv.data import generated_pairs
 from captum_fv.models import load_backbone
 from captum_fv.siamese import SiameseCosine
 

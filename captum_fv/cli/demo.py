@@ -12,7 +12,7 @@ import torch
 from captum_fv.attr.xssab import SimilarityArgumentGradient
 from captum_fv.cli.dpr import measure
 from captum_fv.cli.options import Subparsers
-from captum_fv.data.generated.pairs import generated_pairs
+from captum_fv.data.identities import generated_pairs
 from captum_fv.data.patch_folder import write_patch_set
 from captum_fv.data.patched_pairs import patch_pairs
 from captum_fv.models import load_backbone

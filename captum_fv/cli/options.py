@@ -11,7 +11,7 @@ from typing import Any
 
 from captum_fv.attr.methods import GROUPS, METHODS, expand_names
 from captum_fv.benchmark.settings import BenchmarkSettings, evenly
-from captum_fv.data.generated.pairs import generated_pairs
+from captum_fv.data.identities import generated_pairs
 from captum_fv.data.lfw import lfw_pairs
 from captum_fv.data.patch_folder import MANIFEST, read_patch_set
 from captum_fv.data.patched_pairs import PatchedPairs, patch_pairs

@@ -13,8 +13,12 @@ import torch
 from tqdm.auto import tqdm
 
 from captum_fv.cli.options import Subparsers, add_model_options, load_siamese, positive, whole
-from captum_fv.data.generated.pairs import generated_pairs
-from captum_fv.data.identities import IdentitySet, folder_identities, generated_identities
+from captum_fv.data.identities import (
+    IdentitySet,
+    folder_identities,
+    generated_identities,
+    generated_pairs,
+)
 from captum_fv.data.pairs import PairSet
 from captum_fv.metrics.rates import eer_threshold, equal_error_rate
 from captum_fv.models.xcos.grids import cache_grids

@@ -8,3 +8,6 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+Image = npt.NDArray[np.uint8]
+"""One photo: (H, W, 3) uint8, RGB."""

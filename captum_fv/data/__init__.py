@@ -1,8 +1,12 @@
 """Where face pairs come from: LFW, Patch-LFW, and faces that belong to nobody."""
 
 from captum_fv.data.alignment import align_detected, align_face, find_face, guess_landmarks
-from captum_fv.data.generated.pairs import generated_pairs
-from captum_fv.data.identities import IdentitySet, folder_identities, generated_identities
+from captum_fv.data.identities import (
+    IdentitySet,
+    folder_identities,
+    generated_identities,
+    generated_pairs,
+)
 from captum_fv.data.images import read_image
 from captum_fv.data.lfw import lfw_pairs
 from captum_fv.data.pairs import PairSet, to_image, to_tensor

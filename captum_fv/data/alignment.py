@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from captum_fv.core.arrays import FloatArray
+from captum_fv.core.arrays import FloatArray, Image
 from captum_fv.core.checks import check_size
-from captum_fv.data.pairs import Image, check_photo
+from captum_fv.data.pairs import check_photo
 
 Points = FloatArray
 """Five landmarks, (5, 2) as (x, y): left eye, right eye, nose tip, left and right mouth corner.

@@ -1,4 +1,4 @@
-"""Photos of people, several of each: what a model is trained on."""
+"""Photos of people, several of each: what a model is trained on, and pairs of nobody's faces."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from captum_fv.core.arrays import IntArray
-from captum_fv.core.checks import is_count
-from captum_fv.data.generated.pairs import PAIR_REACH, UNSEEN_PEOPLE, photograph
+from captum_fv.core.arrays import Image, IntArray
+from captum_fv.core.checks import check_counts, check_seed, is_count
+from captum_fv.data.generated.photos import PAIR_REACH, UNSEEN_PEOPLE, photograph
 from captum_fv.data.images import read_image
-from captum_fv.data.pairs import Image, PairSet
+from captum_fv.data.pairs import PairSet
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -108,6 +108,42 @@ def generated_identities(
         )
     names = [f"person-{first + k // photos}" for k in range(people * photos)]
     return IdentitySet("generated", names, partial(_photograph, photos, first, reach))
+
+
+def generated_pairs(count: int = 1000, seed: int = 0) -> PairSet:
+    """Pairs of people on whom the demo backbone was not trained: first the genuine, then the rest.
+
+    The photos are harder than those of the training, so that verification errs as it does on real
+    ones.
+
+    Args:
+        count: Number of pairs; half of them (rounded down) are genuine.
+        seed: Draws who meets whom; image i of a seed is always the same picture.
+
+    Returns:
+        Pairs of (112, 112, 3) uint8 images, rendered when asked for.
+
+    Raises:
+        ValueError: Fewer than two pairs, which cannot hold both kinds.
+
+    >>> generated_pairs(4).genuine.tolist()
+    [True, True, False, False]
+    """
+    check_counts(count=count)
+    check_seed(seed)
+    if count < 2:
+        raise ValueError(f"count: got {count}; want at least 2, one genuine pair and one impostor")
+    rng = np.random.default_rng(seed)
+    pool = UNSEEN_PEOPLE + np.arange(count)
+    genuine = np.repeat(rng.choice(pool, count // 2), 2)
+    impostor = [rng.choice(pool, 2, replace=False) for _ in range(count - count // 2)]
+    people = np.concatenate([genuine, *impostor]).tolist()
+
+    def load(image: int) -> Image:
+        # The seed and the image number together are a photo number that no other image has.
+        return photograph(people[image], seed << 32 | image, PAIR_REACH)
+
+    return PairSet("generated", [f"person-{person}" for person in people], load)
 
 
 def folder_identities(folder: str | Path, size: tuple[int, int] | None = None) -> IdentitySet:

@@ -9,8 +9,8 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
+from captum_fv.core.arrays import Image
 from captum_fv.core.checks import check_size
-from captum_fv.data.pairs import Image
 
 
 def read_image(path: str | Path, size: tuple[int, int] | None = None) -> Image:

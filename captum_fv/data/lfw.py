@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from captum_fv.core.arrays import Image
 from captum_fv.data.images import read_image
-from captum_fv.data.pairs import Image, PairSet
+from captum_fv.data.pairs import PairSet
 
 _FORMS = {
     True: ("a genuine", "name number number"),

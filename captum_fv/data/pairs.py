@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_fv.core.arrays import BoolArray
+from captum_fv.core.arrays import BoolArray, Image
 from captum_fv.core.checks import check_counts, check_tensor, check_values
-
-Image = npt.NDArray[np.uint8]
-"""One photo: (H, W, 3) uint8, RGB."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ import numpy as np
 import PIL.Image
 from tqdm.auto import tqdm
 
+from captum_fv.core.arrays import Image
 from captum_fv.data.images import decode_image
-from captum_fv.data.pairs import Image, PairSet
+from captum_fv.data.pairs import PairSet
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.data.patches import PatchPlaces
 

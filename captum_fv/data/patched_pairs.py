@@ -12,15 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_fv.core.arrays import BoolArray, IntArray
-from captum_fv.data.pairs import (
-    Image,
-    PairSet,
-    check_indices,
-    check_photo,
-    in_batches,
-    to_tensor,
-)
+from captum_fv.core.arrays import BoolArray, Image, IntArray
+from captum_fv.data.pairs import PairSet, check_indices, check_photo, in_batches, to_tensor
 from captum_fv.data.patches import PatchPlaces, apply_patches, patch_mask, patch_places
 
 

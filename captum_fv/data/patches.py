@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from captum_fv.core.arrays import BoolArray, IntArray
+from captum_fv.core.arrays import BoolArray, Image, IntArray
 from captum_fv.core.checks import check_counts, check_seed, check_size
-from captum_fv.data.pairs import Image, check_photo
+from captum_fv.data.pairs import check_photo
 
 
 @dataclass(frozen=True)

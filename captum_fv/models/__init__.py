@@ -11,7 +11,7 @@ from captum_fv.models.xcos.head import (
     load_patched_cosine_head,
     save_patched_cosine_head,
 )
-from captum_fv.models.xcos.published import XCos
+from captum_fv.models.xcos_published import XCos
 from captum_fv.models.zoo import load_backbone
 
 __all__ = [

@@ -11,7 +11,7 @@ from torch import nn
 from captum_fv.models.ir_se import IR_50, IR_101, IRNet, XCosBody
 from captum_fv.models.iresnet import IResNet
 from captum_fv.models.mobilefacenet import MobileFaceNet, MobileFaceNetCASIA
-from captum_fv.models.xcos.published import XCos
+from captum_fv.models.xcos_published import XCos
 
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "iresnet18": partial(IResNet, (2, 2, 2, 2)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from captum_fv.data.pairs import Image
+from captum_fv.core.arrays import Image
 from captum_fv.report.gallery import ShownPair
 from captum_fv.report.pictures import colour_bar
 

@@ -14,7 +14,8 @@ from captum_fv.attr.pair import abilities
 from captum_fv.attr.smoothing import wants_blur
 from captum_fv.benchmark.maps import maps_of_a
 from captum_fv.benchmark.results import ModelResults
-from captum_fv.data.pairs import Image, to_image
+from captum_fv.core.arrays import Image
+from captum_fv.data.pairs import to_image
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.positions import position_values
 from captum_fv.metrics.replacement import replacement_steps

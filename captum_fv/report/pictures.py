@@ -11,8 +11,9 @@ import numpy.typing as npt
 from torch import Tensor
 
 from captum_fv.attr.smoothing import gaussian_blur
+from captum_fv.core.arrays import Image
 from captum_fv.core.checks import as_number, check_values, describe
-from captum_fv.data.pairs import Image, to_image
+from captum_fv.data.pairs import to_image
 from captum_fv.metrics.dpr_result import DPRResult
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from captum_fv.core.arrays import Image
 from captum_fv.data.generated.canvas import (
     Field,
     bump,
@@ -31,7 +32,6 @@ from captum_fv.data.generated.features import (
     paint_mouth,
 )
 from captum_fv.data.generated.parameters import Identity, Nuisance
-from captum_fv.data.pairs import Image
 
 SIZE = 112
 CENTRE = (56.0, 51.6)

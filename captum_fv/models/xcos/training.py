@@ -17,9 +17,9 @@ from tqdm.auto import tqdm
 from captum_fv.core.arrays import IntArray
 from captum_fv.core.checks import as_number, check_counts, is_count
 from captum_fv.core.files import reading, refuse_another, save_atomically
-from captum_fv.models.margin import margin_loss
 from captum_fv.models.xcos.grids import GridCache
 from captum_fv.models.xcos.head import PatchedCosineHead
+from captum_fv.models.xcos.margin import margin_loss
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from html import escape
 
 import PIL.Image
 
-from captum_fv.data.pairs import Image
+from captum_fv.core.arrays import Image
 from captum_fv.metrics.bootstrap import Interval
 from captum_fv.report.text_table import Cell, TextTable, Verdict
 

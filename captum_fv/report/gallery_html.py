@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from captum_fv.report.gallery import KINDS, Explained, ShownPair
-from captum_fv.report.page.html import photo, tag, text
+from captum_fv.report.html import photo, tag, text
 
 _WIDTH, _HEIGHT = 112, 32
 

@@ -11,8 +11,8 @@ from typing import Any
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.metrics.controls import unbeaten_controls
 from captum_fv.report.gallery import ShownPair
-from captum_fv.report.page.html import drawn, table_html, tag, text, vector
-from captum_fv.report.page.pairs import gallery_html
+from captum_fv.report.gallery_html import gallery_html
+from captum_fv.report.html import drawn, table_html, tag, text, vector
 from captum_fv.report.pictures import SIMILARITY_COLOURS
 from captum_fv.report.tables import ALL_CONTROLS, ratio_to
 from captum_fv.report.text_table import TextTable
@@ -143,4 +143,4 @@ def _anchor(title: str) -> str:
 
 
 def _resource(name: str) -> str:
-    return (files("captum_fv.report.page") / name).read_text(encoding="utf-8")
+    return (files("captum_fv.report") / "assets" / name).read_text(encoding="utf-8")
