@@ -10,8 +10,8 @@ from typing import Any
 
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.metrics.controls import unbeaten_controls
+from captum_fv.report.cards import gallery_html
 from captum_fv.report.gallery import ShownPair
-from captum_fv.report.gallery_html import gallery_html
 from captum_fv.report.html import drawn, table_html, tag, text, vector
 from captum_fv.report.pictures import SIMILARITY_COLOURS
 from captum_fv.report.tables import ALL_CONTROLS, ratio_to
