@@ -16,6 +16,7 @@ from torch import Tensor
 from captum_fv.attr import (
     CentrePrior,
     IntegratedArgumentGradient,
+    LocalAgreement,
     OcclusionPairAttribution,
     PatchedCosineAttribution,
     PatchOracle,
@@ -50,6 +51,14 @@ CASES = {
     "xface1": Case(lambda s: OcclusionPairAttribution(s, 1, (3, 6), 4)),
     "xface2": Case(lambda s: OcclusionPairAttribution(s, 2, (3, 6), 4)),
     "xface3": Case(lambda s: OcclusionPairAttribution(s, 3, (3, 6), 4)),
+    "xface2-alternative": Case(
+        lambda s: OcclusionPairAttribution(
+            s, 2, (3, 6), 4, fill="alternative", threshold=THRESHOLD, normalise_coverage=True
+        )
+    ),
+    "xface3-alternative": Case(
+        lambda s: OcclusionPairAttribution(s, 3, (3, 6), 4, fill="alternative", threshold=THRESHOLD)
+    ),
     "xcos-similarity": Case(lambda s: PatchedCosineAttribution(s, small_head())),
     "xcos-contribution": Case(
         lambda s: PatchedCosineAttribution(s, small_head(), "contribution", symmetrise=True)
@@ -60,6 +69,8 @@ CASES = {
     "iag-decision": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD)),
     "iag-polarity": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD, "polarity")),
     "iag-relevance": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD, "relevance")),
+    "iag-agreement": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD, agreement=0.5)),
+    "agreement": Case(lambda s: LocalAgreement(s)),
     # Random maps do not follow the images, and the oracle's patches lie in image A alone.
     "rnd": Case(lambda s: RandomPairBaseline(s), symmetric=False, asks_the_model=False),
     "rnd-shared": Case(lambda s: RandomPairBaseline(s, shared_order=True), asks_the_model=False),
@@ -323,5 +334,7 @@ def test_a_threshold_that_nothing_needs_is_refused(case, siamese, pair):
 @every_method
 def test_the_options_it_names_are_those_it_takes(case, siamese):
     method = case.build(siamese)
-    known = {"patch_mask", "explain", "show_progress"}
-    assert method.options == known & signature(method.attribute).parameters.keys()
+    known = {"patch_mask", "explain", "show_progress", "reference"}
+    taken = known & signature(method.attribute).parameters.keys()
+    # xFace takes a reference, and asks for one only if the alternative is its fill.
+    assert method.options <= taken <= method.options | {"reference"}

@@ -1,5 +1,7 @@
 """Attribution methods for pairs of faces; each returns a map of A and a map of B."""
 
+from captum_fv.attr.agreement import LocalAgreement
+from captum_fv.attr.alternative import Alternative
 from captum_fv.attr.captum_tools import (
     one_sided_baselines,
     pair_feature_masks,
@@ -19,8 +21,10 @@ from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.attr.xssab import SimilarityArgumentGradient
 
 __all__ = [
+    "Alternative",
     "CentrePrior",
     "IntegratedArgumentGradient",
+    "LocalAgreement",
     "OcclusionPairAttribution",
     "PatchOracle",
     "PatchedCosineAttribution",

@@ -36,8 +36,9 @@ class PairMethod:
     """Whether the model must give embeddings; additional_forward_args are refused then."""
 
     options: frozenset[str] = frozenset()
-    """Which of these `attribute` takes besides: "patch_mask" (where image A was patched), "explain"
-    ("a", where nobody asks for the map of B) and "show_progress"."""
+    """Which of these `attribute` takes besides: "patch_mask" (where image A was patched),
+    "reference" (somebody else's face, as `Alternative` takes it), "explain" ("a", where nobody asks
+    for the map of B) and "show_progress"."""
 
     cells: tuple[int, int] | None = None
     """Rows and columns of the cells that a map is constant on, by which DPR replaces; else None."""

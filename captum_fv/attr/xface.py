@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -11,7 +12,8 @@ from captum.log import log_usage
 from torch import Tensor
 from tqdm import tqdm
 
-from captum_fv.attr.pair import Pair, PairMethod, as_pair, refuse_extras
+from captum_fv.attr.alternative import Alternative, fit_reference
+from captum_fv.attr.pair import Pair, PairMethod, as_threshold, refuse_extras
 from captum_fv.attr.smoothing import gaussian_blur
 from captum_fv.attr.xface_patches import PatchFill, PatchPlan, Shape, draw_noise, resolve_fill
 from captum_fv.attr.xface_sweep import Sweep, gives_embeddings
@@ -50,12 +52,15 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         cover_edges: Add patches that touch the last row and column where the stride misses them.
         fill: What covers the face: "black" (the model must know its value: see
             `SiameseCosine.black`), "mean" of each channel, "blur" with sigma p / 2, "noise",
-            "partner" for the other face's pixels at that place, or a number.
+            "partner" for the other face's pixels at that place, "alternative" for what the face
+            would be if the other decision were right (`Alternative`), or a number.
         generator: For "noise": draws one field a call, used for all images, uniform between each
             channel's darkest and brightest pixel.
         normalise_coverage: Divide by the number of patches that cover a pixel, in place of n.
         remove_offset: In variant 1, measure from :math:`\mathrm{mean}_l\, d(A, B_l)` in place of
             :math:`d_0`, so that covering B alone does not lift the whole map of A.
+        threshold: The decision threshold, a score or a (N,) tensor, for "alternative" alone.
+        reference: Somebody else's face for "alternative", as `Alternative` takes it.
 
     Raises:
         TypeError: Variants 1 and 3 without embeddings, a fill that is neither name nor number.
@@ -89,6 +94,8 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         generator: torch.Generator | None = None,
         normalise_coverage: bool = False,
         remove_offset: bool = False,
+        threshold: float | Tensor | None = None,
+        reference: Tensor | None = None,
     ) -> None:
         super().__init__(forward_func)
         self._check_variants([variant])
@@ -98,6 +105,15 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         self.generator = generator
         self.normalise_coverage = normalise_coverage
         self.remove_offset = remove_offset
+        self.reference = reference
+        if self.fill == "alternative":
+            if threshold is None:
+                raise ValueError(
+                    "fill='alternative': it depends on the decision; give the threshold too, as in "
+                    "threshold=0.3"
+                )
+            self.threshold = threshold
+            self.options = self.options | {"reference"}
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(
@@ -107,6 +123,8 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         *,
         target: None = None,
         additional_forward_args: Any = None,
+        threshold: float | Tensor | None = None,
+        reference: Tensor | None = None,
         explain: Explain = "both",
         perturbations_per_eval: int = 32,
         show_progress: bool = False,
@@ -114,7 +132,8 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         """Explain a batch of pairs by the constructor's variant; as in `PairMethod.attribute`.
 
         Args:
-            inputs, img_b, target: As there.
+            inputs, img_b, target, threshold: As there; a threshold for "alternative" alone.
+            reference: For this call, in place of the constructor's.
             additional_forward_args: Leave it None: the forward function gets two images.
             explain: "a" or "b" for the map of one image; the other map is zero. In variant 2 this
                 halves the work; the others cover both images all the same.
@@ -127,6 +146,8 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
             inputs,
             img_b,
             variants=(self.variant,),
+            threshold=threshold,
+            reference=reference,
             explain=explain,
             perturbations_per_eval=perturbations_per_eval,
             show_progress=show_progress,
@@ -139,12 +160,14 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         img_b: Tensor | None = None,
         *,
         variants: Sequence[Variant] = (1, 2, 3),
+        threshold: float | Tensor | None = None,
+        reference: Tensor | None = None,
         explain: Explain = "both",
         perturbations_per_eval: int = 32,
         show_progress: bool = False,
     ) -> dict[Variant, Pair]:
         """Several variants' maps from one sweep over the patches; the rest is as in `attribute`."""
-        pairs = as_pair(inputs, img_b)
+        pairs, level = self._checked(inputs, img_b, None, None, threshold)
         self._check_variants(variants)
         forwards = self.num_forwards(pairs[0], variants=variants, explain=explain)
         check_counts(perturbations_per_eval=perturbations_per_eval)
@@ -152,11 +175,16 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         wanted = [(variant, side) for variant in variants for side in _SIDES[explain]]
         maps = {v: (torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])) for v in variants}
         noise = draw_noise(self.generator, pairs[0]) if self.fill == "noise" else None
+        references = fit_reference(self.reference if reference is None else reference, pairs[0])
+        levels = as_threshold(0.0 if level is None else level, pairs[0][:, 0, 0, 0])
         bar = tqdm(total=forwards, desc=self.get_name(), unit="image", disable=not show_progress)
         # Not inference_mode: what a model keeps of such a call it could never differentiate.
         with torch.no_grad(), bar:
             for i, faces in enumerate(zip(*pairs, strict=True)):
                 sweep = Sweep(self.forward_func, faces, self.fill, noise, count, bar.update)
+                if self.fill == "alternative":
+                    other = Alternative(None if references is None else references[i])
+                    sweep = replace(sweep, other=other, threshold=float(levels[i]))
                 swept = self._maps_of(sweep, wanted)
                 for (variant, side), values in zip(wanted, swept, strict=True):
                     maps[variant][side][i] = values
@@ -192,7 +220,8 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         """
         if not type(self) is type(other) is OcclusionPairAttribution:
             return False
-        return {**vars(self), "variant": other.variant} == vars(other)
+        mine, theirs = ({**vars(method), "variant": None} for method in (self, other))
+        return mine.pop("reference") is theirs.pop("reference") and mine == theirs
 
     @property
     def _embeds(self) -> bool:
@@ -214,7 +243,7 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
     def _maps_of(self, sweep: Sweep, wanted: Sequence[tuple[Variant, int]]) -> Tensor:
         """One map (H, W) for each wanted variant and side."""
         sides = _covered_sides([variant for variant, _ in wanted], {side for _, side in wanted})
-        clean = sweep.clean()
+        clean = sweep.clean
         maps = []
         for grid in self.patches.grids(sweep.faces[0]):
             seen = {side: sweep.covered(side, grid) for side in sides}

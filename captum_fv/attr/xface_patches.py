@@ -13,7 +13,7 @@ from captum_fv.attr.smoothing import gaussian_blur
 from captum_fv.core.checks import as_number, check_choice, check_generator, is_count
 
 Shape = Literal["square", "circle"]
-PatchFill = Literal["black", "mean", "blur", "noise", "partner"]
+PatchFill = Literal["black", "mean", "blur", "noise", "partner", "alternative"]
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from captum_fv.attr.alternative import Alternative
 from captum_fv.attr.pair import Pair, score_pairs
 from captum_fv.attr.xface_patches import PatchFill, PatchGrid, fill_pixels
+from captum_fv.core.vectors import cosine
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Sweep:
         fill, noise: What covers the faces, as `fill_pixels` takes them.
         count: Images that go through the model at once; no more than these are ever made.
         on_images: Told how many went through.
+        other: What gives the alternatives to A and B, if these are the fill.
+        threshold: Of the decision that they are alternatives to.
     """
 
     forward_func: Any
@@ -34,16 +39,32 @@ class Sweep:
     noise: Tensor | None
     count: int
     on_images: Callable[[int], object]
+    other: Alternative | None = None
+    threshold: float = 0.0
 
+    @cached_property
     def clean(self) -> Tensor:
         """The pair as it is: embeddings of both (2, d), or its score (1,)."""
         embeds = gives_embeddings(self.forward_func)
         return self._look(torch.stack(self.faces) if embeds else self.faces[0][None], 0)
 
+    @cached_property
+    def _alternatives(self) -> Tensor:
+        """What A and B would be if the other decision were right, (2, C, H, W)."""
+        assert self.other is not None
+        embeds = gives_embeddings(self.forward_func)
+        score = float(cosine(*self.clean[:, None]) if embeds else self.clean)
+        faces = torch.stack(self.faces)
+        match = torch.tensor(score >= self.threshold, device=faces.device).expand(2)
+        return self.other.images(faces, faces.flip(0), match)
+
     def covered(self, side: int, grid: PatchGrid) -> Tensor:
         """One of the faces with each patch covered: embeddings (n, d), or scores (n,)."""
         face, partner = self.faces[side], self.faces[1 - side]
-        fill = fill_pixels(self.fill, face, partner, grid.size, self.noise)
+        if self.other is not None:
+            fill = self._alternatives[side]
+        else:
+            fill = fill_pixels(self.fill, face, partner, grid.size, self.noise)
         covered = grid.cover(face, fill, self.count)
         return torch.cat([self._look(images, side) for images in covered])
 

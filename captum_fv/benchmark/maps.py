@@ -26,8 +26,9 @@ def maps_of_a(
     xFace variants that differ in nothing else share one sweep. A method with a `generator` is asked
     pair by pair, its generator seeded with the pair's number, so that a pair's map does not depend
     on its batch; one that draws from torch's global generator finds it seeded with the first pair's
-    number. A method whose `options` name `patch_mask`, `explain` or `show_progress` is given the
-    true patches, "a" (nobody asks for the map of B) and the flag.
+    number. A method whose `options` name `patch_mask`, `reference`, `explain` or `show_progress` is
+    given the true patches, the mean face of other people than the pair's, "a" (nobody asks for the
+    map of B) and the flag.
 
     Args:
         methods: Name -> method.
@@ -82,13 +83,10 @@ def _sharing_sweep(name: str, methods: Mapping[str, Method]) -> dict[str, Method
 
 
 def _explain(together: Mapping[str, Method], show_progress: bool, batch: PairBatch) -> Maps:
-    maps = _attribute(
-        together,
-        (batch.patched_a, batch.img_b),
-        patch_mask=batch.mask,
-        explain="a",
-        show_progress=show_progress,
-    )
+    offered = {"patch_mask": batch.mask, "explain": "a", "show_progress": show_progress}
+    if any("reference" in abilities(method).options for method in together.values()):
+        offered["reference"] = batch.reference  # which takes some time to make
+    maps = _attribute(together, (batch.patched_a, batch.img_b), **offered)
     return {name: map_a for name, (map_a, _) in maps.items()}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -117,7 +118,7 @@ class IterableSource:
         """All batches, in order."""
         first = 0
         for number, item in enumerate(self.items):
-            batch = _as_batch(item, number, first)
+            batch = replace(_as_batch(item, number, first), mean_faces=self.mean_faces)
             first += len(batch)
             yield Chunk(number, lambda batch=batch: batch)  # type: ignore[misc]
 
@@ -136,7 +137,25 @@ class IterableSource:
             torch.cat([part.original_a for part in found]),
             torch.cat([part.img_b for part in found]),
             torch.cat([part.mask for part in found]),
+            self.mean_faces,
         )
+
+    def mean_faces(self, batch: PairBatch) -> Tensor | None:
+        """For each pair of a batch the mean of all photos but its own: there are no names."""
+        total, count = self._sum
+        if count < 2:
+            return None
+        own = batch.original_a.cpu().double() + batch.img_b.cpu().double()
+        return ((total - own) / (2 * count - 2)).to(batch.img_b)
+
+    @cached_property
+    def _sum(self) -> tuple[Tensor, int]:
+        """The sum of all photos without patches, and the number of pairs."""
+        total, count = torch.zeros((), dtype=torch.float64), 0
+        for _, original_a, img_b, _ in self.items:
+            total = total + (original_a.cpu().double() + img_b.cpu().double()).sum(0)
+            count += len(img_b)
+        return total, count
 
     def identity(self) -> dict[str, Any]:
         """The name; the images' hashes, taken in the first pass, tell the rest."""

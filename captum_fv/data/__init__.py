@@ -9,6 +9,7 @@ from captum_fv.data.identities import (
 )
 from captum_fv.data.images import read_image
 from captum_fv.data.lfw import lfw_pairs
+from captum_fv.data.mean_face import reference_face
 from captum_fv.data.pairs import PairSet, to_image, to_tensor
 from captum_fv.data.patch_folder import read_patch_set, write_patch_set
 from captum_fv.data.patched_pairs import PatchedPairs, patch_pairs
@@ -35,6 +36,7 @@ __all__ = [
     "read_image",
     "read_patch_set",
     "read_published_patch_lfw",
+    "reference_face",
     "to_image",
     "to_tensor",
     "write_patch_set",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from captum_fv.core.arrays import BoolArray, Image, IntArray
+from captum_fv.data.mean_face import MeanFaces
 from captum_fv.data.pairs import PairSet, check_indices, check_photo, in_batches, to_tensor
 from captum_fv.data.patches import PatchPlaces, apply_patches, patch_mask, patch_places
 
@@ -69,7 +70,23 @@ class PatchedPairs:
         """`tensors` and `masks` of some pairs, with their numbers and labels."""
         indices = check_indices(indices, len(self))
         numbers, genuine = np.asarray(indices, np.int64), self.clean.subset(indices).genuine
-        return PairBatch(numbers, genuine, *self.tensors(indices), self.masks(indices))
+        tensors = self.tensors(indices)
+        return PairBatch(numbers, genuine, *tensors, self.masks(indices), self.mean_faces)
+
+    def mean_faces(self, batch: PairBatch) -> Tensor | None:
+        """For each pair of a batch the mean face of other people, (n, 3, H, W) in [0, 1].
+
+        None in a set of fewer than three people, where nobody may be left.
+        """
+        if not self._means.serves_all:
+            return None
+        people = self.clean.people
+        pairs = [{people[2 * k], people[2 * k + 1]} for k in batch.numbers]
+        return torch.stack([self._means.without(both) for both in pairs])
+
+    @cached_property
+    def _means(self) -> MeanFaces:
+        return MeanFaces(self.clean)
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """`tensors` of all pairs in order, at most `size` pairs at a time."""
@@ -94,6 +111,8 @@ class PairBatch:
         genuine: (n,) bool.
         patched_a, original_a, img_b: (n, C, H, W).
         mask: Where A was patched, (n, 1, H, W) bool.
+        mean_faces: A batch -> for each pair the mean of other people's faces, (n, C, H, W); None if
+            there is none.
     """
 
     numbers: IntArray
@@ -102,6 +121,12 @@ class PairBatch:
     original_a: Tensor
     img_b: Tensor
     mask: Tensor
+    mean_faces: Callable[[PairBatch], Tensor | None] = lambda batch: None
+
+    @property
+    def reference(self) -> Tensor | None:
+        """Somebody else's face for each pair, (n, C, H, W), made when asked for."""
+        return self.mean_faces(self)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -111,7 +136,7 @@ class PairBatch:
         index = np.asarray(chosen, dtype=np.intp)
         where = torch.from_numpy(index).to(self.patched_a.device)
         tensors = self._each(lambda tensor: tensor[where])
-        return PairBatch(self.numbers[index], self.genuine[index], *tensors)
+        return PairBatch(self.numbers[index], self.genuine[index], *tensors, self.mean_faces)
 
     def split(self, size: int) -> list[PairBatch]:
         """The pairs in order, at most `size` at a time."""
@@ -120,7 +145,7 @@ class PairBatch:
     def to(self, device: str | torch.device) -> PairBatch:
         """The same pairs on a device."""
         tensors = self._each(lambda tensor: tensor.to(device))
-        return PairBatch(self.numbers, self.genuine, *tensors)
+        return PairBatch(self.numbers, self.genuine, *tensors, self.mean_faces)
 
     def image_hashes(self) -> npt.NDArray[np.str_]:
         """A sha256 of each pair's three images, (n,) of 64 hexadecimal digits."""
@@ -130,8 +155,9 @@ class PairBatch:
             hashes.append(hashlib.sha256(content).hexdigest())
         return np.array(hashes)
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
-        return tuple(map(change, (self.patched_a, self.original_a, self.img_b, self.mask)))
+    def _each(self, change: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        images = change(self.patched_a), change(self.original_a), change(self.img_b)
+        return *images, change(self.mask)
 
 
 def patch_pairs(pairs: PairSet, seed: int = 3, count: int = 27, patch: int = 16) -> PatchedPairs:

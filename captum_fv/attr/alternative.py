@@ -1,0 +1,83 @@
+"""The alternative to a decision, as an image: somebody else after a match, else the partner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from captum_fv.attr.smoothing import smooth
+from captum_fv.core.checks import check_values
+
+STAND_IN_BLUR = 16 / 112
+"""Standard deviation, as a share of the height, of the blur in which nobody is recognised."""
+
+
+@dataclass(frozen=True, eq=False)
+class Alternative:
+    r"""What an image would be if the other decision had been right.
+
+    A map explains a decision, so it is asked against the other decision, not against no face at
+    all. After a match that is *somebody else*: a reference face, the mean of many people's aligned
+    faces. After a non-match it is *the same person*: the partner, in this image's place.
+
+    .. math:: alt(A) = m \text{ if } s(A, B) \ge th, \qquad alt(A) = B \text{ otherwise}
+
+    Args:
+        reference: m, as the images are, (C, H, W) or (1 or N, C, H, W); `reference_face` makes one
+            of aligned photos. None: the image itself under a blur of a seventh of its height, which
+            shows a face and nobody's. On real faces it serves nearly as well
+            (`benchmarks/iag/OWN_METHOD.md`).
+
+    >>> images, partners = torch.zeros(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
+    >>> somebody = torch.full((3, 4, 4), 0.5)
+    >>> match = torch.tensor([True, False])
+    >>> Alternative(somebody).images(images, partners, match)[:, 0, 0, 0].tolist()
+    [0.5, 1.0]
+    """
+
+    reference: Tensor | None = None
+
+    def images(
+        self, images: Tensor, partners: Tensor, match: Tensor, reference: Tensor | None = None
+    ) -> Tensor:
+        """The alternative to each of the images, (N, C, H, W).
+
+        Args:
+            images, partners: The images and those that they are compared with, (N, C, H, W).
+            match: The decision on each pair, (N,) bool.
+            reference: For this call, in place of the constructor's.
+
+        Raises:
+            TypeError: A reference that is no tensor of floating point.
+            ValueError: A reference that does not fit the images, or with NaN.
+        """
+        somebody = fit_reference(self.reference if reference is None else reference, images)
+        if somebody is None:
+            somebody = smooth(images, STAND_IN_BLUR * images.shape[-2])
+        return torch.where(match.reshape(-1, 1, 1, 1), somebody, partners)
+
+
+def fit_reference(reference: Tensor | None, images: Tensor) -> Tensor | None:
+    """A reference face for each of the images, (N, C, H, W); None if there is none.
+
+    Raises:
+        TypeError: No tensor of floating point.
+        ValueError: Another shape, or NaN.
+    """
+    if reference is None:
+        return None
+    if not isinstance(reference, Tensor):
+        raise TypeError(
+            f"reference: got {type(reference).__name__}; want a tensor (C, H, W), as "
+            "reference_face(pairs) gives"
+        )
+    check_values("reference", reference)
+    shapes = (images.shape[1:], (1, *images.shape[1:]), images.shape)
+    if tuple(reference.shape) not in [tuple(shape) for shape in shapes]:
+        raise ValueError(
+            f"reference: got {tuple(reference.shape)} for images {tuple(images.shape)}; want one "
+            "face as large as they are, or one for each"
+        )
+    return reference.detach().to(images).expand_as(images)
