@@ -18,7 +18,7 @@ import numpy as np
 from captum_fv.benchmark import columns
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.results import CONFIG, MAPS
-from captum_fv.core.files import write_atomically
+from captum_fv.core.files import refuse_another, write_atomically
 
 CHUNKS, LOCK = "chunks", ".lock"
 KEPT = ("command", "tables")
@@ -40,9 +40,9 @@ class RunFolder:
 
     def __init__(self, path: str | Path, settings: Mapping[str, Any]) -> None:
         self.path = Path(path)
-        self.settings = json.loads(json.dumps(settings))  # as it will be read back
-        fixed = {key: value for key, value in self.settings.items() if key not in FREE}
-        self._identity = sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+        self.settings = json.loads(json.dumps(settings, sort_keys=True))  # as it is read back
+        fixed = json.dumps(_telling(self.settings), sort_keys=True)
+        self._identity = sha256(fixed.encode()).hexdigest()
         self._lock = filelock.FileLock(self.path / LOCK, timeout=0)
 
     def open(self) -> RunFolder:
@@ -95,13 +95,7 @@ class RunFolder:
         except ValueError as error:
             raise ValueError(f"{path}: not JSON ({error}); remove it to begin anew") from error
         self.settings |= {name: before[name] for name in KEPT if name in before}
-        for name in sorted(before.keys() | self.settings.keys()):
-            was, now = before.get(name), self.settings.get(name)
-            if name not in FREE and was != now:
-                raise ValueError(
-                    f"{self.path} holds a run with {name} {_short(was)}, and this is "
-                    f"{_short(now)}; choose another folder, or remove that one"
-                )
+        refuse_another(self.path, "a run", _telling(before), _telling(self.settings))
         if self.settings["tables"] == "parquet" and not columns.has_parquet():
             raise ValueError(
                 f"{self.path} was begun with pyarrow; to go on, pip install 'captum_fv[parquet]'"
@@ -147,9 +141,9 @@ class RunFolder:
         return columns.sha256({**table, "run": np.array(self._identity)})
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
+def _telling(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that tell one run from another."""
+    return {name: value for name, value in config.items() if name not in FREE}
 
 
 class RunChunks:

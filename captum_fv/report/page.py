@@ -98,7 +98,7 @@ def _headlines(results: BenchmarkResults) -> str:
         ]
     for name, model in results.models.items():
         for method in model.methods:
-            runs = model.dpr_on_pairs_of(method)
+            runs = {other: result.dpr for other, result in model.on_pairs_of(method).items()}
             ratio = ratio_to(runs.get("rnd"), runs[method], "mean")
             if method not in ALL_CONTROLS and ratio is not None:
                 beaten = ", ".join(unbeaten_controls(method, runs))

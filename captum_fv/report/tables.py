@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from captum_fv.attr.methods import GROUPS
 from captum_fv.benchmark.results import BenchmarkResults, MethodResults
-from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
+from captum_fv.core.arrays import FloatArray
+from captum_fv.metrics.bootstrap import Interval, mean_interval
 from captum_fv.metrics.controls import CONTROLS, unbeaten_controls
 from captum_fv.metrics.dpr_result import DPRResult, Rate
 from captum_fv.report.audit_tables import deletion_table, sanity_table
@@ -209,11 +209,9 @@ def _each_method(
             yield model, name, result.on_pairs_of(name)
 
 
-def _mean(values: npt.NDArray[np.float64]) -> Cell:
+def _mean(values: FloatArray) -> Cell:
     known = values[np.isfinite(values)]
-    if not len(known):
-        return "-"
-    return percentile_interval(float(known.mean()), resampled_means(known))
+    return mean_interval(known) if len(known) else "-"
 
 
 def _seconds(value: float) -> str:
