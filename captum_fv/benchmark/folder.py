@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 
 from captum_fv.benchmark import columns
 from captum_fv.benchmark.columns import Table
-from captum_fv.benchmark.results import CONFIG, MAPS
+from captum_fv.benchmark.results import CONFIG
 from captum_fv.core.files import refuse_another, write_atomically
 
 CHUNKS, LOCK = "chunks", ".lock"
@@ -137,6 +137,16 @@ class RunFolder:
             return None
         return table
 
+    def need_chunk(self, name: str) -> Table:
+        """A chunk measured before.
+
+        Raises:
+            ValueError: It is gone.
+        """
+        if (table := self.read_chunk(name)) is None:
+            raise ValueError(f"{self.path}: {name} is gone; the same command mends it")
+        return table
+
     def _digest(self, table: Table) -> str:
         return columns.sha256({**table, "run": np.array(self._identity)})
 
@@ -144,57 +154,3 @@ class RunFolder:
 def _telling(config: Mapping[str, Any]) -> dict[str, Any]:
     """The entries that tell one run from another."""
     return {name: value for name, value in config.items() if name not in FREE}
-
-
-class RunChunks:
-    """What a run has measured so far.
-
-    Args:
-        folder: Where it lies.
-        models, methods: Their names, in the order asked for.
-    """
-
-    def __init__(self, folder: RunFolder, models: Sequence[str], methods: Sequence[str]) -> None:
-        self._folder, self._models, self._methods = folder, list(models), list(methods)
-
-    def read(self, stage: str, model: str, number: int) -> Table | None:
-        """A chunk; None if it is still to be measured."""
-        return self._folder.read_chunk(self._name(stage, model, number))
-
-    def write(self, stage: str, model: str, number: int, table: Table) -> None:
-        """Keep a chunk."""
-        self._folder.write_chunk(self._name(stage, model, number), table)
-
-    def all_of(self, stage: str, model: str, count: int) -> list[Table]:
-        """All chunks of a stage over pairs, in order.
-
-        Raises:
-            ValueError: One of them is gone.
-        """
-        return [self._need(stage, model, number) for number in range(count)]
-
-    def maps(self, model: str, count: int) -> Table:
-        """One row for each map, by method in the order asked for, and by pair."""
-        parts = [part for part in self.all_of(MAPS, model, count) if len(part["method"])]
-        table = columns.concatenate(parts)
-        place = np.array([self._methods.index(name) for name in table["method"]], dtype=int)
-        order = np.lexsort((table["pair"], place))
-        return {name: values[order] for name, values in table.items()}
-
-    def by_method(self, stage: str) -> Table:
-        """The rows of a stage whose chunks are methods, labelled with model and method."""
-        parts = []
-        for model in self._models:
-            for number, method in enumerate(self._methods):
-                table = columns.labelled(self._need(stage, model, number), "method", method)
-                parts.append(columns.labelled(table, "model", model))
-        return columns.concatenate(parts)
-
-    def _need(self, stage: str, model: str, number: int) -> Table:
-        if (table := self.read(stage, model, number)) is None:
-            name = self._name(stage, model, number)
-            raise ValueError(f"{self._folder.path}: {name} is gone; the same command mends it")
-        return table
-
-    def _name(self, stage: str, model: str, number: int) -> str:
-        return f"{stage}-{self._models.index(model)}-{number:06d}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -12,23 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from captum_fv.data.pairs import in_batches
 from captum_fv.data.patched_pairs import PairBatch, PatchedPairs
 
 Item = Sequence[Any]
 """Patched A, original A and B, each (n, C, H, W) in [0, 1], and which pairs are genuine, (n,)."""
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Some pairs that are measured together.
-
-    Args:
-        number: Chunks count from 0.
-        load: Loads them, when somebody wants them.
-    """
-
-    number: int
-    load: Callable[[], PairBatch]
+Chunk = Callable[[], PairBatch]
+"""Loads some pairs that are measured together, when somebody wants them."""
 
 
 class PairSource(Protocol):
@@ -82,9 +75,8 @@ class PatchedSource:
     @property
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order."""
-        for number, start in enumerate(range(0, self.count, self.chunk_size)):
-            numbers = range(start, min(start + self.chunk_size, self.count))
-            yield Chunk(number, lambda numbers=numbers: self.batch(numbers))  # type: ignore[misc]
+        for numbers in in_batches(self.count, self.chunk_size):
+            yield partial(self.batch, numbers)
 
     @property
     def count(self) -> int:
@@ -119,24 +111,16 @@ class IterableSource:
         for number, item in enumerate(self.items):
             batch = _as_batch(item, number, first)
             first += len(batch)
-            yield Chunk(number, lambda batch=batch: batch)  # type: ignore[misc]
+            yield lambda batch=batch: batch  # type: ignore[misc]
 
     def batch(self, numbers: Sequence[int]) -> PairBatch:
         """Pairs by their numbers, which ascend."""
         found = []
-        for chunk in self.chunks:
-            batch = chunk.load()
-            rows = np.flatnonzero(np.isin(batch.numbers, numbers))
-            if len(rows):
-                found.append(batch.rows(rows))
-        return PairBatch(
-            np.concatenate([part.numbers for part in found]),
-            np.concatenate([part.genuine for part in found]),
-            torch.cat([part.patched_a for part in found]),
-            torch.cat([part.original_a for part in found]),
-            torch.cat([part.img_b for part in found]),
-            torch.cat([part.mask for part in found]),
-        )
+        for load in self.chunks:
+            batch = load()
+            found.append(batch.rows(np.flatnonzero(np.isin(batch.numbers, numbers))))
+        known, genuine, *tensors = zip(*(vars(part).values() for part in found), strict=True)
+        return PairBatch(np.concatenate(known), np.concatenate(genuine), *map(torch.cat, tensors))
 
     def identity(self) -> dict[str, Any]:
         """The name; the images' hashes, taken in the first pass, tell the rest."""
@@ -150,11 +134,9 @@ def _as_batch(item: Item, number: int, first: int) -> PairBatch:
             "img_b, genuine)"
         )
     *images, labels = item
-    for name, image in zip(("patched_a", "original_a", "img_b"), images, strict=True):
-        if not isinstance(image, Tensor) or image.ndim != 4 or not image.is_floating_point():
-            came = (
-                f"{image.dtype} {tuple(image.shape)}" if isinstance(image, Tensor) else type(image)
-            )
+    for name, side in zip(("patched_a", "original_a", "img_b"), images, strict=True):
+        if not isinstance(side, Tensor) or side.ndim != 4 or not side.is_floating_point():
+            came = f"{side.dtype} {tuple(side.shape)}" if isinstance(side, Tensor) else type(side)
             raise ValueError(
                 f"batch {number}, {name}: got {came}; want floating point (n, C, H, W)"
             )
