@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,12 @@ class BenchmarkResults:
 
     config: dict[str, Any]
     models: dict[str, ModelResults]
+
+    def each_method(self) -> Iterator[tuple[str, str, MethodResults]]:
+        """The names of model and method, and the method's results on all of its pairs."""
+        for model, found in self.models.items():
+            for name, result in found.methods.items():
+                yield model, name, result
 
     @classmethod
     def load(cls, folder: str | Path) -> BenchmarkResults:

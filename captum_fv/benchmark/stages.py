@@ -77,10 +77,12 @@ class Run:
             if self.source.count is None and len(self.scores) == 1:
                 self._plan(len(self.scores[model].table["pair"]), len(self.models) - 1)
             self._each_chunk(model, MAPS, self._explain)
-            self._audit(model)
+            audited = self.settings.audit_pairs
+            self._each_method(model, AUDIT, self._audit, audited, self.workers.owns)
         self.workers.wait()
         for model in self.models if self.workers.is_first else ():
-            self._time(model)
+            timed = self.settings.latency_pairs
+            self._each_method(model, LATENCY, self._time, timed, lambda _: True)
 
     def _each_chunk(self, model: str, stage: str, work: Callable[[str, PairBatch], Table]) -> None:
         """Do this process's part of a stage, except for what is done."""
@@ -182,8 +184,8 @@ class Run:
         self,
         model: str,
         stage: str,
+        work: Callable[[str, Builder, PairBatch], Table],
         pairs: int,
-        work: Callable[[Builder, PairBatch], Table],
         owns: Callable[[int], bool],
     ) -> None:
         """This process's part of a stage that measures each method by itself, on some pairs."""
@@ -198,29 +200,16 @@ class Run:
                 if batch is None:
                     batch = self.source.batch(chosen.tolist()).to(self.device)
                     self._check_images(model, batch)
-                self.folder.write_chunk(chunk, work(build, batch))
+                self.folder.write_chunk(chunk, work(model, build, batch))
 
-    def _audit(self, model: str) -> None:
+    def _audit(self, model: str, build: Builder, pairs: PairBatch) -> Table:
         siamese, threshold = self.models[model], self.scores[model].threshold
         seed, size = self.settings.seed, self.settings.batch_size
-        self._each_method(
-            model,
-            AUDIT,
-            self.settings.audit_pairs,
-            lambda build, pairs: audit_method(build, siamese, pairs, threshold, seed, size),
-            self.workers.owns,
-        )
+        return audit_method(build, siamese, pairs, threshold, seed, size)
 
-    def _time(self, model: str) -> None:
-        siamese, threshold = self.models[model], self.scores[model].threshold
-        size, at_most = self.settings.batch_size, self.settings.latency_seconds
-        self._each_method(
-            model,
-            LATENCY,
-            self.settings.latency_pairs,
-            lambda build, pairs: time_method(build(siamese, threshold), pairs, size, at_most),
-            lambda _: True,
-        )
+    def _time(self, model: str, build: Builder, pairs: PairBatch) -> Table:
+        method = build(self.models[model], self.scores[model].threshold)
+        return time_method(method, pairs, self.settings.batch_size, self.settings.latency_seconds)
 
     def finish(self) -> None:
         """Write the tables of the whole run, and its config."""

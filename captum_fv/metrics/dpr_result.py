@@ -51,7 +51,7 @@ class DPRResult:
             )
 
     def on(self, rows: IntArray) -> DPRResult:
-        """The same of some of the pairs, by their rows."""
+        """The same of some of the pairs, of both kinds, by their rows."""
         return DPRResult(
             self.scores[:, rows], self.repaired_scores[rows], self.genuine[rows], self.threshold
         )

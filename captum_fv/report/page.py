@@ -50,17 +50,16 @@ def render_page(
         tables: All of its tables.
         pictures: Model's name -> what there is to see.
     """
+    faces = {name: some.pairs for name, some in pictures.items() if some.pairs}
     sections = {
         "Tables": "\n".join(table_html(table) for table in tables),
         "Curves": _figures({n: some.curves for n, some in pictures.items()}, vector, "curves"),
         "Pictures": _figures(
             {n: some.photos for n, some in pictures.items()}, drawn, "scroll wide"
         ),
-        "Gallery": gallery_html({n: some.pairs for n, some in pictures.items() if some.pairs}),
+        "Gallery": gallery_html(faces) if faces else "",
         "The run": _definitions(results.config),
     }
-    if not any(some.pairs for some in pictures.values()):
-        del sections["Gallery"]
     sections = {title: content for title, content in sections.items() if content}
     pairs = max(len(model.genuine) for model in results.models.values())
     methods = {name for model in results.models.values() for name in model.methods}

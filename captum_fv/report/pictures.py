@@ -12,7 +12,7 @@ from torch import Tensor
 
 from captum_fv.attr.smoothing import gaussian_blur
 from captum_fv.core.arrays import Image
-from captum_fv.core.checks import as_number, check_values, describe
+from captum_fv.core.checks import as_number, check_tensor, check_values, describe
 from captum_fv.data.pairs import to_image
 from captum_fv.metrics.dpr_result import DPRResult
 
@@ -197,8 +197,7 @@ def _one(values: Any) -> Any:
 
 
 def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> npt.NDArray[np.float64]:
-    if not isinstance(mapped, Tensor):
-        raise TypeError(f"map: got {type(mapped).__name__}; want a tensor (C, H, W)")
+    check_tensor("map", mapped, "a tensor (C, H, W)")
     check_values("map", mapped)
     if mapped.ndim != 3 or not len(mapped) or mapped.shape[1:] != size:
         raise ValueError(
