@@ -77,9 +77,8 @@ class RunFolder:
 
     def _refuse_others(self) -> None:
         """Raise a ValueError for a folder of other things, before anything is written there."""
-        names = [file.name for file in self.path.iterdir()]
-        others = [name for name in names if name not in (LOCK, CHUNKS)]
-        others = [name for name in others if not name.endswith(".partial")]
+        names = {file.name for file in self.path.iterdir() if file.suffix != ".partial"}
+        others = sorted(names - {LOCK, CHUNKS})
         if others and CONFIG not in others:
             raise ValueError(
                 f"{self.path} holds {others[0]} and no run; want a new or empty folder, or a run's"
@@ -104,26 +103,23 @@ class RunFolder:
     def write_config(self, results: Mapping[str, Any]) -> None:
         """Write config.json: the settings, and what only the run itself could tell."""
         text = json.dumps(self.settings | dict(results), indent=2, sort_keys=True)
-        self.write(CONFIG, f"{text}\n".encode())
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file of the folder."""
-        write_atomically(self.path / name, content)
+        write_atomically(self.path / CONFIG, f"{text}\n".encode())
 
     def write_table(self, name: str, table: Table) -> None:
         """Write a table of the whole run, as Parquet if pyarrow was installed at its begin."""
         suffix = self.settings["tables"]
         encode = columns.parquet_bytes if suffix == "parquet" else columns.npz_bytes
-        self.write(f"{name}.{suffix}", encode(table))
+        write_atomically(self.path / f"{name}.{suffix}", encode(table))
 
     def write_chunk(self, name: str, table: Table) -> None:
         """Keep what was measured of a chunk."""
         digest = np.array(self._digest(table))
-        self.write(f"{CHUNKS}/{name}.npz", columns.npz_bytes({**table, "digest": digest}))
+        content = columns.npz_bytes({**table, "digest": digest})
+        write_atomically(self._chunk_path(name), content)
 
     def read_chunk(self, name: str) -> Table | None:
         """A chunk measured before; None if there is none, or, with a warning, a damaged one."""
-        path = self.path / CHUNKS / f"{name}.npz"
+        path = self._chunk_path(name)
         if not path.is_file():
             return None
         try:
@@ -146,6 +142,9 @@ class RunFolder:
         if (table := self.read_chunk(name)) is None:
             raise ValueError(f"{self.path}: {name} is gone; the same command mends it")
         return table
+
+    def _chunk_path(self, name: str) -> Path:
+        return self.path / CHUNKS / f"{name}.npz"
 
     def _digest(self, table: Table) -> str:
         return columns.sha256({**table, "run": np.array(self._identity)})

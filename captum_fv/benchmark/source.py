@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,27 +19,75 @@ from captum_fv.data.patched_pairs import PairBatch, PatchedPairs
 Item = Sequence[Any]
 """Patched A, original A and B, each (n, C, H, W) in [0, 1], and which pairs are genuine, (n,)."""
 
-
 Chunk = Callable[[], PairBatch]
 """Loads some pairs that are measured together, when somebody wants them."""
 
 
-class PairSource(Protocol):
-    """Patched pairs in chunks; the same each time they are asked for."""
+@dataclass(frozen=True)
+class PatchedSource:
+    """PatchedPairs, `chunk_size` at a time."""
+
+    patched: PatchedPairs
+    chunk_size: int
 
     @property
-    def chunks(self) -> Iterable[Chunk]:
+    def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order."""
+        for numbers in in_batches(self.count, self.chunk_size):
+            yield partial(self.batch, numbers)
 
     @property
-    def count(self) -> int | None:
-        """How many pairs there are; None if only a pass over them tells."""
+    def count(self) -> int:
+        """How many pairs there are."""
+        return len(self.patched)
 
     def batch(self, numbers: Sequence[int]) -> PairBatch:
         """Pairs by their numbers, which ascend."""
+        return self.patched.batch(numbers)
 
     def identity(self) -> dict[str, Any]:
-        """What tells this set from others, without loading an image."""
+        """The set's name and length, and a hash of who is in it and where the patches lie."""
+        places = self.patched.places
+        drawn = [list(self.patched.clean.people), list(places.size), places.patch]
+        drawn += [side.tolist() for side in (places.rows, places.columns, places.donors)]
+        digest = sha256(json.dumps(drawn).encode()).hexdigest()
+        return {"name": self.patched.clean.name, "pairs": self.count, "places_sha256": digest}
+
+
+@dataclass(frozen=True)
+class IterableSource:
+    """Batches of a DataLoader or another iterable, which gives the same ones in every pass."""
+
+    items: Iterable[Item]
+    name: str
+    count: None = None
+    """Only a pass over them tells."""
+
+    @property
+    def chunks(self) -> Iterator[Chunk]:
+        """All batches, in order."""
+        first = 0
+        for number, item in enumerate(self.items):
+            batch = _as_batch(item, number, first)
+            first += len(batch)
+            yield lambda batch=batch: batch  # type: ignore[misc]
+
+    def batch(self, numbers: Sequence[int]) -> PairBatch:
+        """Pairs by their numbers, which ascend."""
+        found = []
+        for load in self.chunks:
+            batch = load()
+            found.append(batch.rows(np.flatnonzero(np.isin(batch.numbers, numbers))))
+        known, genuine, *tensors = zip(*(vars(part).values() for part in found), strict=True)
+        return PairBatch(np.concatenate(known), np.concatenate(genuine), *map(torch.cat, tensors))
+
+    def identity(self) -> dict[str, Any]:
+        """The name; the images' hashes, taken in the first pass, tell the rest."""
+        return {"name": self.name}
+
+
+PairSource = PatchedSource | IterableSource
+"""Patched pairs in chunks; the same each time they are asked for."""
 
 
 def as_source(
@@ -63,68 +111,6 @@ def as_source(
             "iterable of (patched_a, original_a, img_b, genuine)"
         )
     return IterableSource(list(pairs) if isinstance(pairs, Iterator) else pairs, name)
-
-
-@dataclass(frozen=True)
-class PatchedSource:
-    """PatchedPairs, `chunk_size` at a time."""
-
-    patched: PatchedPairs
-    chunk_size: int
-
-    @property
-    def chunks(self) -> Iterator[Chunk]:
-        """All chunks, in order."""
-        for numbers in in_batches(self.count, self.chunk_size):
-            yield partial(self.batch, numbers)
-
-    @property
-    def count(self) -> int:
-        """How many pairs there are."""
-        return len(self.patched)
-
-    def batch(self, numbers: Sequence[int]) -> PairBatch:
-        """Pairs by their numbers."""
-        return self.patched.batch(numbers)
-
-    def identity(self) -> dict[str, Any]:
-        """The set's name and length, and a hash of who is in it and where the patches lie."""
-        places = self.patched.places
-        drawn = [list(self.patched.clean.people), list(places.size), places.patch]
-        drawn += [side.tolist() for side in (places.rows, places.columns, places.donors)]
-        digest = sha256(json.dumps(drawn).encode()).hexdigest()
-        return {"name": self.patched.clean.name, "pairs": self.count, "places_sha256": digest}
-
-
-@dataclass(frozen=True)
-class IterableSource:
-    """Batches of a DataLoader or another iterable, which gives the same ones in every pass."""
-
-    items: Iterable[Item]
-    name: str
-    count: None = None
-
-    @property
-    def chunks(self) -> Iterator[Chunk]:
-        """All batches, in order."""
-        first = 0
-        for number, item in enumerate(self.items):
-            batch = _as_batch(item, number, first)
-            first += len(batch)
-            yield lambda batch=batch: batch  # type: ignore[misc]
-
-    def batch(self, numbers: Sequence[int]) -> PairBatch:
-        """Pairs by their numbers, which ascend."""
-        found = []
-        for load in self.chunks:
-            batch = load()
-            found.append(batch.rows(np.flatnonzero(np.isin(batch.numbers, numbers))))
-        known, genuine, *tensors = zip(*(vars(part).values() for part in found), strict=True)
-        return PairBatch(np.concatenate(known), np.concatenate(genuine), *map(torch.cat, tensors))
-
-    def identity(self) -> dict[str, Any]:
-        """The name; the images' hashes, taken in the first pass, tell the rest."""
-        return {"name": self.name}
 
 
 def _as_batch(item: Item, number: int, first: int) -> PairBatch:

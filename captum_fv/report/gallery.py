@@ -56,10 +56,9 @@ class Explained:
         """How much of the image went back before the decision was right, in words."""
         if not self.wrong[0]:
             return "no error"
-        right = np.flatnonzero(~self.wrong)
-        return (
-            f"right at {100 * right[0] // (len(self.wrong) - 1)} %" if len(right) else "never right"
-        )
+        if self.wrong.all():
+            return "never right"
+        return f"right at {100 * self.wrong.argmin() // (len(self.wrong) - 1)} %"
 
 
 @dataclass(frozen=True)

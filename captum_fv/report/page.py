@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -35,9 +35,9 @@ class Pictures:
         pairs: Its gallery.
     """
 
-    curves: Mapping[str, bytes] = field(default_factory=dict)
-    photos: Mapping[str, bytes] = field(default_factory=dict)
-    pairs: Sequence[ShownPair] = ()
+    curves: Mapping[str, bytes]
+    photos: Mapping[str, bytes]
+    pairs: Sequence[ShownPair]
 
 
 def render_page(

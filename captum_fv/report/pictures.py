@@ -130,13 +130,15 @@ def plot_dpr(runs: Mapping[str, DPRResult], title: str = "", colours: Sequence[s
     order = list(dict.fromkeys([*colours, *runs]))
     for name, run in runs.items():
         i = order.index(name)
-        style: dict[str, Any] = {
-            "label": f"{name} ({run.fmr_auc:.2f}, {run.fnmr_auc:.2f})",
-            "color": _LINE_COLOURS[i % len(_LINE_COLOURS)],
-            "linestyle": _LINE_STYLES[i % len(_LINE_STYLES)],
-        }
         for axis, curve in zip(axes, (run.fmr, run.fnmr), strict=True):
-            axis.plot(100 * run.fractions, curve, linewidth=1.8, **style)
+            axis.plot(
+                100 * run.fractions,
+                curve,
+                color=_LINE_COLOURS[i % len(_LINE_COLOURS)],
+                linestyle=_LINE_STYLES[i % len(_LINE_STYLES)],
+                linewidth=1.8,
+                label=f"{name} ({run.fmr_auc:.2f}, {run.fnmr_auc:.2f})",
+            )
     for axis, rate in zip(axes, ("FMR", "FNMR"), strict=True):
         axis.set_xlabel("replaced pixels [%]")
         axis.set_ylabel(rate)
@@ -189,11 +191,8 @@ def paint_maps(images: Sequence[Tensor], maps: Sequence[Tensor], blur: bool = Tr
 
 def _one(values: Any) -> Any:
     """The only member of a batch of one; anything else as it is."""
-    return (
-        values[0]
-        if isinstance(values, Tensor) and values.ndim == 4 and len(values) == 1
-        else values
-    )
+    is_batch = isinstance(values, Tensor) and values.ndim == 4 and len(values) == 1
+    return values[0] if is_batch else values
 
 
 def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> npt.NDArray[np.float64]:
