@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from captum_fv.attr.methods import Builder
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.maps import maps_of_a, reads_patches
 from captum_fv.benchmark.settings import evenly
+from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.deletion import DeletionInsertionResult, Population, deletion_insertion
 from captum_fv.metrics.localisation import PatchLocalisation
@@ -54,7 +54,7 @@ class MapAudit:
         return sum(run.deletion.shape[1] for run in self.curves.values())
 
     @classmethod
-    def from_table(cls, table: Table, genuine: npt.NDArray[np.bool_], threshold: float) -> MapAudit:
+    def from_table(cls, table: Table, genuine: BoolArray, threshold: float) -> MapAudit:
         """From the rows that `audit_method` gave, and their labels."""
         curves = {
             population: DeletionInsertionResult(
@@ -113,7 +113,7 @@ def audit_method(
 
 def _curves(
     build: Builder, siamese: SiameseCosine, batch: PairBatch, threshold: float, seed: int
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     """Deletion and insertion scores, (2, n, STEPS + 1)."""
     clean = replace(batch, patched_a=batch.original_a)
     ((_, maps),) = maps_of_a({"method": build(siamese, threshold)}, clean, seed)

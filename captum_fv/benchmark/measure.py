@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -15,6 +14,7 @@ from captum_fv.attr.methods import Method
 from captum_fv.attr.pair import abilities
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.maps import maps_of_a
+from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import check_images
 from captum_fv.data.pairs import PairSet
 from captum_fv.data.patched_pairs import PairBatch
@@ -171,8 +171,8 @@ def _measure_map(
 class CleanScores:
     """Scores of unpatched pairs, (N,), and the operating point that they set."""
 
-    scores: npt.NDArray[np.float64]
-    genuine: npt.NDArray[np.bool_]
+    scores: FloatArray
+    genuine: BoolArray
 
     @property
     def threshold(self) -> float:

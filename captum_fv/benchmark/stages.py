@@ -66,6 +66,10 @@ class Run:
     scores: dict[str, _Scores] = field(default_factory=dict, init=False)
     chunks: int = field(default=0, init=False)
 
+    def __post_init__(self) -> None:
+        # Of the stages that measure each method by itself.
+        self._pairs = {AUDIT: self.settings.audit_pairs, LATENCY: self.settings.latency_pairs}
+
     def measure_all(self) -> None:
         """Scores, maps and audits, by all processes; then latency, by the first alone."""
         if self.source.count is not None:
@@ -77,12 +81,10 @@ class Run:
             if self.source.count is None and len(self.scores) == 1:
                 self._plan(len(self.scores[model].table["pair"]), len(self.models) - 1)
             self._each_chunk(model, MAPS, self._explain)
-            audited = self.settings.audit_pairs
-            self._each_method(model, AUDIT, self._audit, audited, self.workers.owns)
+            self._each_method(model, AUDIT, self._audit, self.workers.owns)
         self.workers.wait()
         for model in self.models if self.workers.is_first else ():
-            timed = self.settings.latency_pairs
-            self._each_method(model, LATENCY, self._time, timed, lambda _: True)
+            self._each_method(model, LATENCY, self._time, lambda _: True)
 
     def _each_chunk(self, model: str, stage: str, work: Callable[[str, PairBatch], Table]) -> None:
         """Do this process's part of a stage, except for what is done."""
@@ -185,11 +187,10 @@ class Run:
         model: str,
         stage: str,
         work: Callable[[str, Builder, PairBatch], Table],
-        pairs: int,
         owns: Callable[[int], bool],
     ) -> None:
         """This process's part of a stage that measures each method by itself, on some pairs."""
-        chosen = evenly(len(self.scores[model].table["pair"]), pairs)
+        chosen = evenly(len(self.scores[model].table["pair"]), self._pairs[stage])
         if not len(chosen):
             return
         batch: PairBatch | None = None
@@ -218,10 +219,7 @@ class Run:
         self.folder.write_table(SCORES, columns.stacked("model", scores))
         maps = {model: self._gather_maps(model) for model in self.models}
         self.folder.write_table(MAPS, columns.stacked("model", maps))
-        for stage, pairs in (
-            (AUDIT, self.settings.audit_pairs),
-            (LATENCY, self.settings.latency_pairs),
-        ):
+        for stage, pairs in self._pairs.items():
             if pairs:
                 found = {model: self._gather_methods(stage, model) for model in self.models}
                 self.folder.write_table(stage, columns.stacked("model", found))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from captum_fv.attr.smoothing import wants_blur
 from captum_fv.benchmark.maps import maps_of_a
 from captum_fv.benchmark.results import MethodResults, ModelResults
 from captum_fv.benchmark.settings import evenly
-from captum_fv.core.arrays import Image
+from captum_fv.core.arrays import BoolArray, FloatArray, Image, IntArray
 from captum_fv.data.pairs import to_image
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.positions import position_values
@@ -47,9 +46,9 @@ class Explained:
     """
 
     picture: Image
-    replaced_at: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float64]
-    wrong: npt.NDArray[np.bool_]
+    replaced_at: IntArray
+    scores: FloatArray
+    wrong: BoolArray
 
     @property
     def outcome(self) -> str:

@@ -7,11 +7,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from captum_fv.attr.smoothing import gaussian_blur
-from captum_fv.core.arrays import Image
+from captum_fv.core.arrays import FloatArray, Image
 from captum_fv.core.checks import as_number, check_tensor, check_values, describe
 from captum_fv.data.pairs import to_image
 from captum_fv.metrics.dpr_result import DPRResult
@@ -195,7 +194,7 @@ def _one(values: Any) -> Any:
     return values[0] if is_batch else values
 
 
-def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> npt.NDArray[np.float64]:
+def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> FloatArray:
     check_tensor("map", mapped, "a tensor (C, H, W)")
     check_values("map", mapped)
     if mapped.ndim != 3 or not len(mapped) or mapped.shape[1:] != size:
@@ -209,7 +208,7 @@ def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> npt.ND
     return values[0, 0].numpy()
 
 
-def _overlay(photo: Image, values: npt.NDArray[np.float64]) -> Image:
+def _overlay(photo: Image, values: FloatArray) -> Image:
     grey = photo.mean(2)[..., None] / 255
     colours = similarity_colours()((values + 1) / 2)[..., :3]
     weight = (0.15 + 0.75 * np.abs(values) ** 0.7)[..., None]
