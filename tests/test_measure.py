@@ -11,7 +11,7 @@ from captum_fv.attr import (
     SimilarityArgumentGradient,
 )
 from captum_fv.benchmark.maps import maps_of_a
-from captum_fv.benchmark.measure import Protocol, measure_batch
+from captum_fv.benchmark.measure import measure_batch
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics import decision_patch_replacement, face_rings, patch_localisation
 from tests.support.nets import SIZE, THRESHOLD, random_pair, small_siamese
@@ -47,8 +47,9 @@ def test_rows_are_what_the_metrics_say(batch, cells):
     siamese = small_siamese()
     method = SimilarityArgumentGradient(siamese, THRESHOLD)
     method.cells = cells
-    protocol = Protocol(batch_size=3, strata=face_rings(*SIZE))
-    scores, tables = measure_batch(siamese, {"xssab": method}, batch, THRESHOLD, protocol)
+    scores, tables = measure_batch(
+        siamese, {"xssab": method}, batch, THRESHOLD, strata=face_rings(*SIZE), batch_size=3
+    )
     map_a, _ = method.attribute(batch.patched_a, batch.img_b)
     pair = (batch.patched_a, batch.img_b)
     run = decision_patch_replacement(
@@ -75,7 +76,7 @@ def test_shared_images_are_embedded_once(batch):
     siamese = small_siamese()
     methods = {str(k): RandomPairBaseline(siamese) for k in range(3)}
     seen = count_images(siamese)
-    _, tables = measure_batch(siamese, methods, batch, THRESHOLD, Protocol())
+    _, tables = measure_batch(siamese, methods, batch, THRESHOLD)
     # Patched A, B and original A once; each method replaces in 19 steps that are not yet the whole.
     assert sum(seen) <= 4 * (3 + 3 * 19)
     assert sum(seen) > 4 * (3 + 3 * 17)
@@ -166,7 +167,7 @@ def test_a_method_that_gives_no_maps_is_named(batch):
         ((nan[:, :, :3], nan), ValueError, "mine: .*shape"),
     ):
         with pytest.raises(kind, match=text):
-            measure_batch(siamese, {"mine": Broken(result)}, batch, THRESHOLD, Protocol())
+            measure_batch(siamese, {"mine": Broken(result)}, batch, THRESHOLD)
 
 
 def test_slow_methods_take_some_rows(batch):
@@ -178,7 +179,7 @@ def test_slow_methods_take_some_rows(batch):
         methods,
         batch,
         THRESHOLD,
-        Protocol(strata=face_rings(*SIZE)),
+        strata=face_rings(*SIZE),
         rows_of={"slow": [1, 3]},
         on_map=lambda name, count: told.append((name, count)),
     )
@@ -186,7 +187,7 @@ def test_slow_methods_take_some_rows(batch):
     np.testing.assert_array_equal(tables["slow"]["pair"], [11, 13])
     for column in ("replaced", "stratified", "auroc"):
         np.testing.assert_allclose(tables["slow"][column], tables["rnd"][column][[1, 3]], atol=1e-6)
-    _, tables = measure_batch(siamese, methods, batch, THRESHOLD, Protocol(), rows_of={"slow": []})
+    _, tables = measure_batch(siamese, methods, batch, THRESHOLD, rows_of={"slow": []})
     assert list(tables) == ["rnd"]
 
 
@@ -198,6 +199,6 @@ def test_pairs_without_patches_have_no_localisation(batch):
     patched = torch.cat([batch.patched_a[:1], same, batch.patched_a[2:]])
     odd = PairBatch(batch.numbers, GENUINE, patched, batch.original_a, batch.img_b, mask)
     method = {"rnd": RandomPairBaseline(siamese)}
-    _, tables = measure_batch(siamese, method, odd, THRESHOLD, Protocol())
+    _, tables = measure_batch(siamese, method, odd, THRESHOLD)
     assert np.isnan(tables["rnd"]["auroc"]).tolist() == [False, True, True, False]
     assert np.ptp(tables["rnd"]["replaced"][1]) < 1e-6

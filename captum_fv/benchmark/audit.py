@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from captum_fv.attr.methods import Builder
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.maps import maps_of_a, reads_patches
 from captum_fv.benchmark.settings import evenly
+from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.deletion import DeletionInsertionResult, Population, deletion_insertion
 from captum_fv.metrics.localisation import PatchLocalisation
@@ -29,14 +29,11 @@ SANITY_PAIRS = 10
 POPULATIONS: Mapping[Population, bool] = {"genuine": True, "impostor": False}
 
 _SANITY = (
-    "randomised_signed",
-    "randomised_absolute",
-    "swap_error",
-    "identity_error",
-    "identity_similar",
+    *("randomised_signed", "randomised_absolute", "swap_error", "identity_error"),
+    *("identity_similar", "patched_auroc", "patched_precision"),
+    *("patch_free_auroc", "patch_free_precision"),
 )
-_PATCHED = ("patched_auroc", "patched_precision")
-_PATCH_FREE = ("patch_free_auroc", "patch_free_precision")
+"""Columns for the fields of SanityResult, in their order; each localisation has two."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class MapAudit:
         return sum(run.deletion.shape[1] for run in self.curves.values())
 
     @classmethod
-    def from_table(cls, table: Table, genuine: npt.NDArray[np.bool_], threshold: float) -> MapAudit:
+    def from_table(cls, table: Table, genuine: BoolArray, threshold: float) -> MapAudit:
         """From the rows that `audit_method` gave, and their labels."""
         curves = {
             population: DeletionInsertionResult(
@@ -73,8 +70,7 @@ class MapAudit:
         if not known.any():
             return cls(curves, None)
         fields: list[Any] = [table[name][known] for name in _SANITY]
-        for names in (_PATCHED, _PATCH_FREE):
-            fields.append(PatchLocalisation(*(table[name][known] for name in names)))
+        fields[5:] = PatchLocalisation(*fields[5:7]), PatchLocalisation(*fields[7:])
         return cls(curves, SanityResult(*fields))
 
 
@@ -103,21 +99,21 @@ def audit_method(
     """
     if reads_patches(build(siamese, threshold)):
         pairs = pairs.rows([])
-    curves = np.empty((2, len(pairs), STEPS + 1))
-    for first in range(0, len(pairs), batch_size):
-        rows = range(first, min(first + batch_size, len(pairs)))
-        curves[:, rows] = _curves(build, siamese, pairs.rows(rows), threshold, seed)
+    curves = [np.empty((2, 0, STEPS + 1))]
+    for batch in pairs.split(batch_size):
+        curves.append(_curves(build, siamese, batch, threshold, seed))
+    deletion, insertion = np.concatenate(curves, 1)
     return {
         "pair": pairs.numbers,
-        "deletion": curves[0],
-        "insertion": curves[1],
+        "deletion": deletion,
+        "insertion": insertion,
         **_sanity(build, siamese, pairs, threshold, seed),
     }
 
 
 def _curves(
     build: Builder, siamese: SiameseCosine, batch: PairBatch, threshold: float, seed: int
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     """Deletion and insertion scores, (2, n, STEPS + 1)."""
     clean = replace(batch, patched_a=batch.original_a)
     ((_, maps),) = maps_of_a({"method": build(siamese, threshold)}, clean, seed)
@@ -134,7 +130,7 @@ def _curves(
 def _sanity(
     build: Builder, siamese: SiameseCosine, pairs: PairBatch, threshold: float, seed: int
 ) -> Table:
-    table = {name: np.full(len(pairs), np.nan) for name in (*_SANITY, *_PATCHED, *_PATCH_FREE)}
+    table = {name: np.full(len(pairs), np.nan) for name in _SANITY}
     partly = (pairs.mask.any((1, 2, 3)) & ~pairs.mask.all((1, 2, 3))).cpu().numpy()
     rows = np.flatnonzero(partly)
     if not len(rows):
@@ -152,7 +148,7 @@ def _sanity(
             threshold,
             seed,
         )
-    errors = [getattr(found, name) for name in _SANITY]
-    for name, values in zip(table, (*errors, *found.patched, *found.patch_free), strict=True):
+    *rest, patched, patch_free = vars(found).values()
+    for name, values in zip(_SANITY, (*rest, *patched, *patch_free), strict=True):
         table[name][rows] = values
     return table

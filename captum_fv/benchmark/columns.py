@@ -86,10 +86,10 @@ def concatenate(tables: Sequence[Table]) -> Table:
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
-def labelled(table: Table, column: str, value: str) -> Table:
-    """The table with a column before the others that is the same in all rows."""
-    rows = len(next(iter(table.values())))
-    return {column: np.full(rows, value), **table}
+def stacked(column: str, tables: Mapping[str, Table]) -> Table:
+    """Tables below each other, by name, which a column before the others repeats in every row."""
+    lengths = [len(next(iter(table.values()))) for table in tables.values()]
+    return {column: np.repeat(list(tables), lengths), **concatenate(list(tables.values()))}
 
 
 def sha256(arrays: Mapping[str, npt.NDArray[Any]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ import numpy as np
 
 from captum_fv.benchmark import columns
 from captum_fv.benchmark.columns import Table
-from captum_fv.benchmark.results import CONFIG, MAPS
-from captum_fv.core.files import write_atomically
+from captum_fv.benchmark.results import CONFIG
+from captum_fv.core.files import refuse_another, write_atomically
 
 CHUNKS, LOCK = "chunks", ".lock"
 KEPT = ("command", "tables")
@@ -40,9 +40,9 @@ class RunFolder:
 
     def __init__(self, path: str | Path, settings: Mapping[str, Any]) -> None:
         self.path = Path(path)
-        self.settings = json.loads(json.dumps(settings))  # as it will be read back
-        fixed = {key: value for key, value in self.settings.items() if key not in FREE}
-        self._identity = sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+        self.settings = json.loads(json.dumps(settings, sort_keys=True))  # as it is read back
+        fixed = json.dumps(_telling(self.settings), sort_keys=True)
+        self._identity = sha256(fixed.encode()).hexdigest()
         self._lock = filelock.FileLock(self.path / LOCK, timeout=0)
 
     def open(self) -> RunFolder:
@@ -77,9 +77,8 @@ class RunFolder:
 
     def _refuse_others(self) -> None:
         """Raise a ValueError for a folder of other things, before anything is written there."""
-        names = [file.name for file in self.path.iterdir()]
-        others = [name for name in names if name not in (LOCK, CHUNKS)]
-        others = [name for name in others if not name.endswith(".partial")]
+        names = {file.name for file in self.path.iterdir() if file.suffix != ".partial"}
+        others = sorted(names - {LOCK, CHUNKS})
         if others and CONFIG not in others:
             raise ValueError(
                 f"{self.path} holds {others[0]} and no run; want a new or empty folder, or a run's"
@@ -95,13 +94,7 @@ class RunFolder:
         except ValueError as error:
             raise ValueError(f"{path}: not JSON ({error}); remove it to begin anew") from error
         self.settings |= {name: before[name] for name in KEPT if name in before}
-        for name in sorted(before.keys() | self.settings.keys()):
-            was, now = before.get(name), self.settings.get(name)
-            if name not in FREE and was != now:
-                raise ValueError(
-                    f"{self.path} holds a run with {name} {_short(was)}, and this is "
-                    f"{_short(now)}; choose another folder, or remove that one"
-                )
+        refuse_another(self.path, "a run", _telling(before), _telling(self.settings))
         if self.settings["tables"] == "parquet" and not columns.has_parquet():
             raise ValueError(
                 f"{self.path} was begun with pyarrow; to go on, pip install 'captum_fv[parquet]'"
@@ -110,26 +103,23 @@ class RunFolder:
     def write_config(self, results: Mapping[str, Any]) -> None:
         """Write config.json: the settings, and what only the run itself could tell."""
         text = json.dumps(self.settings | dict(results), indent=2, sort_keys=True)
-        self.write(CONFIG, f"{text}\n".encode())
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file of the folder."""
-        write_atomically(self.path / name, content)
+        write_atomically(self.path / CONFIG, f"{text}\n".encode())
 
     def write_table(self, name: str, table: Table) -> None:
         """Write a table of the whole run, as Parquet if pyarrow was installed at its begin."""
         suffix = self.settings["tables"]
         encode = columns.parquet_bytes if suffix == "parquet" else columns.npz_bytes
-        self.write(f"{name}.{suffix}", encode(table))
+        write_atomically(self.path / f"{name}.{suffix}", encode(table))
 
     def write_chunk(self, name: str, table: Table) -> None:
         """Keep what was measured of a chunk."""
         digest = np.array(self._digest(table))
-        self.write(f"{CHUNKS}/{name}.npz", columns.npz_bytes({**table, "digest": digest}))
+        content = columns.npz_bytes({**table, "digest": digest})
+        write_atomically(self._chunk_path(name), content)
 
     def read_chunk(self, name: str) -> Table | None:
         """A chunk measured before; None if there is none, or, with a warning, a damaged one."""
-        path = self.path / CHUNKS / f"{name}.npz"
+        path = self._chunk_path(name)
         if not path.is_file():
             return None
         try:
@@ -143,64 +133,23 @@ class RunFolder:
             return None
         return table
 
+    def need_chunk(self, name: str) -> Table:
+        """A chunk measured before.
+
+        Raises:
+            ValueError: It is gone.
+        """
+        if (table := self.read_chunk(name)) is None:
+            raise ValueError(f"{self.path}: {name} is gone; the same command mends it")
+        return table
+
+    def _chunk_path(self, name: str) -> Path:
+        return self.path / CHUNKS / f"{name}.npz"
+
     def _digest(self, table: Table) -> str:
         return columns.sha256({**table, "run": np.array(self._identity)})
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-class RunChunks:
-    """What a run has measured so far.
-
-    Args:
-        folder: Where it lies.
-        models, methods: Their names, in the order asked for.
-    """
-
-    def __init__(self, folder: RunFolder, models: Sequence[str], methods: Sequence[str]) -> None:
-        self._folder, self._models, self._methods = folder, list(models), list(methods)
-
-    def read(self, stage: str, model: str, number: int) -> Table | None:
-        """A chunk; None if it is still to be measured."""
-        return self._folder.read_chunk(self._name(stage, model, number))
-
-    def write(self, stage: str, model: str, number: int, table: Table) -> None:
-        """Keep a chunk."""
-        self._folder.write_chunk(self._name(stage, model, number), table)
-
-    def all_of(self, stage: str, model: str, count: int) -> list[Table]:
-        """All chunks of a stage over pairs, in order.
-
-        Raises:
-            ValueError: One of them is gone.
-        """
-        return [self._need(stage, model, number) for number in range(count)]
-
-    def maps(self, model: str, count: int) -> Table:
-        """One row for each map, by method in the order asked for, and by pair."""
-        parts = [part for part in self.all_of(MAPS, model, count) if len(part["method"])]
-        table = columns.concatenate(parts)
-        place = np.array([self._methods.index(name) for name in table["method"]], dtype=int)
-        order = np.lexsort((table["pair"], place))
-        return {name: values[order] for name, values in table.items()}
-
-    def by_method(self, stage: str) -> Table:
-        """The rows of a stage whose chunks are methods, labelled with model and method."""
-        parts = []
-        for model in self._models:
-            for number, method in enumerate(self._methods):
-                table = columns.labelled(self._need(stage, model, number), "method", method)
-                parts.append(columns.labelled(table, "model", model))
-        return columns.concatenate(parts)
-
-    def _need(self, stage: str, model: str, number: int) -> Table:
-        if (table := self.read(stage, model, number)) is None:
-            name = self._name(stage, model, number)
-            raise ValueError(f"{self._folder.path}: {name} is gone; the same command mends it")
-        return table
-
-    def _name(self, stage: str, model: str, number: int) -> str:
-        return f"{stage}-{self._models.index(model)}-{number:06d}"
+def _telling(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that tell one run from another."""
+    return {name: value for name, value in config.items() if name not in FREE}

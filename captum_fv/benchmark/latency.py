@@ -44,13 +44,9 @@ def time_method(
 
 
 def _time(method: Method, pairs: PairBatch) -> float:
+    extras = {"patch_mask": pairs.mask} if reads_patches(method) else {}
     started = time.perf_counter()
-    _explain(method, pairs)
+    method.attribute(pairs.patched_a, pairs.img_b, **extras)
     if pairs.patched_a.is_cuda:  # whose work is only queued until now
         torch.cuda.synchronize(pairs.patched_a.device)
     return time.perf_counter() - started
-
-
-def _explain(method: Method, pairs: PairBatch) -> None:
-    extras = {"patch_mask": pairs.mask} if reads_patches(method) else {}
-    method.attribute(pairs.patched_a, pairs.img_b, **extras)

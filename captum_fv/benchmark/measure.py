@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -15,6 +14,7 @@ from captum_fv.attr.methods import Method
 from captum_fv.attr.pair import abilities
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.maps import maps_of_a
+from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import check_images
 from captum_fv.data.pairs import PairSet
 from captum_fv.data.patched_pairs import PairBatch
@@ -31,23 +31,6 @@ from captum_fv.siamese.model import SiameseCosine
 
 STEPS = 20
 """Points of a DPR curve, as in the paper: 0, 5, ... 95 % of the positions; then the whole image."""
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """What is measured of every map.
-
-    Args:
-        batch_size: Images per forward of the replacement, which bounds the memory.
-        seed: Of random maps.
-        strata: Also DPR with a map's ranks within these strata alone, (H, W) integers.
-        localise: Also how well the map finds the patches.
-    """
-
-    batch_size: int = 64
-    seed: int = 0
-    strata: Tensor | None = None
-    localise: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,11 +74,12 @@ def measure_batch(
     methods: Mapping[str, Method],
     batch: PairBatch,
     threshold: float,
-    protocol: Protocol,
     *,
+    seed: int = 0,
+    strata: Tensor | None = None,
+    batch_size: int = 64,
     rows_of: Mapping[str, list[int]] | None = None,
     on_map: Callable[[str, int], None] = lambda name, count: None,
-    show_progress: bool = False,
 ) -> tuple[Tensor, dict[str, Table]]:
     """Explain patched pairs by every method and measure the maps.
 
@@ -106,11 +90,12 @@ def measure_batch(
         methods: Name -> method for this model and threshold.
         batch: The pairs, on the model's device.
         threshold: The clean pairs' decision threshold.
-        protocol: What is measured.
+        seed: Of random maps.
+        strata: Also DPR with a map's ranks within these strata alone, (H, W) integers.
+        batch_size: Images per forward of the replacement, which bounds the memory.
         rows_of: Name -> the rows of the batch that this method is measured on; all if it is not
             named.
         on_map: Told of every method's name and number of maps once they are measured.
-        show_progress: For methods that have a bar of their own.
 
     Returns:
         Scores (n,) of the patched pairs, and for each method a table with one row for each of its
@@ -119,7 +104,7 @@ def measure_batch(
     Raises:
         ValueError, TypeError: A method's map that is none, with the method's name.
     """
-    whole = score_batch(siamese, batch, protocol.batch_size)
+    whole = score_batch(siamese, batch, batch_size)
     groups: dict[tuple[int, ...], dict[str, Method]] = {}
     for name, method in methods.items():
         rows = tuple((rows_of or {}).get(name, range(len(batch))))
@@ -129,11 +114,10 @@ def measure_batch(
         if not rows:
             continue
         scored = whole if len(rows) == len(batch) else whole.rows(list(rows))
-        maps = maps_of_a(group, scored.batch, protocol.seed, show_progress)
-        for name, map_a in maps:
+        for name, map_a in maps_of_a(group, scored.batch, seed):
             cells = abilities(group[name]).cells
             try:
-                tables[name] = _measure_map(map_a, scored, threshold, cells, protocol)
+                tables[name] = _measure_map(map_a, scored, threshold, cells, strata, batch_size)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
             on_map(name, len(rows))
@@ -146,34 +130,34 @@ def _measure_map(
     scored: ScoredBatch,
     threshold: float,
     cells: tuple[int, int] | None,
-    protocol: Protocol,
+    strata: Tensor | None,
+    batch_size: int,
 ) -> Table:
     batch, match = scored.batch, scored.patched >= threshold
     values = position_values(map_a, batch.patched_a)
 
-    def replace(strata: Tensor | None) -> Tensor:
+    def replace(within: Tensor | None) -> Tensor:
         return replaced_scores(
             scored.score,
             scored.patched,
             batch.patched_a,
             batch.original_a,
-            replacement_steps(values, match, STEPS, cells, strata),
+            replacement_steps(values, match, STEPS, cells, within),
             STEPS,
-            protocol.batch_size,
+            batch_size,
             scored.original,
         )
 
     replaced = replace(None)
     # Cells are too coarse to be ranked within strata.
     stratified = torch.full_like(replaced, torch.nan)
-    if protocol.strata is not None and cells is None:
-        stratified = replace(protocol.strata)
+    if strata is not None and cells is None:
+        stratified = replace(strata)
     auroc, precision = np.full((2, len(batch)), np.nan)
-    if protocol.localise:
-        partly = (batch.mask.any((1, 2, 3)) & ~batch.mask.all((1, 2, 3))).cpu().numpy()
-        if partly.any():
-            found = patch_localisation(values[partly][:, None], batch.mask[partly], match[partly])
-            auroc[partly], precision[partly] = found
+    partly = (batch.mask.any((1, 2, 3)) & ~batch.mask.all((1, 2, 3))).cpu().numpy()
+    if partly.any():
+        found = patch_localisation(values[partly][:, None], batch.mask[partly], match[partly])
+        auroc[partly], precision[partly] = found
     return {
         "pair": batch.numbers,
         "replaced": replaced.T.contiguous().numpy(),
@@ -187,8 +171,8 @@ def _measure_map(
 class CleanScores:
     """Scores of unpatched pairs, (N,), and the operating point that they set."""
 
-    scores: npt.NDArray[np.float64]
-    genuine: npt.NDArray[np.bool_]
+    scores: FloatArray
+    genuine: BoolArray
 
     @property
     def threshold(self) -> float:

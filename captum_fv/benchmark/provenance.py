@@ -34,14 +34,10 @@ def of_methods(names: Iterable[str]) -> dict[str, Any]:
     """
     names = list(names)
     hashes = {}
-    for name in names:
-        module, colon, _ = name.partition(":")
-        if not colon:
-            continue
-        with suppress(
-            ImportError, OSError, TypeError, ValueError
-        ):  # no source: a notebook, compiled code
-            source = inspect.getsource(importlib.import_module(module))
+    for name in (name for name in names if ":" in name):
+        # A notebook and compiled code have no source.
+        with suppress(ImportError, OSError, TypeError, ValueError):
+            source = inspect.getsource(importlib.import_module(name.partition(":")[0]))
             hashes[name] = sha256(source.encode()).hexdigest()
     return {"methods": names, "own_methods_sha256": hashes}
 

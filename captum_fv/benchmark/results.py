@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from captum_fv.benchmark.audit import MapAudit
 from captum_fv.benchmark.columns import Table, read_table
+from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.rates import ErrorRates, eer_threshold, equal_error_rate, error_rates
-
-Array = npt.NDArray[np.float64]
 
 CONFIG, SCORES, MAPS = "config.json", "scores", "maps"
 LATENCY, AUDIT = "latency", "audit"
@@ -32,7 +31,7 @@ class Latency:
         batched_total: The same pairs in batches, seconds for all of them.
     """
 
-    seconds: Array
+    seconds: FloatArray
     batched_total: float
 
     @property
@@ -56,15 +55,15 @@ class MethodResults:
         audit: Deletion and insertion, and sanity; None if they were not asked for.
     """
 
-    pairs: npt.NDArray[np.int64]
+    pairs: IntArray
     dpr: DPRResult
     stratified: DPRResult | None
-    auroc: Array
-    average_precision: Array
+    auroc: FloatArray
+    average_precision: FloatArray
     latency: Latency | None = None
     audit: MapAudit | None = None
 
-    def rows(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    def rows(self, pairs: IntArray) -> npt.NDArray[np.intp]:
         """Where some of the measured pairs stand.
 
         Raises:
@@ -75,21 +74,20 @@ class MethodResults:
             raise ValueError(f"want pairs among the {len(self.pairs)} that were measured")
         return rows
 
-    def on(self, pairs: npt.NDArray[np.int64]) -> MethodResults:
+    def on(self, pairs: IntArray) -> MethodResults:
         """The results on some of the measured pairs, of both kinds.
 
         Raises:
             ValueError: A pair that was not measured, or pairs of one kind alone.
         """
         rows = self.rows(pairs)
-        return MethodResults(
-            np.asarray(pairs),
-            _rows(self.dpr, rows),
-            None if self.stratified is None else _rows(self.stratified, rows),
-            self.auroc[rows],
-            self.average_precision[rows],
-            self.latency,
-            self.audit,
+        return replace(
+            self,
+            pairs=np.asarray(pairs),
+            dpr=self.dpr.on(rows),
+            stratified=self.stratified and self.stratified.on(rows),
+            auroc=self.auroc[rows],
+            average_precision=self.average_precision[rows],
         )
 
 
@@ -103,9 +101,9 @@ class ModelResults:
         methods: Name -> results, in the order asked for.
     """
 
-    clean_scores: Array
-    patched_scores: Array
-    genuine: npt.NDArray[np.bool_]
+    clean_scores: FloatArray
+    patched_scores: FloatArray
+    genuine: BoolArray
     methods: dict[str, MethodResults]
 
     @property
@@ -135,10 +133,6 @@ class ModelResults:
             if np.isin(pairs, result.pairs).all()
         }
 
-    def dpr_on_pairs_of(self, name: str) -> dict[str, DPRResult]:
-        """DPR of all methods on the pairs of one of them."""
-        return {other: result.dpr for other, result in self.on_pairs_of(name).items()}
-
 
 @dataclass(frozen=True)
 class BenchmarkResults:
@@ -151,6 +145,12 @@ class BenchmarkResults:
 
     config: dict[str, Any]
     models: dict[str, ModelResults]
+
+    def each_method(self) -> Iterator[tuple[str, str, MethodResults]]:
+        """The names of model and method, and the method's results on all of its pairs."""
+        for model, found in self.models.items():
+            for name, result in found.methods.items():
+                yield model, name, result
 
     @classmethod
     def load(cls, folder: str | Path) -> BenchmarkResults:
@@ -201,35 +201,49 @@ class BenchmarkResults:
         models = {}
         for model in _names(scores["model"]):
             clean = _select(scores, model=model)
-            genuine = clean["genuine"]
-            threshold = eer_threshold(clean["clean_score"], genuine)
             own = _select(maps, model=model)
-            methods = {}
-            for method in _names(own["method"]):
-                rows = _select(own, method=method)
-                labels = genuine[np.searchsorted(clean["pair"], rows["pair"])]
-                stratified = rows["stratified"]
-                methods[method] = MethodResults(
-                    rows["pair"],
-                    replaced_result(rows["replaced"], labels, threshold),
-                    None
-                    if np.isnan(stratified).all()
-                    else replaced_result(stratified, labels, threshold),
-                    rows["auroc"],
-                    rows["average_precision"],
-                    None if latency is None else _latency(latency, model, method),
-                    None if audit is None else _audit(audit, model, method, clean, threshold),
+            methods = {
+                method: _method_results(
+                    clean,
+                    _select(own, method=method),
+                    None if latency is None else _select(latency, model=model, method=method),
+                    None if audit is None else _select(audit, model=model, method=method),
                 )
+                for method in _names(own["method"])
+            }
             models[model] = ModelResults(
-                clean["clean_score"], clean["patched_score"], genuine, methods
+                clean["clean_score"], clean["patched_score"], clean["genuine"], methods
             )
         return cls(config, models)
 
 
-def replaced_result(replaced: Array, genuine: npt.NDArray[np.bool_], threshold: float) -> DPRResult:
-    """DPR from the scores of all steps and of the whole image, one row for each pair."""
-    steps = np.ascontiguousarray(replaced.T)
-    return DPRResult(steps[:-1], steps[-1], genuine, threshold)
+def _method_results(
+    scores: Table, maps: Table, latency: Table | None, audit: Table | None
+) -> MethodResults:
+    """One method on one model, from its rows of the run's tables and the model's scores."""
+    threshold = eer_threshold(scores["clean_score"], scores["genuine"])
+
+    def genuine(table: Table) -> BoolArray:
+        return scores["genuine"][np.searchsorted(scores["pair"], table["pair"])]
+
+    def dpr(column: str) -> DPRResult:
+        steps = np.ascontiguousarray(maps[column].T)
+        return DPRResult(steps[:-1], steps[-1], genuine(maps), threshold)
+
+    times = checks = None
+    if latency and len(latency["seconds"]):
+        times = Latency(latency["seconds"], float(latency["batched_seconds"].sum()))
+    if audit and len(audit["pair"]):
+        checks = MapAudit.from_table(audit, genuine(audit), threshold)
+    return MethodResults(
+        maps["pair"],
+        dpr("replaced"),
+        None if np.isnan(maps["stratified"]).all() else dpr("stratified"),
+        maps["auroc"],
+        maps["average_precision"],
+        times,
+        checks,
+    )
 
 
 def _names(column: npt.NDArray[Any]) -> list[str]:
@@ -242,26 +256,3 @@ def _select(table: Table, **wanted: str) -> Table:
     """The rows in which columns have the wanted values."""
     chosen = np.logical_and.reduce([table[name] == value for name, value in wanted.items()])
     return {name: values[chosen] for name, values in table.items()}
-
-
-def _rows(run: DPRResult, rows: Sequence[int] | npt.NDArray[np.int64]) -> DPRResult:
-    return DPRResult(
-        run.scores[:, rows], run.repaired_scores[rows], run.genuine[rows], run.threshold
-    )
-
-
-def _latency(table: Table, model: str, method: str) -> Latency | None:
-    rows = _select(table, model=model, method=method)
-    if not len(rows["seconds"]):
-        return None
-    return Latency(rows["seconds"], float(rows["batched_seconds"].sum()))
-
-
-def _audit(
-    table: Table, model: str, method: str, scores: Table, threshold: float
-) -> MapAudit | None:
-    rows = _select(table, model=model, method=method)
-    if not len(rows["pair"]):
-        return None
-    genuine = scores["genuine"][np.searchsorted(scores["pair"], rows["pair"])]
-    return MapAudit.from_table(rows, genuine, threshold)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from captum_fv.core.arrays import IntArray
 
 STRATA = 64
 """Strata of equal mean sensitivity; with so many, one map for all pairs is at chance."""
@@ -60,11 +61,11 @@ class BenchmarkSettings:
             "latency": [self.latency_pairs, self.latency_seconds],
         }
 
-    def measured(self, method: str, count: int) -> npt.NDArray[np.int64]:
+    def measured(self, method: str, count: int) -> IntArray:
         """Numbers of the pairs, of `count`, that a method is measured on."""
         return evenly(count, self.subset.get(method, count))
 
 
-def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
+def evenly(count: int, wanted: int) -> IntArray:
     """So many of `count` numbers from 0, spread evenly, ascending; all if there are no more."""
     return np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64)

@@ -5,49 +5,108 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from captum_fv.data.pairs import in_batches
 from captum_fv.data.patched_pairs import PairBatch, PatchedPairs
 
 Item = Sequence[Any]
 """Patched A, original A and B, each (n, C, H, W) in [0, 1], and which pairs are genuine, (n,)."""
 
+Chunk = Callable[[], PairBatch]
+"""Loads some pairs that are measured together, when somebody wants them."""
+
 
 @dataclass(frozen=True)
-class Chunk:
-    """Some pairs that are measured together.
+class PatchedSource:
+    """PatchedPairs, `chunk_size` at a time."""
 
-    Args:
-        number: Chunks count from 0.
-        load: Loads them, when somebody wants them.
-    """
-
-    number: int
-    load: Callable[[], PairBatch]
-
-
-class PairSource(Protocol):
-    """Patched pairs in chunks; the same each time they are asked for."""
+    patched: PatchedPairs
+    chunk_size: int
 
     @property
-    def chunks(self) -> Iterable[Chunk]:
+    def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order."""
+        for numbers in in_batches(self.count, self.chunk_size):
+            yield partial(self.batch, numbers)
 
     @property
-    def count(self) -> int | None:
-        """How many pairs there are; None if only a pass over them tells."""
+    def count(self) -> int:
+        """How many pairs there are."""
+        return len(self.patched)
 
     def batch(self, numbers: Sequence[int]) -> PairBatch:
         """Pairs by their numbers, which ascend."""
+        return self.patched.batch(numbers)
 
     def identity(self) -> dict[str, Any]:
-        """What tells this set from others, without loading an image."""
+        """The set's name and length, and a hash of who is in it and where the patches lie."""
+        places = self.patched.places
+        drawn = [list(self.patched.clean.people), list(places.size), places.patch]
+        drawn += [side.tolist() for side in (places.rows, places.columns, places.donors)]
+        digest = sha256(json.dumps(drawn).encode()).hexdigest()
+        return {"name": self.patched.clean.name, "pairs": self.count, "places_sha256": digest}
+
+
+@dataclass(frozen=True)
+class IterableSource:
+    """Batches of a DataLoader or another iterable, which gives the same ones in every pass."""
+
+    items: Iterable[Item]
+    name: str
+    count: None = None
+    """Only a pass over them tells."""
+
+    @property
+    def chunks(self) -> Iterator[Chunk]:
+        """All batches, in order."""
+        first = 0
+        for number, item in enumerate(self.items):
+            batch = replace(_as_batch(item, number, first), mean_faces=self.mean_faces)
+            first += len(batch)
+            yield lambda batch=batch: batch  # type: ignore[misc]
+
+    def batch(self, numbers: Sequence[int]) -> PairBatch:
+        """Pairs by their numbers, which ascend."""
+        found = []
+        for load in self.chunks:
+            batch = load()
+            found.append(batch.rows(np.flatnonzero(np.isin(batch.numbers, numbers))))
+        columns = zip(*(vars(part).values() for part in found), strict=True)
+        known, genuine, *tensors, _ = columns
+        labels = np.concatenate(known), np.concatenate(genuine)
+        return PairBatch(*labels, *map(torch.cat, tensors), mean_faces=self.mean_faces)  # type: ignore[misc]
+
+    def mean_faces(self, batch: PairBatch) -> Tensor | None:
+        """For each pair of a batch the mean of all photos but its own: there are no names."""
+        total, count = self._sum
+        if count < 2:
+            return None
+        own = batch.original_a.cpu().double() + batch.img_b.cpu().double()
+        return ((total - own) / (2 * count - 2)).to(batch.img_b)
+
+    @cached_property
+    def _sum(self) -> tuple[Tensor, int]:
+        """The sum of all photos without patches, and the number of pairs."""
+        total, count = torch.zeros((), dtype=torch.float64), 0
+        for _, original_a, img_b, _ in self.items:
+            total = total + (original_a.cpu().double() + img_b.cpu().double()).sum(0)
+            count += len(img_b)
+        return total, count
+
+    def identity(self) -> dict[str, Any]:
+        """The name; the images' hashes, taken in the first pass, tell the rest."""
+        return {"name": self.name}
+
+
+PairSource = PatchedSource | IterableSource
+"""Patched pairs in chunks; the same each time they are asked for."""
 
 
 def as_source(
@@ -73,95 +132,6 @@ def as_source(
     return IterableSource(list(pairs) if isinstance(pairs, Iterator) else pairs, name)
 
 
-@dataclass(frozen=True)
-class PatchedSource:
-    """PatchedPairs, `chunk_size` at a time."""
-
-    patched: PatchedPairs
-    chunk_size: int
-
-    @property
-    def chunks(self) -> Iterator[Chunk]:
-        """All chunks, in order."""
-        for number, start in enumerate(range(0, self.count, self.chunk_size)):
-            numbers = range(start, min(start + self.chunk_size, self.count))
-            yield Chunk(number, lambda numbers=numbers: self.batch(numbers))  # type: ignore[misc]
-
-    @property
-    def count(self) -> int:
-        """How many pairs there are."""
-        return len(self.patched)
-
-    def batch(self, numbers: Sequence[int]) -> PairBatch:
-        """Pairs by their numbers."""
-        return self.patched.batch(numbers)
-
-    def identity(self) -> dict[str, Any]:
-        """The set's name and length, and a hash of who is in it and where the patches lie."""
-        places = self.patched.places
-        drawn = [list(self.patched.clean.people), list(places.size), places.patch]
-        drawn += [side.tolist() for side in (places.rows, places.columns, places.donors)]
-        digest = sha256(json.dumps(drawn).encode()).hexdigest()
-        return {"name": self.patched.clean.name, "pairs": self.count, "places_sha256": digest}
-
-
-@dataclass(frozen=True)
-class IterableSource:
-    """Batches of a DataLoader or another iterable, which gives the same ones in every pass."""
-
-    items: Iterable[Item]
-    name: str
-    count: None = None
-
-    @property
-    def chunks(self) -> Iterator[Chunk]:
-        """All batches, in order."""
-        first = 0
-        for number, item in enumerate(self.items):
-            batch = replace(_as_batch(item, number, first), mean_faces=self.mean_faces)
-            first += len(batch)
-            yield Chunk(number, lambda batch=batch: batch)  # type: ignore[misc]
-
-    def batch(self, numbers: Sequence[int]) -> PairBatch:
-        """Pairs by their numbers, which ascend."""
-        found = []
-        for chunk in self.chunks:
-            batch = chunk.load()
-            rows = np.flatnonzero(np.isin(batch.numbers, numbers))
-            if len(rows):
-                found.append(batch.rows(rows))
-        return PairBatch(
-            np.concatenate([part.numbers for part in found]),
-            np.concatenate([part.genuine for part in found]),
-            torch.cat([part.patched_a for part in found]),
-            torch.cat([part.original_a for part in found]),
-            torch.cat([part.img_b for part in found]),
-            torch.cat([part.mask for part in found]),
-            self.mean_faces,
-        )
-
-    def mean_faces(self, batch: PairBatch) -> Tensor | None:
-        """For each pair of a batch the mean of all photos but its own: there are no names."""
-        total, count = self._sum
-        if count < 2:
-            return None
-        own = batch.original_a.cpu().double() + batch.img_b.cpu().double()
-        return ((total - own) / (2 * count - 2)).to(batch.img_b)
-
-    @cached_property
-    def _sum(self) -> tuple[Tensor, int]:
-        """The sum of all photos without patches, and the number of pairs."""
-        total, count = torch.zeros((), dtype=torch.float64), 0
-        for _, original_a, img_b, _ in self.items:
-            total = total + (original_a.cpu().double() + img_b.cpu().double()).sum(0)
-            count += len(img_b)
-        return total, count
-
-    def identity(self) -> dict[str, Any]:
-        """The name; the images' hashes, taken in the first pass, tell the rest."""
-        return {"name": self.name}
-
-
 def _as_batch(item: Item, number: int, first: int) -> PairBatch:
     if not isinstance(item, tuple | list) or len(item) != 4:
         raise ValueError(
@@ -169,11 +139,9 @@ def _as_batch(item: Item, number: int, first: int) -> PairBatch:
             "img_b, genuine)"
         )
     *images, labels = item
-    for name, image in zip(("patched_a", "original_a", "img_b"), images, strict=True):
-        if not isinstance(image, Tensor) or image.ndim != 4 or not image.is_floating_point():
-            came = (
-                f"{image.dtype} {tuple(image.shape)}" if isinstance(image, Tensor) else type(image)
-            )
+    for name, side in zip(("patched_a", "original_a", "img_b"), images, strict=True):
+        if not isinstance(side, Tensor) or side.ndim != 4 or not side.is_floating_point():
+            came = f"{side.dtype} {tuple(side.shape)}" if isinstance(side, Tensor) else type(side)
             raise ValueError(
                 f"batch {number}, {name}: got {came}; want floating point (n, C, H, W)"
             )

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from captum_fv.attr.methods import Builder, Method
+from captum_fv.attr.methods import Builder
 from captum_fv.benchmark import columns
 from captum_fv.benchmark.audit import audit_method
 from captum_fv.benchmark.columns import Table
-from captum_fv.benchmark.folder import RunChunks, RunFolder
+from captum_fv.benchmark.folder import RunFolder
 from captum_fv.benchmark.forecast import Forecast
 from captum_fv.benchmark.latency import time_method
-from captum_fv.benchmark.measure import Protocol, measure_batch, score_batch
+from captum_fv.benchmark.measure import measure_batch, score_batch
 from captum_fv.benchmark.results import AUDIT, LATENCY, MAPS, SCORES
 from captum_fv.benchmark.settings import STRATA, BenchmarkSettings, evenly
 from captum_fv.benchmark.source import PairSource
@@ -67,7 +67,8 @@ class Run:
     chunks: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.kept = RunChunks(self.folder, list(self.models), list(self.builders))
+        # Of the stages that measure each method by itself.
+        self._pairs = {AUDIT: self.settings.audit_pairs, LATENCY: self.settings.latency_pairs}
 
     def measure_all(self) -> None:
         """Scores, maps and audits, by all processes; then latency, by the first alone."""
@@ -80,27 +81,28 @@ class Run:
             if self.source.count is None and len(self.scores) == 1:
                 self._plan(len(self.scores[model].table["pair"]), len(self.models) - 1)
             self._each_chunk(model, MAPS, self._explain)
-            self._audit(model)
+            self._each_method(model, AUDIT, self._audit, self.workers.owns)
         self.workers.wait()
         for model in self.models if self.workers.is_first else ():
-            self._time(model)
+            self._each_method(model, LATENCY, self._time, lambda _: True)
 
     def _each_chunk(self, model: str, stage: str, work: Callable[[str, PairBatch], Table]) -> None:
         """Do this process's part of a stage, except for what is done."""
         started, pairs, progress = time.perf_counter(), 0, ""
-        for chunk in self.source.chunks:
-            self.chunks = chunk.number + 1
-            if not self.workers.owns(chunk.number):
+        for number, load in enumerate(self.source.chunks):
+            self.chunks = number + 1
+            if not self.workers.owns(number):
                 continue
-            if (stored := self.kept.read(stage, model, chunk.number)) is not None:
+            name = self._chunk(stage, model, number)
+            if (stored := self.folder.read_chunk(name)) is not None:
                 kinds = stored.get("method", np.full(len(stored["pair"]), stage))
                 for kind, rows in zip(*np.unique(kinds, return_counts=True), strict=True):
                     self.forecast.plan(str(kind), -int(rows))
                 continue
             if progress:
                 self.forecast.tell(progress)
-            batch = chunk.load().to(self.device)
-            self.kept.write(stage, model, chunk.number, work(model, batch))
+            batch = load().to(self.device)
+            self.folder.write_chunk(name, work(model, batch))
             pairs += len(batch)
             speed = pairs / (time.perf_counter() - started)
             progress = f"{stage} of {model}: {pairs} pairs, {speed:.3g} pairs/s"
@@ -132,7 +134,7 @@ class Run:
         return table
 
     def _gather_scores(self, model: str) -> _Scores:
-        parts = self.kept.all_of(SCORES, model, self.chunks)
+        parts = self._all_chunks(SCORES, model)
         sensitivity = [part.pop("sensitivity") for part in parts if "sensitivity" in part]
         table = columns.concatenate(parts)
         genuine = table["genuine"]
@@ -153,13 +155,13 @@ class Run:
 
     def _explain(self, model: str, batch: PairBatch) -> Table:
         """All methods' maps of some pairs, measured: one row for each method and pair."""
-        scores = self.scores[model]
+        siamese, scores = self.models[model], self.scores[model]
         self._check_images(model, batch)
         count = len(scores.table["pair"])
-        rows_of = {}
-        for name in self.builders:
-            measured = np.isin(batch.numbers, self.settings.measured(name, count))
-            rows_of[name] = np.flatnonzero(measured).tolist()
+        measured = {
+            name: np.isin(batch.numbers, self.settings.measured(name, count))
+            for name in self.builders
+        }
         clock = time.perf_counter()
 
         def on_map(name: str, pairs: int) -> None:
@@ -169,81 +171,83 @@ class Run:
             clock = now
 
         _, tables = measure_batch(
-            self.models[model],
-            self._build(model),
+            siamese,
+            {name: build(siamese, scores.threshold) for name, build in self.builders.items()},
             batch,
             scores.threshold,
-            Protocol(seed=self.settings.seed, strata=scores.strata),
-            rows_of=rows_of,
+            seed=self.settings.seed,
+            strata=scores.strata,
+            rows_of={name: np.flatnonzero(rows).tolist() for name, rows in measured.items()},
             on_map=on_map,
         )
-        parts = [columns.labelled(table, "method", name) for name, table in tables.items()]
-        return columns.concatenate(parts) if parts else {"method": np.array([], dtype=str)}
+        return columns.stacked("method", tables) if tables else {"method": np.array([], dtype=str)}
 
     def _each_method(
         self,
         model: str,
         stage: str,
-        pairs: int,
-        work: Callable[[Builder, PairBatch], Table],
+        work: Callable[[str, Builder, PairBatch], Table],
         owns: Callable[[int], bool],
     ) -> None:
         """This process's part of a stage that measures each method by itself, on some pairs."""
-        chosen = evenly(len(self.scores[model].table["pair"]), pairs)
+        chosen = evenly(len(self.scores[model].table["pair"]), self._pairs[stage])
         if not len(chosen):
             return
         batch: PairBatch | None = None
         for number, (name, build) in enumerate(self.builders.items()):
-            if owns(number) and self.kept.read(stage, model, number) is None:
+            chunk = self._chunk(stage, model, number)
+            if owns(number) and self.folder.read_chunk(chunk) is None:
                 self.forecast.tell(f"{stage} of {name} on {model}", at_once=True)
                 if batch is None:
                     batch = self.source.batch(chosen.tolist()).to(self.device)
                     self._check_images(model, batch)
-                self.kept.write(stage, model, number, work(build, batch))
+                self.folder.write_chunk(chunk, work(model, build, batch))
 
-    def _audit(self, model: str) -> None:
+    def _audit(self, model: str, build: Builder, pairs: PairBatch) -> Table:
         siamese, threshold = self.models[model], self.scores[model].threshold
         seed, size = self.settings.seed, self.settings.batch_size
+        return audit_method(build, siamese, pairs, threshold, seed, size)
 
-        def audit(build: Builder, pairs: PairBatch) -> Table:
-            return audit_method(build, siamese, pairs, threshold, seed, size)
-
-        self._each_method(model, AUDIT, self.settings.audit_pairs, audit, self.workers.owns)
-
-    def _time(self, model: str) -> None:
-        siamese, threshold = self.models[model], self.scores[model].threshold
-        size, at_most = self.settings.batch_size, self.settings.latency_seconds
-
-        def clock(build: Builder, pairs: PairBatch) -> Table:
-            return time_method(build(siamese, threshold), pairs, size, at_most)
-
-        self._each_method(model, LATENCY, self.settings.latency_pairs, clock, lambda _: True)
+    def _time(self, model: str, build: Builder, pairs: PairBatch) -> Table:
+        method = build(self.models[model], self.scores[model].threshold)
+        return time_method(method, pairs, self.settings.batch_size, self.settings.latency_seconds)
 
     def finish(self) -> None:
         """Write the tables of the whole run, and its config."""
-        scores = [
-            columns.labelled(found.table, "model", model) for model, found in self.scores.items()
-        ]
-        hashes = {"images": scores[0]["image_sha256"]}
-        for table in scores:
-            del table["image_sha256"]
-        self.folder.write_table(SCORES, columns.concatenate(scores))
-        maps = [
-            columns.labelled(self.kept.maps(model, self.chunks), "model", model)
-            for model in self.models
-        ]
-        self.folder.write_table(MAPS, columns.concatenate(maps))
-        for stage, pairs in (
-            (AUDIT, self.settings.audit_pairs),
-            (LATENCY, self.settings.latency_pairs),
-        ):
+        scores = {model: dict(found.table) for model, found in self.scores.items()}
+        hashes = [table.pop("image_sha256") for table in scores.values()]
+        self.folder.write_table(SCORES, columns.stacked("model", scores))
+        maps = {model: self._gather_maps(model) for model in self.models}
+        self.folder.write_table(MAPS, columns.stacked("model", maps))
+        for stage, pairs in self._pairs.items():
             if pairs:
-                self.folder.write_table(stage, self.kept.by_method(stage))
-        self.folder.write_config({"images_sha256": columns.sha256(hashes)})
+                found = {model: self._gather_methods(stage, model) for model in self.models}
+                self.folder.write_table(stage, columns.stacked("model", found))
+        self.folder.write_config({"images_sha256": columns.sha256({"images": hashes[0]})})
 
-    def _build(self, model: str) -> dict[str, Method]:
-        threshold = self.scores[model].threshold
-        return {name: build(self.models[model], threshold) for name, build in self.builders.items()}
+    def _gather_maps(self, model: str) -> Table:
+        """One row for each map, by method in the order asked for, and by pair."""
+        parts = self._all_chunks(MAPS, model)
+        table = columns.concatenate([part for part in parts if len(part["method"])])
+        # Chunks come in order: the pairs of each method ascend already.
+        order = [np.flatnonzero(table["method"] == name) for name in self.builders]
+        return {name: values[np.concatenate(order)] for name, values in table.items()}
+
+    def _gather_methods(self, stage: str, model: str) -> Table:
+        """The rows of a stage whose chunks are methods."""
+        chunks = {
+            name: self.folder.need_chunk(self._chunk(stage, model, number))
+            for number, name in enumerate(self.builders)
+        }
+        return columns.stacked("method", chunks)
+
+    def _all_chunks(self, stage: str, model: str) -> list[Table]:
+        """All chunks of a stage over pairs, in order."""
+        names = [self._chunk(stage, model, number) for number in range(self.chunks)]
+        return [self.folder.need_chunk(name) for name in names]
+
+    def _chunk(self, stage: str, model: str, number: int) -> str:
+        return f"{stage}-{list(self.models).index(model)}-{number:06d}"
 
     def _check_images(self, model: str, batch: PairBatch) -> None:
         _check_same(self.scores[model].table["image_sha256"][batch.numbers], batch.image_hashes())

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from captum_fv.core.arrays import BoolArray, FloatArray
+from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 
 Rate = Literal["fmr", "fnmr", "mean"]
@@ -49,6 +49,12 @@ class DPRResult:
                 f"got {self.genuine.sum()} genuine and {(~self.genuine).sum()} impostor pairs; "
                 "DPR wants both, since it follows FMR and FNMR"
             )
+
+    def on(self, rows: IntArray) -> DPRResult:
+        """The same of some of the pairs, of both kinds, by their rows."""
+        return DPRResult(
+            self.scores[:, rows], self.repaired_scores[rows], self.genuine[rows], self.threshold
+        )
 
     @property
     def fractions(self) -> FloatArray:

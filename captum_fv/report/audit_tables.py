@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from captum_fv.benchmark.audit import MapAudit
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.metrics.deletion import AREA_TITLES
 from captum_fv.metrics.sanity import SanityResult
@@ -21,7 +18,9 @@ def deletion_table(results: BenchmarkResults) -> TextTable:
     with_chance = all("rnd" in model.methods for model in results.models.values())
     minus = ", minus that of rnd in all rows but its own" if with_chance else ""
     rows: list[list[Cell]] = []
-    for model, name, audit in _audited(results):
+    for model, name, result in results.each_method():
+        if (audit := result.audit) is None:
+            continue
         rnd = results.models[model].methods.get("rnd")
         chance = rnd.audit if rnd else None
         row: list[Cell] = [model, name, str(audit.pairs)]
@@ -50,8 +49,8 @@ def deletion_table(results: BenchmarkResults) -> TextTable:
 def sanity_table(results: BenchmarkResults) -> TextTable:
     """Random weights, swap, identity, and the patches found above what patch-free images give."""
     rows: list[list[Cell]] = []
-    for model, name, audit in _audited(results):
-        if (sanity := audit.sanity) is None:
+    for model, name, result in results.each_method():
+        if result.audit is None or (sanity := result.audit.sanity) is None:
             continue
         rows.append(
             [
@@ -81,10 +80,3 @@ def _verdict(sanity: SanityResult) -> Verdict:
     # The figures in brackets stand in the columns before.
     faults = [fault.partition(" (")[0] for fault in sanity.failures()]
     return Verdict("; ".join(faults), "bad") if faults else Verdict("nothing", "good")
-
-
-def _audited(results: BenchmarkResults) -> Iterator[tuple[str, str, MapAudit]]:
-    for model in results.models:
-        for name, method in results.models[model].methods.items():
-            if method.audit is not None:
-                yield model, name, method.audit

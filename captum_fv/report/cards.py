@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from captum_fv.core.arrays import FloatArray
 from captum_fv.report.gallery import KINDS, Explained, ShownPair
 from captum_fv.report.html import photo, tag, text
 
@@ -21,12 +21,10 @@ def gallery_html(shown: Mapping[str, Sequence[ShownPair]]) -> str:
 
 def pair_html(pair: ShownPair, model: str) -> str:
     """One pair: scores and decision, photos, and every method's map with what DPR made of it."""
-    match = pair.patched_score >= pair.threshold
-    right = match == pair.genuine
     head = tag(
         "header",
         tag("h4", text(f"Pair {pair.number}, {'genuine' if pair.genuine else 'impostor'}")),
-        tag("p", tag("span", text(pair.verdict), class_="true" if right else "false")),
+        tag("p", tag("span", text(pair.verdict), class_=pair.verdict.partition(" ")[0])),
         tag(
             "p",
             text(
@@ -42,7 +40,7 @@ def pair_html(pair: ShownPair, model: str) -> str:
         _tile(photo(pair.img_b, f"Photo B of pair {pair.number}"), "B"),
         class_="tiles",
     )
-    scores = np.concatenate([explained.scores for explained in pair.methods.values()])
+    scores = np.hstack([pair.threshold, *(said.scores for said in pair.methods.values())])
     span = (float(scores.min()), float(scores.max()))
     maps = tag(
         "div",
@@ -71,11 +69,9 @@ def _method(name: str, explained: Explained, pair: ShownPair, span: tuple[float,
     return _tile(image, name, "<br>", tag("span", text(outcome), class_=late), line)
 
 
-def _line(
-    scores: npt.NDArray[np.float64], threshold: float, span: tuple[float, float], name: str
-) -> str:
+def _line(scores: FloatArray, threshold: float, span: tuple[float, float], name: str) -> str:
     """The cosine as ever more of the image goes back, against the threshold."""
-    low, high = min(span[0], threshold), max(span[1], threshold)
+    low, high = span
     scale = (_HEIGHT - 4) / ((high - low) or 1)
 
     def y(score: float) -> float:

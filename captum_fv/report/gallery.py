@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from captum_fv.attr.methods import Method
 from captum_fv.attr.pair import abilities
 from captum_fv.attr.smoothing import wants_blur
 from captum_fv.benchmark.maps import maps_of_a
-from captum_fv.benchmark.results import ModelResults
-from captum_fv.core.arrays import Image
+from captum_fv.benchmark.results import MethodResults, ModelResults
+from captum_fv.benchmark.settings import evenly
+from captum_fv.core.arrays import BoolArray, FloatArray, Image, IntArray
 from captum_fv.data.pairs import to_image
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.positions import position_values
@@ -45,19 +46,18 @@ class Explained:
     """
 
     picture: Image
-    replaced_at: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float64]
-    wrong: npt.NDArray[np.bool_]
+    replaced_at: IntArray
+    scores: FloatArray
+    wrong: BoolArray
 
     @property
     def outcome(self) -> str:
         """How much of the image went back before the decision was right, in words."""
         if not self.wrong[0]:
             return "no error"
-        right = np.flatnonzero(~self.wrong)
-        return (
-            f"right at {100 * right[0] // (len(self.wrong) - 1)} %" if len(right) else "never right"
-        )
+        if self.wrong.all():
+            return "never right"
+        return f"right at {100 * self.wrong.argmin() // (len(self.wrong) - 1)} %"
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,11 @@ def choose_pairs(model: ModelResults, each: int = 8) -> dict[str, list[int]]:
     for result in model.methods.values():
         known = np.intersect1d(known, result.pairs)
     genuine, match = model.genuine[known], model.patched_scores[known] >= model.threshold
-    chosen = {
-        "false-matches": _evenly(known[match & ~genuine], each),
-        "false-non-matches": _evenly(known[~match & genuine], each),
-    }
+    chosen = {}
+    errors = {"false-matches": match & ~genuine, "false-non-matches": ~match & genuine}
+    for kind, wrong in errors.items():
+        numbers = known[wrong]
+        chosen[kind] = numbers[evenly(len(numbers), each)].tolist()
     areas = [
         result.dpr.pair_auc[result.rows(known)]
         for name, result in model.methods.items()
@@ -125,12 +126,6 @@ def choose_pairs(model: ModelResults, each: int = 8) -> dict[str, list[int]]:
         widest = np.argsort(-spread, kind="stable")[:each]
         chosen["disagreements"] = known[widest[spread[widest] > 0]].tolist()
     return {kind: numbers for kind, numbers in chosen.items() if numbers}
-
-
-def _evenly(numbers: npt.NDArray[np.int64], count: int) -> list[int]:
-    places = np.linspace(0, len(numbers) - 1, min(count, len(numbers)))
-    chosen: list[int] = numbers[places.round().astype(int)].tolist()
-    return chosen
 
 
 @torch.no_grad()
@@ -158,25 +153,11 @@ def show_pairs(
     if not numbers:
         return []
     batch = pairs(numbers)
-    match = torch.from_numpy(model.patched_scores[numbers] >= model.threshold)
-    explained: dict[str, list[Explained]] = {}
     measured = {name: method for name, method in methods.items() if name in model.methods}
-    for name, maps in maps_of_a(measured, batch, seed, show_progress):
-        run, rows = model.methods[name].dpr, model.methods[name].rows(np.array(numbers))
-        scores = np.vstack([run.scores, run.repaired_scores]).T[rows]
-        wrong = (scores >= run.threshold) != run.genuine[rows, None]
-        replaced_at = replacement_steps(
-            position_values(maps, batch.patched_a).cpu(),
-            match,
-            len(run.scores),
-            abilities(methods[name]).cells,
-        )
-        pictures = [
-            paint_maps([image], [mapped], wants_blur(methods[name]))[0]
-            for image, mapped in zip(batch.patched_a, maps, strict=True)
-        ]
-        parts = zip(pictures, replaced_at.numpy(), scores, wrong, strict=True)
-        explained[name] = [Explained(*part) for part in parts]
+    explained = {
+        name: _explained(methods[name], maps, batch, model.methods[name])
+        for name, maps in maps_of_a(measured, batch, seed, show_progress)
+    }
     return [
         ShownPair(
             number,
@@ -192,3 +173,25 @@ def show_pairs(
         )
         for row, number in enumerate(numbers)
     ]
+
+
+def _explained(
+    method: Method, maps: Tensor, batch: PairBatch, result: MethodResults
+) -> list[Explained]:
+    """What a method's maps (n, C, H, W) say of the pairs, and what its measured DPR made of it."""
+    run, rows = result.dpr, result.rows(batch.numbers)
+    scores = np.vstack([run.scores, run.repaired_scores]).T[rows]
+    match = scores >= run.threshold
+    replaced_at = replacement_steps(
+        position_values(maps, batch.patched_a).cpu(),
+        torch.from_numpy(match[:, 0]),
+        len(run.scores),
+        abilities(method).cells,
+    )
+    pictures = [
+        paint_maps([image], [mapped], wants_blur(method))[0]
+        for image, mapped in zip(batch.patched_a, maps, strict=True)
+    ]
+    wrong = match != run.genuine[rows, None]
+    parts = zip(pictures, replaced_at.numpy(), scores, wrong, strict=True)
+    return [Explained(*part) for part in parts]

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
 import PIL.Image
 
 from captum_fv.core.arrays import Image
@@ -48,18 +49,14 @@ def _picture(data: bytes, kind: str, alt: str) -> str:
 
 def photo(image: Image, alt: str) -> str:
     """A photo or a map, as a small JPEG."""
-    return _jpeg(PIL.Image.fromarray(image), alt)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(image).save(buffer, "JPEG", quality=82, optimize=True)
+    return _picture(buffer.getvalue(), "jpeg", alt)
 
 
 def drawn(png: bytes, alt: str) -> str:
     """A figure of photos, as a JPEG, since a PNG would be five times as large."""
-    return _jpeg(PIL.Image.open(io.BytesIO(png)).convert("RGB"), alt)
-
-
-def _jpeg(image: PIL.Image.Image, alt: str) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=82, optimize=True)
-    return _picture(buffer.getvalue(), "jpeg", alt)
+    return photo(np.asarray(PIL.Image.open(io.BytesIO(png)).convert("RGB")), alt)
 
 
 def table_html(table: TextTable) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -35,9 +35,9 @@ class Pictures:
         pairs: Its gallery.
     """
 
-    curves: Mapping[str, bytes] = field(default_factory=dict)
-    photos: Mapping[str, bytes] = field(default_factory=dict)
-    pairs: Sequence[ShownPair] = ()
+    curves: Mapping[str, bytes]
+    photos: Mapping[str, bytes]
+    pairs: Sequence[ShownPair]
 
 
 def render_page(
@@ -50,17 +50,16 @@ def render_page(
         tables: All of its tables.
         pictures: Model's name -> what there is to see.
     """
+    faces = {name: some.pairs for name, some in pictures.items() if some.pairs}
     sections = {
         "Tables": "\n".join(table_html(table) for table in tables),
         "Curves": _figures({n: some.curves for n, some in pictures.items()}, vector, "curves"),
         "Pictures": _figures(
             {n: some.photos for n, some in pictures.items()}, drawn, "scroll wide"
         ),
-        "Gallery": gallery_html({n: some.pairs for n, some in pictures.items() if some.pairs}),
+        "Gallery": gallery_html(faces) if faces else "",
         "The run": _definitions(results.config),
     }
-    if not any(some.pairs for some in pictures.values()):
-        del sections["Gallery"]
     sections = {title: content for title, content in sections.items() if content}
     pairs = max(len(model.genuine) for model in results.models.values())
     methods = {name for model in results.models.values() for name in model.methods}
@@ -98,7 +97,7 @@ def _headlines(results: BenchmarkResults) -> str:
         ]
     for name, model in results.models.items():
         for method in model.methods:
-            runs = model.dpr_on_pairs_of(method)
+            runs = {other: result.dpr for other, result in model.on_pairs_of(method).items()}
             ratio = ratio_to(runs.get("rnd"), runs[method], "mean")
             if method not in ALL_CONTROLS and ratio is not None:
                 beaten = ", ".join(unbeaten_controls(method, runs))

@@ -7,12 +7,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from captum_fv.attr.smoothing import gaussian_blur
-from captum_fv.core.arrays import Image
-from captum_fv.core.checks import as_number, check_values, describe
+from captum_fv.core.arrays import FloatArray, Image
+from captum_fv.core.checks import as_number, check_tensor, check_values, describe
 from captum_fv.data.pairs import to_image
 from captum_fv.metrics.dpr_result import DPRResult
 
@@ -130,13 +129,15 @@ def plot_dpr(runs: Mapping[str, DPRResult], title: str = "", colours: Sequence[s
     order = list(dict.fromkeys([*colours, *runs]))
     for name, run in runs.items():
         i = order.index(name)
-        style: dict[str, Any] = {
-            "label": f"{name} ({run.fmr_auc:.2f}, {run.fnmr_auc:.2f})",
-            "color": _LINE_COLOURS[i % len(_LINE_COLOURS)],
-            "linestyle": _LINE_STYLES[i % len(_LINE_STYLES)],
-        }
         for axis, curve in zip(axes, (run.fmr, run.fnmr), strict=True):
-            axis.plot(100 * run.fractions, curve, linewidth=1.8, **style)
+            axis.plot(
+                100 * run.fractions,
+                curve,
+                color=_LINE_COLOURS[i % len(_LINE_COLOURS)],
+                linestyle=_LINE_STYLES[i % len(_LINE_STYLES)],
+                linewidth=1.8,
+                label=f"{name} ({run.fmr_auc:.2f}, {run.fnmr_auc:.2f})",
+            )
     for axis, rate in zip(axes, ("FMR", "FNMR"), strict=True):
         axis.set_xlabel("replaced pixels [%]")
         axis.set_ylabel(rate)
@@ -189,16 +190,12 @@ def paint_maps(images: Sequence[Tensor], maps: Sequence[Tensor], blur: bool = Tr
 
 def _one(values: Any) -> Any:
     """The only member of a batch of one; anything else as it is."""
-    return (
-        values[0]
-        if isinstance(values, Tensor) and values.ndim == 4 and len(values) == 1
-        else values
-    )
+    is_batch = isinstance(values, Tensor) and values.ndim == 4 and len(values) == 1
+    return values[0] if is_batch else values
 
 
-def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> npt.NDArray[np.float64]:
-    if not isinstance(mapped, Tensor):
-        raise TypeError(f"map: got {type(mapped).__name__}; want a tensor (C, H, W)")
+def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> FloatArray:
+    check_tensor("map", mapped, "a tensor (C, H, W)")
     check_values("map", mapped)
     if mapped.ndim != 3 or not len(mapped) or mapped.shape[1:] != size:
         raise ValueError(
@@ -211,7 +208,7 @@ def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> npt.ND
     return values[0, 0].numpy()
 
 
-def _overlay(photo: Image, values: npt.NDArray[np.float64]) -> Image:
+def _overlay(photo: Image, values: FloatArray) -> Image:
     grey = photo.mean(2)[..., None] / 255
     colours = similarity_colours()((values + 1) / 2)[..., :3]
     weight = (0.15 + 0.75 * np.abs(values) ** 0.7)[..., None]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from captum_fv.attr.methods import GROUPS
-from captum_fv.benchmark.results import BenchmarkResults, MethodResults
-from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
+from captum_fv.benchmark.results import BenchmarkResults
+from captum_fv.core.arrays import FloatArray
+from captum_fv.metrics.bootstrap import Interval, mean_interval
 from captum_fv.metrics.controls import CONTROLS, unbeaten_controls
 from captum_fv.metrics.dpr_result import DPRResult, Rate
 from captum_fv.report.audit_tables import deletion_table, sanity_table
@@ -46,7 +48,7 @@ SUBSET_NOTE = (
 
 def benchmark_tables(results: BenchmarkResults) -> list[TextTable]:
     """All tables that a run has figures for: errors, DPR, stratified DPR, places, checks, times."""
-    measured = [result for model in results.models.values() for result in model.methods.values()]
+    measured = [result for *_, result in results.each_method()]
     tables = [error_table(results)]
     if measured:
         tables.append(benchmark_dpr_table(results))
@@ -90,16 +92,17 @@ def dpr_table(runs: Mapping[str, DPRResult]) -> TextTable:
     Args:
         runs: Method's name -> its DPR, all on the same pairs.
     """
-    return _dpr_table("table2", DPR_CAPTION, [(None, name, runs) for name in runs])
+    table = _dpr_table("table2", DPR_CAPTION, [("", name, runs) for name in runs])
+    return replace(table, header=table.header[1:], rows=[row[1:] for row in table.rows])
 
 
 def benchmark_dpr_table(results: BenchmarkResults, *, stratified: bool = False) -> TextTable:
     """Table 2 for all models; `stratified`: of DPR in which a map ranks within strata alone."""
     lines: list[_Line] = []
-    for model, name, methods in _each_method(results):
+    for model, name, _ in results.each_method():
         runs = {
             other: run
-            for other, result in methods.items()
+            for other, result in results.models[model].on_pairs_of(name).items()
             if (run := result.stratified if stratified else result.dpr) is not None
         }
         if name in runs:
@@ -113,8 +116,7 @@ def localisation_table(results: BenchmarkResults) -> TextTable:
     """How well the maps point at the patches, whose places are known."""
     rows = [
         [model, name, str(len(own.pairs)), _mean(own.auroc), _mean(own.average_precision)]
-        for model, name, methods in _each_method(results)
-        for own in (methods[name],)
+        for model, name, own in results.each_method()
     ]
     return TextTable(
         "localisation",
@@ -129,8 +131,8 @@ def localisation_table(results: BenchmarkResults) -> TextTable:
 def latency_table(results: BenchmarkResults) -> TextTable:
     """Table 3: seconds to explain both images of a pair, one pair at a time and in batches."""
     rows = []
-    for model, name, methods in _each_method(results):
-        if (latency := methods[name].latency) is not None:
+    for model, name, result in results.each_method():
+        if (latency := result.latency) is not None:
             seconds = (latency.seconds.mean(), latency.seconds.sum(), latency.batched_total)
             rows.append([model, name, str(latency.pairs), *map(_seconds, seconds)])
     return TextTable(
@@ -141,27 +143,27 @@ def latency_table(results: BenchmarkResults) -> TextTable:
     )
 
 
-_Line = tuple[str | None, str, Mapping[str, DPRResult]]
-"""A model, or None for a table of only one; a method; the runs on its pairs, its own among them."""
+_Line = tuple[str, str, Mapping[str, DPRResult]]
+"""A model, a method, and the runs on its pairs, its own among them."""
 
 
 def _dpr_table(table: str, caption: str, lines: Sequence[_Line]) -> TextTable:
     runs = {name: run for *_, compared in lines for name, run in compared.items()}
     baselines = [name for name in BASELINES if name in runs]
     controlled = not runs.keys().isdisjoint(CONTROLS)
-    header = ["method", "pairs"] if lines[0][0] is None else ["model", "method", "pairs"]
-    for rate in ("FMR", "FNMR", "mean"):
-        header += [f"{rate} AUC"] if rate != "mean" else []
-        header += [f"{rate} / {BASELINES[baseline]}" for baseline in baselines]
+    header = ["model", "method", "pairs"]
+    for title in ("FMR", "FNMR", "mean"):
+        header += [f"{title} AUC"] if title != "mean" else []
+        header += [f"{title} / {BASELINES[baseline]}" for baseline in baselines]
     header += ["does not beat"] if controlled else []
-    rows = [
-        [
-            *([] if model is None else [model]),
-            name,
-            *_dpr_cells(name, compared, baselines, controlled),
-        ]
-        for model, name, compared in lines
-    ]
+    rows: list[list[Cell]] = []
+    for model, name, compared in lines:
+        row: list[Cell] = [model, name, str(len(compared[name].genuine))]
+        for rate in get_args(Rate):
+            row += [compared[name].auc_interval(rate)] if rate != "mean" else []
+            row += [ratio_to(compared.get(b), compared[name], rate) or "-" for b in baselines]
+        row += [_verdict(name, compared)] if controlled else []
+        rows.append(row)
     notes = [f"Areas run from 0 to {len(next(iter(runs.values())).scores) - 1}."]
     if baselines:
         notes.append("Under mean stands the mean of the ratios of FMR and FNMR.")
@@ -174,21 +176,10 @@ def _dpr_table(table: str, caption: str, lines: Sequence[_Line]) -> TextTable:
     return TextTable(table, caption, header, rows, notes)
 
 
-def _dpr_cells(
-    name: str, runs: Mapping[str, DPRResult], baselines: Sequence[str], controlled: bool
-) -> list[Cell]:
-    run = runs[name]
-    cells: list[Cell] = [str(len(run.genuine))]
-    rates: tuple[Rate, ...] = ("fmr", "fnmr", "mean")
-    for rate in rates:
-        cells += [run.auc_interval(rate)] if rate != "mean" else []
-        cells += [ratio_to(runs.get(baseline), run, rate) or "-" for baseline in baselines]
-    if controlled:
-        cells.append(CONTROL if name in ALL_CONTROLS else _verdict(unbeaten_controls(name, runs)))
-    return cells
-
-
-def _verdict(unbeaten: Sequence[str]) -> Verdict:
+def _verdict(name: str, runs: Mapping[str, DPRResult]) -> Verdict:
+    if name in ALL_CONTROLS:
+        return CONTROL
+    unbeaten = unbeaten_controls(name, runs)
     return Verdict(", ".join(unbeaten), "bad") if unbeaten else Verdict("beats all", "good")
 
 
@@ -200,20 +191,9 @@ def ratio_to(baseline: DPRResult | None, run: DPRResult, rate: Rate) -> Interval
         return None
 
 
-def _each_method(
-    results: BenchmarkResults,
-) -> Iterator[tuple[str, str, Mapping[str, MethodResults]]]:
-    """Model, method, and all methods on the pairs of this one."""
-    for model, result in results.models.items():
-        for name in result.methods:
-            yield model, name, result.on_pairs_of(name)
-
-
-def _mean(values: npt.NDArray[np.float64]) -> Cell:
+def _mean(values: FloatArray) -> Cell:
     known = values[np.isfinite(values)]
-    if not len(known):
-        return "-"
-    return percentile_interval(float(known.mean()), resampled_means(known))
+    return mean_interval(known) if len(known) else "-"
 
 
 def _seconds(value: float) -> str:

@@ -165,22 +165,16 @@ def _curves(model: str, results: ModelResults) -> list[_Drawing]:
         on = f"{len(pairs)} pairs"
         suffix = f"_{number}" if number > 1 else ""
         runs = {name: result.dpr for name, result in methods.items()}
-        drawings.append(
-            _Drawing(
-                f"figure5{suffix}",
-                f"DPR, {on}: errors left as pixels go back; lower is better (Figure 5)",
-                plot_dpr(runs, f"{model}, {on}", every),
-            )
-        )
+        caption = f"DPR, {on}: errors left as pixels go back; lower is better (Figure 5)"
+        figure = plot_dpr(runs, f"{model}, {on}", every)
+        drawings.append(_Drawing(f"figure5{suffix}", caption, figure))
         strata = {name: result.stratified for name, result in methods.items() if result.stratified}
         if strata:
-            drawings.append(
-                _Drawing(
-                    f"figure5_stratified{suffix}",
-                    f"Stratified DPR, {on}: maps rank only within strata of equal mean sensitivity",
-                    plot_dpr(strata, f"{model}, {on}, stratified", every),
-                )
+            caption = (
+                f"Stratified DPR, {on}: maps rank only within strata of equal mean sensitivity"
             )
+            figure = plot_dpr(strata, f"{model}, {on}, stratified", every)
+            drawings.append(_Drawing(f"figure5_stratified{suffix}", caption, figure))
     return drawings
 
 

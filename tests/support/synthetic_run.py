@@ -7,7 +7,7 @@ from captum_fv.attr.controls import PatchOracle, RandomPairBaseline
 from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.attr.xssab import SimilarityArgumentGradient
 from captum_fv.benchmark.columns import concatenate
-from captum_fv.benchmark.measure import Protocol, measure_batch
+from captum_fv.benchmark.measure import measure_batch
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.rates import eer_threshold
@@ -79,7 +79,7 @@ def measured_run(names=("fast", "rnd", "oracle", "xface2", "xface3")):
         "xface3": OcclusionPairAttribution(siamese, 3, patch_sizes=(3, 5)),
     }
     methods = {name: available[name] for name in names}
-    patched, tables = measure_batch(siamese, methods, whole, threshold, Protocol(seed=7))
+    patched, tables = measure_batch(siamese, methods, whole, threshold, seed=7)
     columns = {"pair": PAIRS, "genuine": GENUINE, "clean_score": clean}
     scores = {"model": np.full(COUNT, "net")} | columns | {"patched_score": patched.numpy()}
     maps = [
