@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from captum_fv.cli.options import Subparsers, add_model_options, load_siamese, positive, whole
+from captum_fv.cli.options import add_model_options, add_option, load_siamese, positive, whole
 from captum_fv.data.identities import (
     IdentitySet,
     folder_identities,
@@ -30,32 +30,24 @@ from captum_fv.siamese.model import SiameseCosine
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HEAD = "head.safetensors"
+HELP = "train an xCos head over a backbone"
+DESCRIPTION = """
+Train the head that xcos_s, xcos_w and xcos_sw explain with. The backbone stays as it is: its grids
+of all photos are computed once and kept in --out. The same command goes on where an interrupted one
+stopped. Writes head.safetensors (for --xcos-head), loss.png and the error rate on people whom the
+head never saw."""
 FIRST = 1000
 """The demo backbone was trained on the generated people below; its grids of those are too good."""
 HELD_OUT = 10
 """One of so many people of a folder is not trained on, if the user does not say how many."""
 
 
-def add(subparsers: Subparsers) -> None:
-    """The command and its options."""
-    parser = subparsers.add_parser(
-        "xcos-train",
-        help="train an xCos head over a backbone",
-        description="Train the head that xcos_s, xcos_w and xcos_sw explain with. The backbone "
-        "stays as it is: its grids of all photos are computed once and kept in --out. The same "
-        "command goes on where an interrupted one stopped. Writes head.safetensors (for "
-        "--xcos-head), loss.png and the error rate on people whom the head never saw.",
-    )
-    parser.set_defaults(run=run)
+def add(parser: ArgumentParser) -> None:
+    """Its options."""
     add_model_options(parser)
     data, training = map(parser.add_argument_group, ("data", "training"))
-    data.add_argument(
-        "--data",
-        default="generated",
-        help='"generated" (nobody\'s faces), or a folder of aligned photos, NAME/*.jpg '
-        "(default: generated)",
-    )
+    photos = '"generated" (nobody\'s faces), or a folder of aligned photos, NAME/*.jpg'
+    add_option(data, "--data", default="generated", help=photos)
     data.add_argument(
         "--held-out", type=positive, help="people of a folder to test on (default: a tenth)"
     )
@@ -73,8 +65,7 @@ def add(subparsers: Subparsers) -> None:
         (training, "--neck", whole, Recipe.neck, "channels of the head's 3x3 layer; 0: none"),
         (training, "--seed", whole, Recipe.seed, "of weights and batches"),
     ):
-        text = f"{meaning} (default: {default:g})"
-        group.add_argument(name, type=kind, default=default, help=text)
+        add_option(group, name, type=kind, default=default, help=meaning)
     parser.add_argument(
         "--out", type=Path, default=Path("captum-fv-out/xcos"), help="folder to write"
     )
@@ -101,7 +92,7 @@ def run(options: Namespace) -> None:
         siamese, faces, out, workers=options.workers, device=device, show_progress=True
     )
     head, losses = train_head(cache, out, recipe, device=device, show_progress=True)
-    save_patched_cosine_head(head, out / HEAD, fingerprint(siamese.backbone))
+    save_patched_cosine_head(head, out / "head.safetensors", fingerprint(siamese.backbone))
     plot_losses(losses).savefig(out / "loss.png", dpi=120)
     print(f"{len(faces)} photos of {len(set(faces.people))} people, {recipe.epochs} epochs")
     print(evaluate(siamese, head, unseen, device=device))
