@@ -149,14 +149,9 @@ class _Flat(nn.Module):
     def __init__(self, channels_in: int, hidden: int, channels: int, stride: int) -> None:
         super().__init__()
         self.conv = nn.Sequential(
-            nn.Conv2d(channels_in, hidden, 1, bias=False),
-            nn.BatchNorm2d(hidden),
-            nn.PReLU(hidden),
-            nn.Conv2d(hidden, hidden, 3, stride, padding=1, groups=hidden, bias=False),
-            nn.BatchNorm2d(hidden),
-            nn.PReLU(hidden),
-            nn.Conv2d(hidden, channels, 1, bias=False),
-            nn.BatchNorm2d(channels),
+            *_Conv(channels_in, hidden, 1).children(),
+            *_Conv(hidden, hidden, 3, stride, groups=hidden).children(),
+            *_Conv(hidden, channels, 1, linear=True).children(),
         )
         self.shortcut = stride == 1 and channels_in == channels
 
