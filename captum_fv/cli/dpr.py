@@ -78,21 +78,18 @@ def measure(
     runs = {method: result.dpr for method, result in model.methods.items()}
     table = dpr_table(runs)
     pairs = patched.clean.name
-    text = "\n".join([f"{pairs}: {_summary(model)}", "", table.markdown(), *table.notes])
+    fmr, fnmr = model.patched_errors
+    summary = (
+        f"{pairs}: {len(patched)} pairs, EER {model.eer:.4f} at threshold {model.threshold:.4f}; "
+        f"patched: FMR {fmr:.3f}, FNMR {fnmr:.3f}"
+    )
+    text = "\n".join([summary, "", table.markdown(), *table.notes])
     plot_dpr(runs, f"{pairs}, {len(patched)} pairs").savefig(out / "curves.png", dpi=150)
     _write_curves(out / "curves.csv", runs)
     (out / "table.md").write_text(f"{text}\n", encoding="utf-8")
     print(f"{text}\n")
     print(f"{time.monotonic() - started:.0f} s; wrote curves.png, curves.csv and table.md to {out}")
     return model
-
-
-def _summary(model: ModelResults) -> str:
-    fmr, fnmr = model.patched_errors
-    return (
-        f"{len(model.genuine)} pairs, EER {model.eer:.4f} at threshold {model.threshold:.4f}; "
-        f"patched: FMR {fmr:.3f}, FNMR {fnmr:.3f}"
-    )
 
 
 def _write_curves(path: Path, runs: Mapping[str, DPRResult]) -> None:

@@ -13,7 +13,6 @@ from captum_fv.attr.smoothing import wants_blur
 from captum_fv.benchmark.maps import maps_of_pair
 from captum_fv.cli.options import (
     METHOD_NAMES,
-    add_head_option,
     add_model_options,
     add_option,
     load_siamese,
@@ -36,7 +35,6 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("img_a", type=Path, metavar="A.jpg", help="an aligned photo")
     parser.add_argument("img_b", type=Path, metavar="B.jpg", help="the photo to compare it with")
     add_model_options(parser)
-    add_head_option(parser)
     parser.add_argument(
         "--threshold",
         type=float,

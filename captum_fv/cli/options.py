@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from argparse import ArgumentParser, Namespace, _ArgumentGroup
-from collections.abc import Callable
+from argparse import ArgumentParser, Namespace, _ActionsContainer
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,7 @@ METHOD_NAMES = ", ".join([*METHODS, *GROUPS])
 
 
 def add_option(
-    group: ArgumentParser | _ArgumentGroup,
-    *names: str,
-    default: Any,
-    help: str,
-    type: Callable[[str], Any] | None = None,
+    group: _ActionsContainer, *names: str, default: Any, help: str, type: Any = None
 ) -> None:
     """An option whose help ends with its default, and whose type is the default's if not given."""
     shown = f"{default:g}" if isinstance(default, float) else default
@@ -36,19 +31,8 @@ def add_option(
     group.add_argument(*names, default=default, type=kind, help=f"{help} (default: {shown})")
 
 
-def add_head_option(parser: ArgumentParser) -> None:
-    """An xCos head of the user's own."""
-    parser.add_argument(
-        "--xcos-head",
-        type=Path,
-        metavar="FILE",
-        help="what `captum-fv xcos-train` wrote for this model, for xcos_s, xcos_w and xcos_sw "
-        "(the demo model has its own)",
-    )
-
-
-def add_model_options(parser: ArgumentParser) -> None:
-    """Which model, and how it takes photos."""
+def add_model_options(parser: ArgumentParser, head: bool = True) -> None:
+    """Which model, how it takes photos, and perhaps an xCos head of the user's own."""
     group = parser.add_argument_group("model")
     file = '"demo", a name, or a file: a checkpoint, .pt2 or TorchScript'
     add_option(group, "--model", default="demo", help=file)
@@ -60,6 +44,14 @@ def add_model_options(parser: ArgumentParser) -> None:
         "--std", type=float, help="pixel deviation in [0, 1], likewise (default: 0.5)"
     )
     add_option(group, "--device", default="cpu", help="where to run it")
+    if head:
+        parser.add_argument(
+            "--xcos-head",
+            type=Path,
+            metavar="FILE",
+            help="what `captum-fv xcos-train` wrote for this model, for xcos_s, xcos_w and xcos_sw "
+            "(the demo model has its own)",
+        )
 
 
 def add_data_options(parser: ArgumentParser) -> None:
@@ -87,7 +79,6 @@ def add_run_options(parser: ArgumentParser, default_out: str) -> None:
     """What `dpr` and `benchmark` share: pairs, model, methods, and the run's folder."""
     add_data_options(parser)
     add_model_options(parser)
-    add_head_option(parser)
     methods = f"any of {METHOD_NAMES}, or module:Class for one of your own; commas between"
     add_option(parser, "--methods", default="xssab,rnd,controls", help=methods)
     size = BenchmarkSettings.batch_size

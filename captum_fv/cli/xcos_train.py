@@ -44,7 +44,7 @@ HELD_OUT = 10
 
 def add(parser: ArgumentParser) -> None:
     """Its options."""
-    add_model_options(parser)
+    add_model_options(parser, head=False)
     data, training = map(parser.add_argument_group, ("data", "training"))
     photos = '"generated" (nobody\'s faces), or a folder of aligned photos, NAME/*.jpg'
     add_option(data, "--data", default="generated", help=photos)
@@ -87,31 +87,22 @@ def run(options: Namespace) -> None:
         seed=options.seed,
     )
     faces, unseen = _faces(siamese, options)
-    device = options.device
-    cache = cache_grids(
-        siamese, faces, out, workers=options.workers, device=device, show_progress=True
-    )
+    device, workers = options.device, options.workers
+    cache = cache_grids(siamese, faces, out, workers=workers, device=device, show_progress=True)
     head, losses = train_head(cache, out, recipe, device=device, show_progress=True)
     save_patched_cosine_head(head, out / "head.safetensors", fingerprint(siamese.backbone))
     plot_losses(losses).savefig(out / "loss.png", dpi=120)
     print(f"{len(faces)} photos of {len(set(faces.people))} people, {recipe.epochs} epochs")
-    print(evaluate(siamese, head, unseen, device=device))
+    print(evaluate(siamese, head, unseen, device))
     print(f"{time.monotonic() - started:.0f} s; wrote head.safetensors and loss.png to {out}")
 
 
 @torch.no_grad()
-def evaluate(
-    siamese: SiameseCosine,
-    head: PatchedCosineHead,
-    pairs: PairSet,
-    *,
-    batch_size: int = 32,
-    device: str | torch.device = "cpu",
-) -> str:
+def evaluate(siamese: SiameseCosine, head: PatchedCosineHead, pairs: PairSet, device: str) -> str:
     """Error rates of xCos and of the backbone on the same pairs, in words."""
     scores: dict[str, list[float]] = {"backbone": [], "xCos": []}
     with tqdm(total=len(pairs), unit="pair", desc="evaluation") as bar:
-        for batch in pairs.batches(batch_size):
+        for batch in pairs.batches(32):
             img_a, img_b = (images.to(device) for images in batch)
             scores["backbone"] += siamese(img_a, img_b).tolist()
             scores["xCos"] += head(siamese.grids(img_a), siamese.grids(img_b)).score.tolist()

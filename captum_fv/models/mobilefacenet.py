@@ -28,12 +28,11 @@ class MobileFaceNet(nn.Module):
         self.conv_45 = _Bottleneck(128, 512, 128, stride=2)
         self.conv_5 = _residual(128, 256, 2)
         self.conv_6_sep = _Conv(128, 512, 1)
-        self.output_layer = _named(
-            conv_6_dw=_Conv(512, 512, 7, padding=0, groups=512, linear=True),
-            flatten=nn.Flatten(),
-            linear=nn.Linear(512, 512, bias=False),
-            bn=nn.BatchNorm1d(512),
-        )
+        self.output_layer = nn.Sequential()
+        self.output_layer.conv_6_dw = _Conv(512, 512, 7, padding=0, groups=512, linear=True)
+        self.output_layer.flatten = nn.Flatten()
+        self.output_layer.linear = nn.Linear(512, 512, bias=False)
+        self.output_layer.bn = nn.BatchNorm1d(512)
 
     def features(self, x: Tensor) -> Tensor:
         """Images (N, 3, 112, 112) -> the last spatial grid (N, 512, 7, 7)."""
@@ -162,8 +161,4 @@ class _Flat(nn.Module):
 
 def _residual(channels: int, hidden: int, blocks: int) -> nn.Sequential:
     units = (_Bottleneck(channels, hidden, channels, shortcut=True) for _ in range(blocks))
-    return _named(model=nn.Sequential(*units))
-
-
-def _named(**modules: nn.Module) -> nn.Sequential:
-    return nn.Sequential(OrderedDict(modules))
+    return nn.Sequential(OrderedDict(model=nn.Sequential(*units)))
