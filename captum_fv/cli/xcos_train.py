@@ -123,11 +123,10 @@ def plot_losses(losses: Losses) -> Figure:
 
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     epochs = np.arange(1, len(losses.margin) + 1)
-    for axis, name, values in zip(
-        figure.subplots(1, 2),
-        ("margin loss (CosFace) of G", "(xCos - cosine of the backbone)$^2$"),
-        (losses.margin, losses.imitation),
-        strict=True,
+    left, right = figure.subplots(1, 2)
+    for axis, name, values in (
+        (left, "margin loss (CosFace) of G", losses.margin),
+        (right, "(xCos - cosine of the backbone)$^2$", losses.imitation),
     ):
         axis.plot(epochs, values, marker=".")
         axis.set_title(name)

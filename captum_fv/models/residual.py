@@ -187,11 +187,11 @@ class _Unit(nn.Module):
 
 class _SqueezeExcite(nn.Module):
     # Activations are modules, not functions, so that DeepLift's rules find them.
-    def __init__(self, channels: int, reduction: int = 16) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.fc1 = nn.Conv2d(channels, channels // reduction, 1, bias=False)
+        self.fc1 = nn.Conv2d(channels, channels // 16, 1, bias=False)
         self.relu = nn.ReLU()
-        self.fc2 = nn.Conv2d(channels // reduction, channels, 1, bias=False)
+        self.fc2 = nn.Conv2d(channels // 16, channels, 1, bias=False)
         self.sigmoid = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
