@@ -1,4 +1,4 @@
-"""`captum-fv`: a command is a file here, with `add(subparsers)` and `run(options)`."""
+"""`captum-fv`: a command is a file here: HELP, DESCRIPTION, `add(parser)`, `run(options)`."""
 
 from __future__ import annotations
 
@@ -55,16 +55,19 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    top = _Parser(
         prog="captum-fv",
         description="Explain face verification, and measure the explanations.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers = top.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
-        command.add(subparsers)
-    return parser
+        name = command.__name__.rpartition(".")[2].replace("_", "-")
+        parser = subparsers.add_parser(name, help=command.HELP, description=command.DESCRIPTION)
+        parser.set_defaults(run=command.run)
+        command.add(parser)
+    return top
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 
-from captum_fv.cli.options import Subparsers, positive
+from captum_fv.cli.options import positive
 from captum_fv.data.alignment import align_detected, align_face
 from captum_fv.data.identities import IMAGE_SUFFIXES
 from captum_fv.data.images import read_image
 
+HELP = "cut the one face of a photo out, as models want it"
+DESCRIPTION = """
+Find the one frontal face in a photo and move it to the ArcFace template. The detector gives a box
+and no landmarks, so this is approximate: some 4 pixels off on average. With --landmarks it is
+exact."""
 
-def add(subparsers: Subparsers) -> None:
-    """The command and its options."""
-    parser = subparsers.add_parser(
-        "align",
-        help="cut the one face of a photo out, as models want it",
-        description="Find the one frontal face in a photo and move it to the ArcFace template. The "
-        "detector gives a box and no landmarks, so this is approximate: some 4 pixels off on "
-        "average. With --landmarks it is exact.",
-    )
-    parser.set_defaults(run=run)
+
+def add(parser: ArgumentParser) -> None:
+    """Its options."""
     parser.add_argument("photo", type=Path, metavar="IN", help="a photo of one person")
     parser.add_argument("out", type=Path, metavar="OUT.png", help="the aligned photo to write")
     parser.add_argument(

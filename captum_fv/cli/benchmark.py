@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentTypeError, Namespace, _ArgumentGroup
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from captum_fv.attr.methods import expand_names
 from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.benchmark.workers import is_first_process, own_device
 from captum_fv.cli.options import (
-    Subparsers,
+    add_option,
     add_run_options,
     load_patched,
     load_siamese,
@@ -21,26 +21,17 @@ from captum_fv.report.tables import benchmark_tables
 from captum_fv.report.write import write_report
 from captum_fv.siamese.model import SiameseCosine
 
+HELP = "measure methods in full: a run folder with tables, figures and a report"
+DESCRIPTION = """
+Scores, errors, DPR, stratified DPR, patch localisation and latency of every method on every model,
+in a folder with report.html. The same command goes on where an interrupted one stopped. To share
+the work among N processes: torchrun --nproc-per-node N -m captum_fv benchmark ..."""
 
-def add(subparsers: Subparsers) -> None:
-    """The command and its options."""
-    parser = subparsers.add_parser(
-        "benchmark",
-        help="measure methods in full: a run folder with tables, figures and a report",
-        description="Scores, errors, DPR, stratified DPR, patch localisation and latency of every "
-        "method on every model, in a folder with report.html. The same command goes on where an "
-        "interrupted one stopped. To share the work among N processes: torchrun --nproc-per-node N "
-        "-m captum_fv benchmark ...",
-    )
-    parser.set_defaults(run=run)
+
+def add(parser: ArgumentParser) -> None:
+    """Its options."""
     add_run_options(parser, default_out="captum-fv-out/benchmark")
-    _add_what(parser.add_argument_group("what is measured"))
-    parser.add_argument(
-        "--no-faces", action="store_true", help="show no photos in the report, to hand it on"
-    )
-
-
-def _add_what(group: _ArgumentGroup) -> None:
+    group = parser.add_argument_group("what is measured")
     group.add_argument(
         "--subset",
         type=_subset,
@@ -54,26 +45,18 @@ def _add_what(group: _ArgumentGroup) -> None:
         action="store_true",
         help="leave stratified DPR out, which takes a gradient of every pair",
     )
-    group.add_argument(
-        "--audit-pairs",
-        "--check-pairs",
-        dest="audit_pairs",
-        type=int,
-        default=BenchmarkSettings.audit_pairs,
-        help="also measure deletion and insertion on so many pairs, without patches, and on a few "
-        "of them whether maps pass the sanity checks; 100 do (default: 0)",
+    standard = BenchmarkSettings()
+    audited = (
+        "also measure deletion and insertion on so many pairs, without patches, and on a few of "
+        "them whether maps pass the sanity checks; 100 do"
     )
-    group.add_argument(
-        "--latency-pairs",
-        type=int,
-        default=BenchmarkSettings.latency_pairs,
-        help="time methods on so many pairs; 0: do not (default: %(default)s)",
-    )
-    group.add_argument(
-        "--latency-seconds",
-        type=float,
-        default=BenchmarkSettings.latency_seconds,
-        help="time no further pair of a method after so long (default: %(default)g)",
+    add_option(group, "--audit-pairs", "--check-pairs", default=standard.audit_pairs, help=audited)
+    timed = "time methods on so many pairs; 0: do not"
+    add_option(group, "--latency-pairs", default=standard.latency_pairs, help=timed)
+    until = "time no further pair of a method after so long"
+    add_option(group, "--latency-seconds", default=standard.latency_seconds, help=until)
+    parser.add_argument(
+        "--no-faces", action="store_true", help="show no photos in the report, to hand it on"
     )
 
 

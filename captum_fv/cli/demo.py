@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 
 from captum_fv.attr.xssab import SimilarityArgumentGradient
 from captum_fv.cli.dpr import measure
-from captum_fv.cli.options import Subparsers
+from captum_fv.cli.options import add_option
 from captum_fv.data.identities import generated_pairs
 from captum_fv.data.patch_folder import write_patch_set
 from captum_fv.data.patched_pairs import patch_pairs
@@ -19,25 +19,17 @@ from captum_fv.models import load_backbone
 from captum_fv.report.pictures import plot_pair, verdict
 from captum_fv.siamese.model import SiameseCosine
 
+HELP = "all of it on generated faces, in about a minute"
+DESCRIPTION = """
+Measure xSSAB, chance and the controls on generated faces, explain two pairs with and without
+patches, and name the pictures."""
 PAIRS = 100
 """Enough for DPR to tell the methods apart, few enough for a minute on two cores."""
 
 
-def add(subparsers: Subparsers) -> None:
-    """The command and its options."""
-    parser = subparsers.add_parser(
-        "demo",
-        help="all of it on generated faces, in about a minute",
-        description="Measure xSSAB, chance and the controls on generated faces, explain two pairs "
-        "with and without patches, and name the pictures.",
-    )
-    parser.set_defaults(run=run)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("captum-fv-out/demo"),
-        help="folder to write (default: captum-fv-out/demo)",
-    )
+def add(parser: ArgumentParser) -> None:
+    """Its options."""
+    add_option(parser, "--out", default=Path("captum-fv-out/demo"), help="folder to write")
 
 
 def run(options: Namespace) -> None:

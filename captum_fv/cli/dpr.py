@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from captum_fv.benchmark.results import ModelResults
 from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.cli.options import (
-    Subparsers,
     add_run_options,
     load_patched,
     load_siamese,
@@ -25,17 +24,15 @@ from captum_fv.report.pictures import plot_dpr
 from captum_fv.report.tables import dpr_table
 from captum_fv.siamese.model import SiameseCosine
 
+HELP = "measure methods by decision-based patch replacement"
+DESCRIPTION = """
+Score the clean pairs, set the EER threshold, patch the pairs, explain them, and replace what the
+maps point at. Writes curves.png, curves.csv and table.md beside a run's files. The same command
+goes on where an interrupted one stopped."""
 
-def add(subparsers: Subparsers) -> None:
-    """The command and its options."""
-    parser = subparsers.add_parser(
-        "dpr",
-        help="measure methods by decision-based patch replacement",
-        description="Score the clean pairs, set the EER threshold, patch the pairs, explain them, "
-        "and replace what the maps point at. Writes curves.png, curves.csv and table.md beside a "
-        "run's files. The same command goes on where an interrupted one stopped.",
-    )
-    parser.set_defaults(run=run)
+
+def add(parser: ArgumentParser) -> None:
+    """Its options."""
     add_run_options(parser, default_out="captum-fv-out/dpr")
 
 
@@ -81,21 +78,18 @@ def measure(
     runs = {method: result.dpr for method, result in model.methods.items()}
     table = dpr_table(runs)
     pairs = patched.clean.name
-    text = "\n".join([f"{pairs}: {_summary(model)}", "", table.markdown(), *table.notes])
+    fmr, fnmr = model.patched_errors
+    summary = (
+        f"{pairs}: {len(patched)} pairs, EER {model.eer:.4f} at threshold {model.threshold:.4f}; "
+        f"patched: FMR {fmr:.3f}, FNMR {fnmr:.3f}"
+    )
+    text = "\n".join([summary, "", table.markdown(), *table.notes])
     plot_dpr(runs, f"{pairs}, {len(patched)} pairs").savefig(out / "curves.png", dpi=150)
     _write_curves(out / "curves.csv", runs)
     (out / "table.md").write_text(f"{text}\n", encoding="utf-8")
     print(f"{text}\n")
     print(f"{time.monotonic() - started:.0f} s; wrote curves.png, curves.csv and table.md to {out}")
     return model
-
-
-def _summary(model: ModelResults) -> str:
-    fmr, fnmr = model.patched_errors
-    return (
-        f"{len(model.genuine)} pairs, EER {model.eer:.4f} at threshold {model.threshold:.4f}; "
-        f"patched: FMR {fmr:.3f}, FNMR {fnmr:.3f}"
-    )
 
 
 def _write_curves(path: Path, runs: Mapping[str, DPRResult]) -> None:

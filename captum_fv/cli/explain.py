@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import torch
@@ -13,9 +13,8 @@ from captum_fv.attr.smoothing import wants_blur
 from captum_fv.benchmark.maps import maps_of_pair
 from captum_fv.cli.options import (
     METHOD_NAMES,
-    Subparsers,
-    add_head_option,
     add_model_options,
+    add_option,
     load_siamese,
     method_names,
 )
@@ -24,39 +23,27 @@ from captum_fv.data.pairs import to_tensor
 from captum_fv.report.pictures import PICTURE_SUFFIXES, plot_pair, verdict
 from captum_fv.siamese.model import SiameseCosine
 
+HELP = "explain one pair of photos in a picture"
+DESCRIPTION = """
+Say whether two photos match, and paint over each what spoke for it (green) and against it (pink).
+The photos must be aligned as the model wants them, most often to 112x112: `captum-fv align` does
+that."""
 
-def add(subparsers: Subparsers) -> None:
-    """The command and its options."""
-    parser = subparsers.add_parser(
-        "explain",
-        help="explain one pair of photos in a picture",
-        description="Say whether two photos match, and paint over each what spoke for it (green) "
-        "and against it (pink). The photos must be aligned as the model wants them, most often to "
-        "112x112: `captum-fv align` does that.",
-    )
-    parser.set_defaults(run=run)
+
+def add(parser: ArgumentParser) -> None:
+    """Its options."""
     parser.add_argument("img_a", type=Path, metavar="A.jpg", help="an aligned photo")
     parser.add_argument("img_b", type=Path, metavar="B.jpg", help="the photo to compare it with")
     add_model_options(parser)
-    add_head_option(parser)
     parser.add_argument(
         "--threshold",
         type=float,
         help="cosine from which a pair matches; `captum-fv dpr` finds it for your model "
         "(the demo model has its own)",
     )
-    parser.add_argument(
-        "--methods",
-        "--method",
-        default="xssab",
-        help=f"one or more of {METHOD_NAMES}; commas between (default: xssab)",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("panel.png"),
-        help="the picture to write (default: panel.png)",
-    )
+    methods = f"one or more of {METHOD_NAMES}; commas between"
+    add_option(parser, "--methods", "--method", default="xssab", help=methods)
+    add_option(parser, "--out", default=Path("panel.png"), help="the picture to write")
 
 
 def run(options: Namespace) -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
-from captum_fv.cli.options import Subparsers
 from captum_fv.models import describe_models
 
+HELP = "list the models that load by name"
+DESCRIPTION = """
+List the models that load by name: what they take, their licences, and where their authors publish
+the checkpoints."""
 
-def add(subparsers: Subparsers) -> None:
-    """The command, which has no options."""
-    parser = subparsers.add_parser(
-        "models",
-        help="list the models that load by name",
-        description="List the models that load by name: what they take, their licences, and where "
-        "their authors publish the checkpoints.",
-    )
-    parser.set_defaults(run=run)
+
+def add(parser: ArgumentParser) -> None:
+    """It has no options."""
 
 
 def run(options: Namespace) -> None:

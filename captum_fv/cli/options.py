@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _ActionsContainer
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +18,24 @@ from captum_fv.data.patched_pairs import PatchedPairs, patch_pairs
 from captum_fv.models import attach_head, load_backbone
 from captum_fv.siamese.model import SiameseCosine
 
-Subparsers = Any
-"""What `add_subparsers` of argparse gives, which has no public type."""
-
 METHOD_NAMES = ", ".join([*METHODS, *GROUPS])
 """What --methods takes, for help."""
 
 
-def add_head_option(parser: ArgumentParser) -> None:
-    """An xCos head of the user's own."""
-    parser.add_argument(
-        "--xcos-head",
-        type=Path,
-        metavar="FILE",
-        help="what `captum-fv xcos-train` wrote for this model, for xcos_s, xcos_w and xcos_sw "
-        "(the demo model has its own)",
-    )
+def add_option(
+    group: _ActionsContainer, *names: str, default: Any, help: str, type: Any = None
+) -> None:
+    """An option whose help ends with its default, and whose type is the default's if not given."""
+    shown = f"{default:g}" if isinstance(default, float) else default
+    kind = type or default.__class__
+    group.add_argument(*names, default=default, type=kind, help=f"{help} (default: {shown})")
 
 
-def add_model_options(parser: ArgumentParser) -> None:
-    """Which model, and how it takes photos."""
+def add_model_options(parser: ArgumentParser, head: bool = True) -> None:
+    """Which model, how it takes photos, and perhaps an xCos head of the user's own."""
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        default="demo",
-        help='"demo", a name, or a file: a checkpoint, .pt2 or TorchScript (default: demo)',
-    )
+    file = '"demo", a name, or a file: a checkpoint, .pt2 or TorchScript'
+    add_option(group, "--model", default="demo", help=file)
     group.add_argument("--checkpoint", type=Path, help="weights for a model given by name")
     group.add_argument(
         "--mean", type=float, help="pixel mean in [0, 1], if the model does not say (default: 0.5)"
@@ -51,17 +43,26 @@ def add_model_options(parser: ArgumentParser) -> None:
     group.add_argument(
         "--std", type=float, help="pixel deviation in [0, 1], likewise (default: 0.5)"
     )
-    group.add_argument("--device", default="cpu", help="where to run it (default: cpu)")
+    add_option(group, "--device", default="cpu", help="where to run it")
+    if head:
+        parser.add_argument(
+            "--xcos-head",
+            type=Path,
+            metavar="FILE",
+            help="what `captum-fv xcos-train` wrote for this model, for xcos_s, xcos_w and xcos_sw "
+            "(the demo model has its own)",
+        )
 
 
 def add_data_options(parser: ArgumentParser) -> None:
     """Which pairs, and their patches."""
     group = parser.add_argument_group("data")
-    group.add_argument(
+    add_option(
+        group,
         "--data",
         default="generated",
         help='"generated" (nobody\'s faces), a folder NAME/NAME_0001.jpg with --pairs, or a folder '
-        "that `captum-fv patch` wrote (default: generated)",
+        "that `captum-fv patch` wrote",
     )
     group.add_argument("--pairs", type=Path, help="pairs.txt of an LFW-like folder")
     group.add_argument(
@@ -78,25 +79,13 @@ def add_run_options(parser: ArgumentParser, default_out: str) -> None:
     """What `dpr` and `benchmark` share: pairs, model, methods, and the run's folder."""
     add_data_options(parser)
     add_model_options(parser)
-    add_head_option(parser)
-    parser.add_argument(
-        "--methods",
-        default="xssab,rnd,controls",
-        help=f"any of {METHOD_NAMES}, or module:Class for one of your own; commas between "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=positive,
-        default=BenchmarkSettings.batch_size,
-        help="pairs explained at once, and lost if the run is killed (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path(default_out),
-        help="the run's folder: new, empty, or of an interrupted run (default: %(default)s)",
-    )
+    methods = f"any of {METHOD_NAMES}, or module:Class for one of your own; commas between"
+    add_option(parser, "--methods", default="xssab,rnd,controls", help=methods)
+    size = BenchmarkSettings.batch_size
+    at_once = "pairs explained at once, and lost if the run is killed"
+    add_option(parser, "--batch-size", type=positive, default=size, help=at_once)
+    folder = "the run's folder: new, empty, or of an interrupted run"
+    add_option(parser, "--out", default=Path(default_out), help=folder)
 
 
 def positive(text: str) -> int:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from captum_fv.cli.options import Subparsers, add_data_options, load_patched
+from captum_fv.cli.options import add_data_options, load_patched
 from captum_fv.data.patch_folder import write_patch_set
 
+HELP = "build a lossless Patch set with its manifest"
+DESCRIPTION = """
+Patch image A of every pair by the Patch-LFW recipe: from the partner in an impostor pair, from
+somebody else in a genuine one. Writes PNG files and manifest.json."""
 
-def add(subparsers: Subparsers) -> None:
-    """The command and its options."""
-    parser = subparsers.add_parser(
-        "patch",
-        help="build a lossless Patch set with its manifest",
-        description="Patch image A of every pair by the Patch-LFW recipe: from the partner in an "
-        "impostor pair, from somebody else in a genuine one. Writes PNG files and manifest.json.",
-    )
-    parser.set_defaults(run=run)
+
+def add(parser: ArgumentParser) -> None:
+    """Its options."""
     add_data_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="a new or empty folder")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from captum_fv.cli.options import Subparsers, add_model_options, load_siamese, positive, whole
+from captum_fv.cli.options import add_model_options, add_option, load_siamese, positive, whole
 from captum_fv.data.identities import (
     IdentitySet,
     folder_identities,
@@ -30,32 +30,24 @@ from captum_fv.siamese.model import SiameseCosine
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HEAD = "head.safetensors"
+HELP = "train an xCos head over a backbone"
+DESCRIPTION = """
+Train the head that xcos_s, xcos_w and xcos_sw explain with. The backbone stays as it is: its grids
+of all photos are computed once and kept in --out. The same command goes on where an interrupted one
+stopped. Writes head.safetensors (for --xcos-head), loss.png and the error rate on people whom the
+head never saw."""
 FIRST = 1000
 """The demo backbone was trained on the generated people below; its grids of those are too good."""
 HELD_OUT = 10
 """One of so many people of a folder is not trained on, if the user does not say how many."""
 
 
-def add(subparsers: Subparsers) -> None:
-    """The command and its options."""
-    parser = subparsers.add_parser(
-        "xcos-train",
-        help="train an xCos head over a backbone",
-        description="Train the head that xcos_s, xcos_w and xcos_sw explain with. The backbone "
-        "stays as it is: its grids of all photos are computed once and kept in --out. The same "
-        "command goes on where an interrupted one stopped. Writes head.safetensors (for "
-        "--xcos-head), loss.png and the error rate on people whom the head never saw.",
-    )
-    parser.set_defaults(run=run)
-    add_model_options(parser)
+def add(parser: ArgumentParser) -> None:
+    """Its options."""
+    add_model_options(parser, head=False)
     data, training = map(parser.add_argument_group, ("data", "training"))
-    data.add_argument(
-        "--data",
-        default="generated",
-        help='"generated" (nobody\'s faces), or a folder of aligned photos, NAME/*.jpg '
-        "(default: generated)",
-    )
+    photos = '"generated" (nobody\'s faces), or a folder of aligned photos, NAME/*.jpg'
+    add_option(data, "--data", default="generated", help=photos)
     data.add_argument(
         "--held-out", type=positive, help="people of a folder to test on (default: a tenth)"
     )
@@ -73,8 +65,7 @@ def add(subparsers: Subparsers) -> None:
         (training, "--neck", whole, Recipe.neck, "channels of the head's 3x3 layer; 0: none"),
         (training, "--seed", whole, Recipe.seed, "of weights and batches"),
     ):
-        text = f"{meaning} (default: {default:g})"
-        group.add_argument(name, type=kind, default=default, help=text)
+        add_option(group, name, type=kind, default=default, help=meaning)
     parser.add_argument(
         "--out", type=Path, default=Path("captum-fv-out/xcos"), help="folder to write"
     )
@@ -96,31 +87,22 @@ def run(options: Namespace) -> None:
         seed=options.seed,
     )
     faces, unseen = _faces(siamese, options)
-    device = options.device
-    cache = cache_grids(
-        siamese, faces, out, workers=options.workers, device=device, show_progress=True
-    )
+    device, workers = options.device, options.workers
+    cache = cache_grids(siamese, faces, out, workers=workers, device=device, show_progress=True)
     head, losses = train_head(cache, out, recipe, device=device, show_progress=True)
-    save_patched_cosine_head(head, out / HEAD, fingerprint(siamese.backbone))
+    save_patched_cosine_head(head, out / "head.safetensors", fingerprint(siamese.backbone))
     plot_losses(losses).savefig(out / "loss.png", dpi=120)
     print(f"{len(faces)} photos of {len(set(faces.people))} people, {recipe.epochs} epochs")
-    print(evaluate(siamese, head, unseen, device=device))
+    print(evaluate(siamese, head, unseen, device))
     print(f"{time.monotonic() - started:.0f} s; wrote head.safetensors and loss.png to {out}")
 
 
 @torch.no_grad()
-def evaluate(
-    siamese: SiameseCosine,
-    head: PatchedCosineHead,
-    pairs: PairSet,
-    *,
-    batch_size: int = 32,
-    device: str | torch.device = "cpu",
-) -> str:
+def evaluate(siamese: SiameseCosine, head: PatchedCosineHead, pairs: PairSet, device: str) -> str:
     """Error rates of xCos and of the backbone on the same pairs, in words."""
     scores: dict[str, list[float]] = {"backbone": [], "xCos": []}
     with tqdm(total=len(pairs), unit="pair", desc="evaluation") as bar:
-        for batch in pairs.batches(batch_size):
+        for batch in pairs.batches(32):
             img_a, img_b = (images.to(device) for images in batch)
             scores["backbone"] += siamese(img_a, img_b).tolist()
             scores["xCos"] += head(siamese.grids(img_a), siamese.grids(img_b)).score.tolist()
@@ -141,11 +123,10 @@ def plot_losses(losses: Losses) -> Figure:
 
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     epochs = np.arange(1, len(losses.margin) + 1)
-    for axis, name, values in zip(
-        figure.subplots(1, 2),
-        ("margin loss (CosFace) of G", "(xCos - cosine of the backbone)$^2$"),
-        (losses.margin, losses.imitation),
-        strict=True,
+    left, right = figure.subplots(1, 2)
+    for axis, name, values in (
+        (left, "margin loss (CosFace) of G", losses.margin),
+        (right, "(xCos - cosine of the backbone)$^2$", losses.imitation),
     ):
         axis.plot(epochs, values, marker=".")
         axis.set_title(name)

@@ -98,7 +98,8 @@ def find_face(image: Image) -> Box:
     faces: list[Box] = []
     for box in sorted(boxes, key=lambda box: -int(box["width"])):
         top, left, side = (round(box[key] * scale) for key in ("r", "c", "width"))
-        if not any(_holds_centre(face, (top, left, side, side)) for face in faces):
+        row, column = top + side / 2, left + side / 2
+        if not any(0 <= row - y < h and 0 <= column - x < w for y, x, h, w in faces):
             faces.append((top, left, side, side))
     if len(faces) != 1:
         listed = f" at (top, left, height, width) {faces}" if faces else ""
@@ -125,12 +126,6 @@ def guess_landmarks(image: Image) -> Points:
 def align_detected(image: Image, size: tuple[int, int] = (112, 112)) -> Image:
     """The one face in a photo roughly on the template: `align_face` with `guess_landmarks`."""
     return align_face(image, guess_landmarks(image), size)
-
-
-def _holds_centre(larger: Box, box: Box) -> bool:
-    """Whether the centre of a box lies in a larger one: the cascade saw one face twice."""
-    row, column = box[0] + box[2] / 2 - larger[0], box[1] + box[3] / 2 - larger[1]
-    return 0 <= row < larger[2] and 0 <= column < larger[3]
 
 
 def _checked(landmarks: npt.ArrayLike, image: Image) -> Points:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from captum_fv.data.generated.photos import PAIR_REACH, UNSEEN_PEOPLE, photograp
 from captum_fv.data.images import read_image
 from captum_fv.data.pairs import PairSet
 
+T = TypeVar("T")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
@@ -164,16 +166,13 @@ def folder_identities(folder: str | Path, size: tuple[int, int] | None = None) -
     if not paths:
         raise ValueError(f"{folder}: no photos; want a folder for each person, NAME/*.jpg")
     people = [path.parent.name for path in paths]
-    return IdentitySet(folder.name, people, partial(_read, paths, size))
+    read = partial(read_image, size=size)
+    return IdentitySet(folder.name, people, partial(_load_chosen, read, paths))
 
 
-def _load_chosen(load: Callable[[int], Image], indices: Sequence[int], i: int) -> Image:
-    return load(indices[i])
+def _load_chosen(load: Callable[[T], Image], chosen: Sequence[T], i: int) -> Image:
+    return load(chosen[i])
 
 
 def _photograph(photos: int, first: int, reach: float, i: int) -> Image:
     return photograph(first + i // photos, i % photos, reach)
-
-
-def _read(paths: Sequence[Path], size: tuple[int, int] | None, i: int) -> Image:
-    return read_image(paths[i], size)

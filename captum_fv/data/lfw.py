@@ -10,11 +10,6 @@ from captum_fv.core.arrays import Image
 from captum_fv.data.images import read_image
 from captum_fv.data.pairs import PairSet
 
-_FORMS = {
-    True: ("a genuine", "name number number"),
-    False: ("an impostor", "name number name number"),
-}
-
 
 class _Photo(NamedTuple):
     person: str
@@ -103,18 +98,20 @@ def _read_list(path: Path, folds: Sequence[int] | None) -> list[_Photo]:
 
 def _parse(path: Path, number: int, line: str, genuine: bool) -> tuple[_Photo, _Photo]:
     words = line.split()
-    kind, form = _FORMS[genuine]
+    kind, form = "an impostor", "name number name number"
+    if genuine:
+        kind, form = "a genuine", "name number number"
     if len(words) != len(form.split()):
         raise ValueError(
             f"{path}, line {number}: want {kind} pair here, {form!r}; "
             f"got {len(words)} columns: {line!r}"
         )
     name_a, count_a, name_b, count_b = [*words[:2], words[0], words[2]] if genuine else words
-    for count in (count_a, count_b):
-        if not _is_count(count):
-            raise ValueError(
-                f"{path}, line {number}: want an image number from 1, got {count!r} in {line!r}"
-            )
+    wrong = [count for count in (count_a, count_b) if not _is_count(count)]
+    if wrong:
+        raise ValueError(
+            f"{path}, line {number}: want an image number from 1, got {wrong[0]!r} in {line!r}"
+        )
     if not genuine and name_a == name_b:
         raise ValueError(f"{path}, line {number}: an impostor pair names {name_a} twice")
     return _Photo(name_a, int(count_a), number), _Photo(name_b, int(count_b), number)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +44,10 @@ def write_patch_set(
     try:
         sha256 = {}
         for k in tqdm(range(len(patched)), "writing", unit="pair", disable=not show_progress):
-            images = {
-                _name(2 * k): patched.patched(k),
-                _name(2 * k + 1): patched.partner(k),
-                _original(2 * k): patched.original(k),
-            }
-            for name, image in images.items():
-                data = _encode(image)
-                (partial / name).write_bytes(data)
-                sha256[name] = hashlib.sha256(data).hexdigest()
+            images = patched.patched(k), patched.partner(k), patched.original(k)
+            for name, image in zip(_files(k), images, strict=True):
+                PIL.Image.fromarray(image).save(partial / name)
+                sha256[name] = hashlib.sha256((partial / name).read_bytes()).hexdigest()
         manifest = json.dumps(_manifest(patched) | {"sha256": sha256})
         (partial / MANIFEST).write_text(manifest, encoding="utf-8")
         if folder.exists():
@@ -79,10 +74,9 @@ def read_patch_set(folder: str | Path) -> PatchedPairs:
         places, sha256 = _places(manifest), dict(manifest["sha256"])
         name = str(manifest["name"])
         people = [person for pair in manifest["pairs"] for person in pair["people"]]
-        for k in range(len(places)):
-            for file in (_name(2 * k), _name(2 * k + 1), _original(2 * k)):
-                if file not in sha256:
-                    raise ValueError(f"it has no sha256 of {file}")
+        for file in chain.from_iterable(map(_files, range(len(places)))):
+            if file not in sha256:
+                raise ValueError(f"it has no sha256 of {file}")
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not the manifest of a patch set ({error!r})") from error
 
@@ -97,22 +91,16 @@ def read_patch_set(folder: str | Path) -> PatchedPairs:
             )
         return decode_image(data, str(folder / file), places.size)
 
-    clean = PairSet(name, people, lambda i: load(_name(i) if i % 2 else _original(i)))
-    return PatchedPairs(clean, places, lambda k: load(_name(2 * k)))
+    def clean(image: int) -> Image:
+        _, img_b, original_a = _files(image // 2)
+        return load(img_b if image % 2 else original_a)
+
+    return PatchedPairs(PairSet(name, people, clean), places, lambda k: load(_files(k)[0]))
 
 
-def _name(image: int) -> str:
-    return f"{image + 1}.png"
-
-
-def _original(image: int) -> str:
-    return f"originals/{_name(image)}"
-
-
-def _encode(image: Image) -> bytes:
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(image).save(buffer, "PNG")
-    return buffer.getvalue()
+def _files(k: int) -> tuple[str, str, str]:
+    """Pair k: patched A, B, and A without patches."""
+    return f"{2 * k + 1}.png", f"{2 * k + 2}.png", f"originals/{2 * k + 1}.png"
 
 
 def _places(manifest: dict[str, Any]) -> PatchPlaces:

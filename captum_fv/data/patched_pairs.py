@@ -62,9 +62,8 @@ class PatchedPairs:
 
     def masks(self, indices: Sequence[int]) -> Tensor:
         """The patch masks of some pairs, (n, 1, H, W) bool."""
-        return torch.from_numpy(
-            np.stack([self.mask(k) for k in check_indices(indices, len(self))])
-        ).unsqueeze(1)
+        masks = [self.mask(k) for k in check_indices(indices, len(self))]
+        return torch.from_numpy(np.stack(masks)).unsqueeze(1)
 
     def batch(self, indices: Sequence[int]) -> PairBatch:
         """`tensors` and `masks` of some pairs, with their numbers and labels."""
@@ -96,9 +95,7 @@ class PatchedPairs:
         """Some of the pairs with the patches they have here, renumbered from 0."""
         chosen = check_indices(indices, len(self), some=False)
         return PatchedPairs(
-            self.clean.subset(chosen),
-            self.places.subset(chosen),
-            lambda k: self.patched(chosen[k]),
+            self.clean.subset(chosen), self.places.subset(chosen), lambda k: self.patched(chosen[k])
         )
 
 

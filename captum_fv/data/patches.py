@@ -107,10 +107,7 @@ def patch_places(
 
 
 def patch_mask(
-    rows: IntArray,
-    columns: IntArray,
-    size: tuple[int, int] = (112, 112),
-    patch: int = 16,
+    rows: IntArray, columns: IntArray, size: tuple[int, int] = (112, 112), patch: int = 16
 ) -> BoolArray:
     """Which pixels lie in a patch of one pair, (H, W) bool.
 
@@ -128,7 +125,7 @@ def patch_mask(
         )
     height, width = size
     low, high, left, right = rows.min(), rows.max(), columns.min(), columns.max()
-    if low < patch or high > height or left < 0 or right > width - patch:
+    if not (patch <= low and high <= height and left >= 0 and right <= width - patch):
         raise ValueError(
             f"patches of {patch} pixels on {height}x{width}: want bottom edges in "
             f"[{patch}, {height}] and left edges in [0, {width - patch}], got "
@@ -141,11 +138,7 @@ def patch_mask(
 
 
 def apply_patches(
-    image: Image,
-    donor: Image,
-    rows: IntArray,
-    columns: IntArray,
-    patch: int = 16,
+    image: Image, donor: Image, rows: IntArray, columns: IntArray, patch: int = 16
 ) -> Image:
     """The image with patches from the same places of the donor, (H, W, 3) uint8."""
     check_photo(image)
@@ -155,6 +148,5 @@ def apply_patches(
             f"want a donor as large as the image, got {donor.shape} for {image.shape}; "
             "align all faces to one size first"
         )
-    height, width = image.shape[:2]
-    mask = patch_mask(rows, columns, (height, width), patch)
+    mask = patch_mask(rows, columns, image.shape[:2], patch)
     return np.where(mask[..., None], donor, image)

@@ -43,14 +43,15 @@ def read_published_patch_lfw(folder: str | Path, clean: PairSet) -> PatchedPairs
         ValueError: A line that does not fit the layout or the pairs, or a pair without a line.
     """
     folder = Path(folder)
+    images = [folder / f"{2 * k + 1}.jpg" for k in range(len(clean))]
     entries: dict[int, _Entry] = {}
     for kind, name in LISTS.items():
         entries |= _read_list(folder / name, kind, clean)
     for k, kind in enumerate(clean.genuine.tolist()):
         if k not in entries:
             raise ValueError(f"{folder / LISTS[kind]}: no line for pair {k}")
-        if not (folder / f"{2 * k + 1}.jpg").is_file():
-            raise FileNotFoundError(f"{folder / f'{2 * k + 1}.jpg'}: no such patched image")
+        if not images[k].is_file():
+            raise FileNotFoundError(f"{images[k]}: no such patched image")
     ordered = [entries[k] for k in range(len(clean))]
     places = PatchPlaces(
         rows=np.array([entry.rows for entry in ordered]),
@@ -58,9 +59,7 @@ def read_published_patch_lfw(folder: str | Path, clean: PairSet) -> PatchedPairs
         donors=np.array([entry.donor for entry in ordered]),
         patch=_PATCH,
     )
-    return PatchedPairs(
-        clean, places, lambda k: read_image(folder / f"{2 * k + 1}.jpg", places.size)
-    )
+    return PatchedPairs(clean, places, lambda k: read_image(images[k], places.size))
 
 
 def _read_list(path: Path, kind: bool, clean: PairSet) -> dict[int, _Entry]:

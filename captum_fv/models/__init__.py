@@ -2,9 +2,8 @@
 
 from captum_fv.models.catalogue import ARCHITECTURES, CATALOGUE, Entry, describe_models
 from captum_fv.models.download import download_checkpoint, from_hub
-from captum_fv.models.ir_se import IR_50, IR_101, IRNet, XCosBody
-from captum_fv.models.iresnet import IResNet
 from captum_fv.models.mobilefacenet import MobileFaceNet, MobileFaceNetCASIA
+from captum_fv.models.residual import IR_50, IR_101, IResNet, IRNet, XCosBody
 from captum_fv.models.xcos.head import (
     PatchedCosineHead,
     attach_head,

@@ -8,9 +8,8 @@ from functools import partial
 
 from torch import nn
 
-from captum_fv.models.ir_se import IR_50, IR_101, IRNet, XCosBody
-from captum_fv.models.iresnet import IResNet
 from captum_fv.models.mobilefacenet import MobileFaceNet, MobileFaceNetCASIA
+from captum_fv.models.residual import IR_50, IR_101, IResNet, IRNet, XCosBody
 from captum_fv.models.xcos_published import XCos
 
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 import re
 import tempfile
 import urllib.error
@@ -47,15 +46,11 @@ def download_checkpoint(url: str, sha256: str, folder: str | Path | None = None)
     if path.exists() and _hash(path) == sha256:
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
-    os.close(handle)
-    part = Path(temporary)
-    try:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.") as temporary:
+        part = Path(temporary) / name
         _fetch(url, part)
         _verify(part, sha256, url)
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

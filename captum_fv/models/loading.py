@@ -152,10 +152,10 @@ def fit(model: nn.Module, weights: StateDict, path: Path, name: str) -> None:
         warnings.warn(
             f"{path}: left out {_some(shapes)}, no part of the embedder {name}", stacklevel=4
         )
-    state = {}
-    for key, value in model.state_dict().items():
-        given = weights.get(key, torch.zeros((), dtype=value.dtype))
-        state[key] = given.to(value.dtype)
+    state = {
+        key: weights.get(key, torch.zeros(())).to(value.dtype)
+        for key, value in model.state_dict().items()
+    }
     model.load_state_dict(state, assign=True)
 
 

@@ -28,12 +28,11 @@ class MobileFaceNet(nn.Module):
         self.conv_45 = _Bottleneck(128, 512, 128, stride=2)
         self.conv_5 = _residual(128, 256, 2)
         self.conv_6_sep = _Conv(128, 512, 1)
-        self.output_layer = _named(
-            conv_6_dw=_Conv(512, 512, 7, padding=0, groups=512, linear=True),
-            flatten=nn.Flatten(),
-            linear=nn.Linear(512, 512, bias=False),
-            bn=nn.BatchNorm1d(512),
-        )
+        self.output_layer = nn.Sequential()
+        self.output_layer.conv_6_dw = _Conv(512, 512, 7, groups=512, linear=True)
+        self.output_layer.flatten = nn.Flatten()
+        self.output_layer.linear = nn.Linear(512, 512, bias=False)
+        self.output_layer.bn = nn.BatchNorm1d(512)
 
     def features(self, x: Tensor) -> Tensor:
         """Images (N, 3, 112, 112) -> the last spatial grid (N, 512, 7, 7)."""
@@ -81,7 +80,7 @@ class MobileFaceNetCASIA(nn.Module):
                 self.blocks.append(_Flat(channels_in, hidden, channels, 1 if block else stride))
                 channels_in = channels
         self.conv2 = _Conv(128, 512, 1)
-        self.linear7 = _Conv(512, 512, (7, 6), padding=0, groups=512, linear=True)
+        self.linear7 = _Conv(512, 512, (7, 6), groups=512, linear=True)
         self.linear1 = _Conv(512, 128, 1, linear=True)
 
     def features(self, x: Tensor) -> Tensor:
@@ -99,8 +98,8 @@ class MobileFaceNetCASIA(nn.Module):
         return self.head(self.features(x))
 
 
-class _Conv(nn.Module):
-    """Convolution, batch norm and, unless linear, a PReLU; padded to keep the size by default."""
+class _Conv(nn.Sequential):
+    """Convolution, padded if it is 3x3, batch norm and, unless linear, a PReLU."""
 
     def __init__(
         self,
@@ -108,35 +107,28 @@ class _Conv(nn.Module):
         channels: int,
         kernel: int | tuple[int, int],
         stride: int = 1,
-        padding: int | None = None,
         groups: int = 1,
         linear: bool = False,
     ) -> None:
         super().__init__()
-        if padding is None:
-            padding = 1 if kernel == 3 else 0
+        padding = 1 if kernel == 3 else 0
         self.conv = nn.Conv2d(
             channels_in, channels, kernel, stride, padding, groups=groups, bias=False
         )
         self.bn = nn.BatchNorm2d(channels)
-        self.prelu = None if linear else nn.PReLU(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.bn(self.conv(x))
-        return x if self.prelu is None else self.prelu(x)
+        if not linear:
+            self.prelu = nn.PReLU(channels)
 
 
 class _Bottleneck(nn.Module):
-    """Expand (1x1), depthwise (3x3, with the stride), project (1x1, linear); perhaps a shortcut."""
+    """Expand (1x1), depthwise (3x3, the stride), project (1x1, linear); a shortcut at stride 1."""
 
-    def __init__(
-        self, channels_in: int, hidden: int, channels: int, stride: int = 1, shortcut: bool = False
-    ) -> None:
+    def __init__(self, channels_in: int, hidden: int, channels: int, stride: int) -> None:
         super().__init__()
         self.conv = _Conv(channels_in, hidden, 1)
         self.conv_dw = _Conv(hidden, hidden, 3, stride, groups=hidden)
         self.project = _Conv(hidden, channels, 1, linear=True)
-        self.shortcut = shortcut
+        self.shortcut = stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.project(self.conv_dw(self.conv(x)))
@@ -148,16 +140,8 @@ class _Flat(nn.Module):
 
     def __init__(self, channels_in: int, hidden: int, channels: int, stride: int) -> None:
         super().__init__()
-        self.conv = nn.Sequential(
-            nn.Conv2d(channels_in, hidden, 1, bias=False),
-            nn.BatchNorm2d(hidden),
-            nn.PReLU(hidden),
-            nn.Conv2d(hidden, hidden, 3, stride, padding=1, groups=hidden, bias=False),
-            nn.BatchNorm2d(hidden),
-            nn.PReLU(hidden),
-            nn.Conv2d(hidden, channels, 1, bias=False),
-            nn.BatchNorm2d(channels),
-        )
+        parts = _Bottleneck(channels_in, hidden, channels, stride).children()
+        self.conv = nn.Sequential(*(layer for part in parts for layer in part.children()))
         self.shortcut = stride == 1 and channels_in == channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -166,9 +150,5 @@ class _Flat(nn.Module):
 
 
 def _residual(channels: int, hidden: int, blocks: int) -> nn.Sequential:
-    units = (_Bottleneck(channels, hidden, channels, shortcut=True) for _ in range(blocks))
-    return _named(model=nn.Sequential(*units))
-
-
-def _named(**modules: nn.Module) -> nn.Sequential:
-    return nn.Sequential(OrderedDict(modules))
+    units = (_Bottleneck(channels, hidden, channels, stride=1) for _ in range(blocks))
+    return nn.Sequential(OrderedDict(model=nn.Sequential(*units)))

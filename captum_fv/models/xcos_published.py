@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from captum_fv.models.ir_se import IR_50, IRNet, XCosBody
+from captum_fv.models.residual import IR_50, IRNet, XCosBody
 from captum_fv.models.xcos.head import PatchedCosineHead
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from functools import cache
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from captum_fv.models.catalogue import ARCHITECTURES, CATALOGUE, Entry
+from captum_fv.models.demo import load_demo_backbone
 from captum_fv.models.loading import (
     StateDict,
     compare,
@@ -72,8 +72,6 @@ def load_backbone(
     if name_or_path == "demo":
         if checkpoint or architecture or channel_order:
             raise ValueError("demo: it has its own weights; give mean, std and device at most")
-        from captum_fv.models.demo import load_demo_backbone
-
         model = load_demo_backbone()
     else:
         name, path = _resolve(str(name_or_path), checkpoint)
@@ -145,8 +143,7 @@ def _load(
             f'is: load_backbone("{fitting[0]}", checkpoint=...), or --model {fitting[0]} '
             f'--checkpoint ..., for {entry.source}; else channel_order="RGB" or "BGR"'
         )
-    with torch.device("meta"):
-        model = ARCHITECTURES[architecture]()
+    model = _skeleton(architecture)
     fit(model, weights, path, architecture)
     if (channel_order or entry.channel_order) == "BGR":
         # Reversed weights on RGB are the same convolution as the authors' weights on BGR.
@@ -168,9 +165,8 @@ def _recognise(weights: StateDict, path: Path) -> str:
     return min(beside, key=lambda name: beside[name])
 
 
-@cache
 def _skeleton(architecture: str) -> nn.Module:
-    with torch.device("meta"):
+    with torch.device("meta"):  # no weights yet: some 30 ms
         return ARCHITECTURES[architecture]()
 
 

@@ -42,10 +42,9 @@ SKIN = ("f2d4c2", "e9c3a8", "deac86", "bf8a63", "936242", "67432f")
 def render_face(identity: Identity, nuisance: Nuisance) -> Image:
     """A portrait of one person in one situation, (112, 112, 3) uint8 RGB."""
     head = _pose(identity, nuisance)
-    light = _light(nuisance)
     picture = _background(nuisance)
     _paint_body(picture, head, identity, nuisance)
-    shade, gloss = _lit(_relief(head, identity, nuisance), light, nuisance)
+    shade, gloss = _lit(_relief(head, identity, nuisance), nuisance)
     face = _skin(head, identity) + 0.08 * gloss
     paint_mouth(face, head, identity, nuisance)
     paint_eyes(face, head, identity, nuisance)
@@ -54,7 +53,7 @@ def render_face(identity: Identity, nuisance: Nuisance) -> Image:
     face *= np.stack([shade + 0.07 * (1 - shade), shade, shade - 0.03 * (1 - shade)])
     paint(picture, face, inside((head.radius - 1) * head.width))
     dome = 40 * np.cos(np.minimum(head.radius, 1.5))
-    paint_hair(picture, head, identity, _lit(dome, light, nuisance)[0])
+    paint_hair(picture, head, identity, _lit(dome, nuisance)[0])
     paint_glasses(picture, head, identity)
     return _photograph(picture, nuisance)
 
@@ -116,13 +115,13 @@ def _skin(head: Head, identity: Identity) -> Field:
     return skin
 
 
-def _nose(head: Head, identity: Identity) -> tuple[float, float]:
+def _nose(identity: Identity) -> tuple[float, float]:
     """The tip's height v and half the width over the nostrils."""
     return lerp(16.5, 23.5, identity.nose_length), lerp(5.2, 9.6, identity.nose_width)
 
 
 def _nose_lines(head: Head, identity: Identity) -> Field:
-    tip, width = _nose(head, identity)
+    tip, width = _nose(identity)
     side = np.abs(head.u)
     nostrils = bump(side, head.v - 0.15 * side, (0.52 * width, tip + 2.4), (1.7, 1.0))
     wings = bump(side, head.v, (width, tip + 0.3), (1.1, 2.6))
@@ -135,7 +134,7 @@ def _relief(head: Head, identity: Identity, nuisance: Nuisance) -> Field:
     """How far each point of the face stands out, in pixels."""
     u, v = head.u, head.v
     side = np.sqrt(u * u + 16)  # |u| without the crease in the middle
-    tip, width = _nose(head, identity)
+    tip, width = _nose(identity)
     height = 30 * np.cos(np.minimum(head.radius, 1.2) * (np.pi / 2))
     bridge = lerp(1.8, 5.4, identity.nose_bridge)
     ridge = np.exp(-0.5 * (u / (bridge + 0.10 * np.maximum(v, 0))) ** 2)
@@ -151,22 +150,15 @@ def _relief(head: Head, identity: Identity, nuisance: Nuisance) -> Field:
     return np.asarray(height)
 
 
-def _light(nuisance: Nuisance) -> tuple[float, float, float]:
+def _lit(height: Field, nuisance: Nuisance) -> tuple[Field, Field]:
+    """How bright a surface is (about 1 where it faces the viewer) and where it glints."""
     x, y = 0.75 * nuisance.light_side, -0.4 - 0.3 * nuisance.light_height
     length = float(np.hypot(1, np.hypot(x, y)))
-    return x / length, y / length, 1 / length
-
-
-def _lit(
-    height: Field, light: tuple[float, float, float], nuisance: Nuisance
-) -> tuple[Field, Field]:
-    """How bright a surface is (about 1 where it faces the viewer) and where it glints."""
     slope_y, slope_x = np.gradient(height)
-    facing = light[2] - light[0] * slope_x - light[1] * slope_y
+    facing = 1 / length - x / length * slope_x - y / length * slope_y
     facing = np.maximum(facing / np.sqrt(1 + slope_x**2 + slope_y**2), 0)
     direct = 0.62 + 0.2 * nuisance.light_strength
-    gloss = facing**4
-    return (1 - direct) + direct * 1.12 * facing, gloss**4
+    return (1 - direct) + direct * 1.12 * facing, (facing**4) ** 4
 
 
 def _background(nuisance: Nuisance) -> Field:

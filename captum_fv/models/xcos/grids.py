@@ -118,7 +118,12 @@ class _Store:
             "photos": len(faces),
             "people": hashlib.sha256("\n".join(faces.people).encode()).hexdigest()[:16],
         }
-        self.done = _done(folder, self.made_of)
+        self.done = 0
+        if (folder / STATE).exists():
+            with reading(folder):
+                state = json.loads((folder / STATE).read_text())
+                self.done = int(state.pop("done"))
+            refuse_another(folder, "grids", state, self.made_of)
         self.files = _open(folder) if self.done else ()
         self.saved = time.monotonic()
 
@@ -139,18 +144,6 @@ class _Store:
             note = json.dumps(self.made_of | {"done": end})
             write_atomically(self.folder / STATE, note.encode())
             self.saved = time.monotonic()
-
-
-def _done(folder: Path, made_of: dict[str, Any]) -> int:
-    """How many photos an earlier call has done."""
-    path = folder / STATE
-    if not path.exists():
-        return 0
-    with reading(folder):
-        state = json.loads(path.read_text())
-        done = int(state.pop("done"))
-    refuse_another(folder, "grids", state, made_of)
-    return done
 
 
 def _open(folder: Path, mode: Literal["r", "r+"] = "r+") -> tuple[Any, Any]:
