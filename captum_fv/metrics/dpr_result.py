@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from captum_fv.core.arrays import BoolArray, FloatArray
+from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 
 Rate = Literal["fmr", "fnmr", "mean"]
@@ -96,6 +96,12 @@ class DPRResult:
     def _pair_auc_normalised(self) -> FloatArray:
         return self._area(np.vstack([self.scores, self.repaired_scores])) / len(self.scores)
 
+    def on(self, pairs: Sequence[int] | IntArray) -> DPRResult:
+        """The same run on some of its pairs, by their numbers."""
+        return DPRResult(
+            self.scores[:, pairs], self.repaired_scores[pairs], self.genuine[pairs], self.threshold
+        )
+
     def _area(self, scores: FloatArray) -> FloatArray:
         from scipy.integrate import trapezoid
 
@@ -106,7 +112,7 @@ class DPRResult:
 
     def auc_interval(self, rate: Rate = "mean", confidence: float = 0.95) -> Interval:
         """The AUC of one rate, or the mean of both, with a bootstrap interval over pairs."""
-        return _interval([self], lambda auc: auc[..., 0], rate, confidence)
+        return _interval([self], lambda auc: auc, rate, confidence)
 
     def relative_to(
         self, baseline: DPRResult, rate: Rate = "mean", confidence: float = 0.95
@@ -127,25 +133,22 @@ class DPRResult:
 
         An interval below zero says that this method is better.
         """
-        return _interval([self, other], lambda auc: auc[..., 0] - auc[..., 1], rate, confidence)
+        return _interval([self, other], np.subtract, rate, confidence)
 
 
-def _ratio(auc: FloatArray) -> FloatArray:
-    if not auc[..., 1].min() > 0:
+def _ratio(auc: FloatArray, baseline: FloatArray) -> FloatArray:
+    if not baseline.min() > 0:
         raise ValueError(
             "the baseline makes no errors on these pairs (or on a resample of them), so there is "
             "nothing to compare with; take more pairs, or harder patches"
         )
-    return np.asarray(auc[..., 0] / auc[..., 1])
+    return np.asarray(auc / baseline)
 
 
 def _interval(
-    results: list[DPRResult],
-    figure: Callable[[FloatArray], FloatArray],
-    rate: Rate,
-    confidence: float,
+    results: list[DPRResult], figure: Callable[..., FloatArray], rate: Rate, confidence: float
 ) -> Interval:
-    """A figure computed from the methods' AUCs (..., methods), and its interval over pairs."""
+    """A figure computed from each method's AUC, and its interval over pairs."""
     first = results[0]
     for other in results[1:]:
         if (
@@ -154,15 +157,14 @@ def _interval(
             or len(first.scores) != len(other.scores)
         ):
             raise ValueError("the two runs are not over the same pairs, threshold and steps")
-    populations = {"fmr": [~first.genuine], "fnmr": [first.genuine]}
-    populations["mean"] = populations["fmr"] + populations["fnmr"]
+    populations = {"fmr": [False], "fnmr": [True], "mean": [False, True]}
     if rate not in populations:
         raise ValueError(f"rate: got {rate!r}; want one of {list(populations)}")
     # The populations are drawn apart, as how many pairs are genuine is not chance but the protocol.
     # All results share a population's draws, so that ratios and differences are paired.
     values, resampled = [], []
-    for seed, chosen in enumerate(populations[rate]):
-        auc = np.stack([result.pair_auc[chosen] for result in results])
-        values.append(figure(auc.mean(-1)))
-        resampled.append(figure(resampled_means(auc, seed=seed)))
+    for seed, genuine in enumerate(populations[rate]):
+        auc = np.stack([result.pair_auc[first.genuine == genuine] for result in results])
+        values.append(figure(*auc.mean(-1)))
+        resampled.append(figure(*resampled_means(auc, seed=seed).T))
     return percentile_interval(float(np.mean(values)), np.mean(resampled, axis=0), confidence)

@@ -167,7 +167,9 @@ def replaced_scores(
         scores = torch.where(known, last, scores)
     # One copy of the images serves all jobs, which come step after step: whenever a row is read for
     # step t, all of its positions up to step t have turned, and none of a later one has.
-    turning = _places_by_step(turns.flatten(), steps)
+    turned = turns.flatten()
+    sizes = turned.bincount(minlength=steps + 1).tolist()
+    turning = torch.split(turned.argsort(stable=True), sizes)  # the places that turn at each step
     images, reached, size = start.flatten(2).clone(), 0, start[0, 0].numel()
     for jobs in torch.split((changed & ~known).nonzero(), int(batch_size)):
         step, row = jobs.unbind(1)
@@ -184,8 +186,3 @@ def replaced_scores(
     for t in range(1, steps + 1):
         scores[t] = torch.where(changed[t], scores[t], scores[t - 1])
     return scores.cpu()
-
-
-def _places_by_step(turns: Tensor, steps: int) -> tuple[Tensor, ...]:
-    """For each step from 0 on, the indices into `turns` where it stands."""
-    return torch.split(turns.argsort(stable=True), turns.bincount(minlength=steps + 1).tolist())
