@@ -144,9 +144,6 @@ def deletion_insertion(
         batch_size: Images per forward. It bounds the memory.
         show_progress: Show a bar over the pairs.
 
-    Returns:
-        Both curves and their areas; see `DeletionInsertionResult`.
-
     Raises:
         ValueError: Shapes that do not fit, NaN, no pairs of the population, an unknown fill.
 

@@ -59,9 +59,6 @@ def decision_patch_replacement(
         batch_size: Images per forward. It bounds the memory.
         show_progress: Show a bar over the pairs.
 
-    Returns:
-        Curves, areas and scores; see :class:`DPRResult`.
-
     Raises:
         ValueError: Shapes that do not fit, NaN in a map or a score, only one class of pairs.
 

@@ -23,12 +23,6 @@ class DPRResult:
         repaired_scores: (N,), after all positions went back: the scores of the original pairs.
         genuine: (N,) bool.
         threshold: A pair matches iff score >= threshold.
-
-    Attributes:
-        fractions: (T,) shares of replaced positions: 0, 0.05, ... 0.95 with 20 steps.
-        fmr, fnmr: (T,) the two DPR curves, in [0, 1].
-        fmr_auc, fnmr_auc: Area under each by trapezoids of unit width, in [0, T - 1]: the scale of
-            the paper's Table 2. Lower is better.
     """
 
     scores: FloatArray
@@ -52,27 +46,27 @@ class DPRResult:
 
     @property
     def fractions(self) -> FloatArray:
-        """Shares of replaced positions, (T,)."""
+        """Shares of replaced positions, (T,): 0, 0.05, ... 0.95 with 20 steps."""
         return np.arange(len(self.scores)) / len(self.scores)
 
     @property
     def fmr(self) -> FloatArray:
-        """False match rate at every step, (T,)."""
+        """False match rate at every step, (T,) in [0, 1]."""
         return np.asarray(self._errors(self.scores)[:, ~self.genuine].mean(1))
 
     @property
     def fnmr(self) -> FloatArray:
-        """False non-match rate at every step, (T,)."""
+        """False non-match rate at every step, (T,) in [0, 1]."""
         return np.asarray(self._errors(self.scores)[:, self.genuine].mean(1))
 
     @property
     def fmr_auc(self) -> float:
-        """Area under the FMR curve on the paper's scale."""
+        """Area under the FMR curve on the scale of the paper's Table 2, in [0, T - 1]."""
         return float(self.pair_auc[~self.genuine].mean())
 
     @property
     def fnmr_auc(self) -> float:
-        """Area under the FNMR curve on the paper's scale."""
+        """Area under the FNMR curve, likewise; of both, lower is better."""
         return float(self.pair_auc[self.genuine].mean())
 
     @property
@@ -87,7 +81,7 @@ class DPRResult:
 
     @property
     def pair_auc(self) -> FloatArray:
-        """What each pair adds to its curve's area, (N,) in [0, T - 1]; their mean is the AUC."""
+        """Each pair's area by trapezoids of unit width, (N,) in [0, T - 1]; the mean is the AUC."""
         # An area by trapezoids is linear in the curve, and the curve is a mean over pairs: so pairs
         # have areas of their own, which a bootstrap can draw.
         return self._area(self.scores)
@@ -96,12 +90,6 @@ class DPRResult:
     def _pair_auc_normalised(self) -> FloatArray:
         return self._area(np.vstack([self.scores, self.repaired_scores])) / len(self.scores)
 
-    def on(self, pairs: Sequence[int] | IntArray) -> DPRResult:
-        """The same run on some of its pairs, by their numbers."""
-        return DPRResult(
-            self.scores[:, pairs], self.repaired_scores[pairs], self.genuine[pairs], self.threshold
-        )
-
     def _area(self, scores: FloatArray) -> FloatArray:
         from scipy.integrate import trapezoid
 
@@ -109,6 +97,12 @@ class DPRResult:
 
     def _errors(self, scores: FloatArray) -> FloatArray:
         return np.asarray((scores >= self.threshold) != self.genuine, dtype=np.float64)
+
+    def on(self, pairs: Sequence[int] | IntArray) -> DPRResult:
+        """The same run on some of its pairs, by their numbers."""
+        return DPRResult(
+            self.scores[:, pairs], self.repaired_scores[pairs], self.genuine[pairs], self.threshold
+        )
 
     def auc_interval(self, rate: Rate = "mean", confidence: float = 0.95) -> Interval:
         """The AUC of one rate, or the mean of both, with a bootstrap interval over pairs."""
@@ -149,8 +143,8 @@ def _interval(
     results: list[DPRResult], figure: Callable[..., FloatArray], rate: Rate, confidence: float
 ) -> Interval:
     """A figure computed from each method's AUC, and its interval over pairs."""
-    first = results[0]
-    for other in results[1:]:
+    first, *others = results
+    for other in others:
         if (
             not np.array_equal(first.genuine, other.genuine)
             or first.threshold != other.threshold

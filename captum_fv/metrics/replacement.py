@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import check_size
+from captum_fv.core.checks import check_size, check_tensor
 from captum_fv.core.vectors import cosine
-from captum_fv.metrics.strata import check_strata
 from captum_fv.siamese.model import PartnerView, SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
@@ -51,7 +50,12 @@ def replacement_steps(
         sums.index_add_(1, cell, values)
         return _steps(sums / cell.bincount(minlength=count), steps)[:, cell].reshape(-1, *size)
     if strata is not None:
-        check_strata(strata, size)
+        check_tensor("strata", strata, "a tensor of integers (H, W)")
+        if strata.shape != size or strata.is_floating_point():
+            raise ValueError(
+                f"strata: got {strata.dtype} {tuple(strata.shape)}; want the integer number of "
+                f"each position's stratum, {tuple(size)}, as face_rings{tuple(size)} gives"
+            )
         strata = strata.to(values.device).flatten()
     return _steps(values, steps, strata).reshape(-1, *size)
 
