@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from captum_fv.core.arrays import FloatArray
-from captum_fv.core.checks import as_number, check_counts
+from captum_fv.core.checks import as_number, check_choice, check_counts
 from captum_fv.metrics.bootstrap import Interval, mean_interval
 from captum_fv.metrics.positions import as_images, position_values
 from captum_fv.metrics.rates import Values, as_labels
@@ -106,8 +106,7 @@ class DeletionInsertionResult:
         return np.asarray(trapezoid(values, axis=0) / (len(values) - 1))
 
     def _values(self, curve: Curve, of_matches: bool) -> FloatArray:
-        if curve not in get_args(Curve):
-            raise ValueError(f"curve: got {curve!r}; want one of {get_args(Curve)}")
+        check_choice("curve", curve, get_args(Curve))
         scores: FloatArray = getattr(self, curve)
         return np.asarray(scores >= self.threshold, dtype=np.float64) if of_matches else scores
 
@@ -145,9 +144,6 @@ def deletion_insertion(
         batch_size: Images per forward. It bounds the memory.
         show_progress: Show a bar over the pairs.
 
-    Returns:
-        Both curves and their areas; see `DeletionInsertionResult`.
-
     Raises:
         ValueError: Shapes that do not fit, NaN, no pairs of the population, an unknown fill.
 
@@ -163,8 +159,7 @@ def deletion_insertion(
     """
     check_counts(steps=steps, batch_size=batch_size)
     threshold = as_number("threshold", threshold)
-    if population not in get_args(Population):
-        raise ValueError(f"population: got {population!r}; want one of {get_args(Population)}")
+    check_choice("population", population, get_args(Population))
     images_a, images_b = as_images(pair)
     values = position_values(attributions, images_a)
     chosen = np.flatnonzero(as_labels(genuine, len(values)) == (population == "genuine"))
@@ -173,33 +168,19 @@ def deletion_insertion(
     curves = []
     with tqdm(total=len(chosen), unit="pair", disable=not show_progress) as bar:
         for rows in np.split(chosen, range(batch_size, len(chosen), batch_size)):
-            blank = _blank(fill, images_a[rows], forward_func)
+            img_a, img_b = images_a[rows], images_b[rows]
+            blank = _blank(fill, img_a, forward_func)
             # What looks like B goes first where the pair is genuine, as DPR has it after a match.
             match = torch.full((len(rows),), population == "genuine", device=values.device)
             step_of = replacement_steps(values[rows], match, steps)
-            batch = images_a[rows], images_b[rows]
-            curves.append(_scores(forward_func, batch, blank, step_of, steps, batch_size))
+            whole, score = score_and_hold_partners(forward_func, (img_a, img_b))
+            emptied = score(blank, torch.arange(len(rows), device=blank.device))
+            away = replaced_scores(score, whole, img_a, blank, step_of, steps, batch_size)
+            back = replaced_scores(score, emptied, blank, img_a, step_of, steps, batch_size)
+            curves.append((away, back))
             bar.update(len(rows))
     deletion, insertion = (torch.cat(parts, 1).numpy() for parts in zip(*curves, strict=True))
     return DeletionInsertionResult(deletion, insertion, population, threshold)
-
-
-def _scores(
-    forward_func: ForwardFunc,
-    pair: tuple[Tensor, Tensor],
-    blank: Tensor,
-    step_of: Tensor,
-    steps: int,
-    batch_size: int,
-) -> tuple[Tensor, Tensor]:
-    """Scores (steps + 1, N) while A turns into what stands for nothing, and on the way back."""
-    img_a = pair[0]
-    whole, score = score_and_hold_partners(forward_func, pair)
-    emptied = score(blank, torch.arange(len(blank), device=blank.device))
-    return (
-        replaced_scores(score, whole, img_a, blank, step_of, steps, batch_size),
-        replaced_scores(score, emptied, blank, img_a, step_of, steps, batch_size),
-    )
 
 
 def _blank(fill: Blank | float, images: Tensor, forward_func: ForwardFunc) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -57,9 +59,6 @@ def decision_patch_replacement(
         batch_size: Images per forward. It bounds the memory.
         show_progress: Show a bar over the pairs.
 
-    Returns:
-        Curves, areas and scores; see :class:`DPRResult`.
-
     Raises:
         ValueError: Shapes that do not fit, NaN in a map or a score, only one class of pairs.
 
@@ -79,29 +78,24 @@ def decision_patch_replacement(
     return metric.compute()
 
 
+@dataclass(eq=False)
 class DecisionPatchReplacement:
     """DPR over batches: `update` with each, then `compute`. Arguments as in the function.
 
     Only scores are kept, so memory does not grow with the images.
     """
 
-    def __init__(
-        self,
-        forward_func: ForwardFunc,
-        threshold: float,
-        steps: int = 20,
-        *,
-        cells: tuple[int, int] | None = None,
-        strata: Tensor | None = None,
-        batch_size: int = 32,
-    ) -> None:
-        check_counts(steps=steps, batch_size=batch_size)
-        self.forward_func = forward_func
-        self.threshold = as_number("threshold", threshold)
-        self.steps = steps
-        self.cells = cells
-        self.strata = strata
-        self.batch_size = batch_size
+    forward_func: ForwardFunc
+    threshold: float
+    steps: int = 20
+    _: KW_ONLY
+    cells: tuple[int, int] | None = None
+    strata: Tensor | None = None
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        check_counts(steps=self.steps, batch_size=self.batch_size)
+        self.threshold = as_number("threshold", self.threshold)
         self.reset()
 
     def reset(self) -> None:
@@ -109,6 +103,7 @@ class DecisionPatchReplacement:
         self._scores: list[Tensor] = []
         self._genuine: list[BoolArray] = []
 
+    @torch.no_grad()
     def update(
         self,
         pair: tuple[Tensor, Tensor],
@@ -122,26 +117,20 @@ class DecisionPatchReplacement:
         patched_a, img_b = as_images(pair, original_a=original_a)
         values = position_values(attributions, patched_a)
         labels = as_labels(genuine, len(patched_a))
-        scores = []
+        scores, steps = [], self.steps
         with tqdm(total=len(patched_a), unit="pair", disable=not show_progress) as bar:
             for start in range(0, len(patched_a), self.batch_size):
                 rows = slice(start, start + self.batch_size)
+                img_a, original = patched_a[rows], original_a[rows]
+                first, score = score_and_hold_partners(self.forward_func, (img_a, img_b[rows]))
+                match = first >= self.threshold
+                step_of = replacement_steps(values[rows], match, steps, self.cells, self.strata)
                 scores.append(
-                    self._replace((patched_a[rows], img_b[rows]), original_a[rows], values[rows])
+                    replaced_scores(score, first, img_a, original, step_of, steps, self.batch_size)
                 )
-                bar.update(len(patched_a[rows]))
+                bar.update(len(img_a))
         self._scores += scores
         self._genuine.append(labels)
-
-    @torch.no_grad()
-    def _replace(self, pair: tuple[Tensor, Tensor], original_a: Tensor, values: Tensor) -> Tensor:
-        first, score = score_and_hold_partners(self.forward_func, pair)
-        step_of = replacement_steps(
-            values, first >= self.threshold, self.steps, self.cells, self.strata
-        )
-        return replaced_scores(
-            score, first, pair[0], original_a, step_of, self.steps, self.batch_size
-        )
 
     def compute(self) -> DPRResult:
         """Curves and areas over all batches so far."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,12 +23,6 @@ class DPRResult:
         repaired_scores: (N,), after all positions went back: the scores of the original pairs.
         genuine: (N,) bool.
         threshold: A pair matches iff score >= threshold.
-
-    Attributes:
-        fractions: (T,) shares of replaced positions: 0, 0.05, ... 0.95 with 20 steps.
-        fmr, fnmr: (T,) the two DPR curves, in [0, 1].
-        fmr_auc, fnmr_auc: Area under each by trapezoids of unit width, in [0, T - 1]: the scale of
-            the paper's Table 2. Lower is better.
     """
 
     scores: FloatArray
@@ -58,27 +52,27 @@ class DPRResult:
 
     @property
     def fractions(self) -> FloatArray:
-        """Shares of replaced positions, (T,)."""
+        """Shares of replaced positions, (T,): 0, 0.05, ... 0.95 with 20 steps."""
         return np.arange(len(self.scores)) / len(self.scores)
 
     @property
     def fmr(self) -> FloatArray:
-        """False match rate at every step, (T,)."""
+        """False match rate at every step, (T,) in [0, 1]."""
         return np.asarray(self._errors(self.scores)[:, ~self.genuine].mean(1))
 
     @property
     def fnmr(self) -> FloatArray:
-        """False non-match rate at every step, (T,)."""
+        """False non-match rate at every step, (T,) in [0, 1]."""
         return np.asarray(self._errors(self.scores)[:, self.genuine].mean(1))
 
     @property
     def fmr_auc(self) -> float:
-        """Area under the FMR curve on the paper's scale."""
+        """Area under the FMR curve on the scale of the paper's Table 2, in [0, T - 1]."""
         return float(self.pair_auc[~self.genuine].mean())
 
     @property
     def fnmr_auc(self) -> float:
-        """Area under the FNMR curve on the paper's scale."""
+        """Area under the FNMR curve, likewise; of both, lower is better."""
         return float(self.pair_auc[self.genuine].mean())
 
     @property
@@ -93,7 +87,7 @@ class DPRResult:
 
     @property
     def pair_auc(self) -> FloatArray:
-        """What each pair adds to its curve's area, (N,) in [0, T - 1]; their mean is the AUC."""
+        """Each pair's area by trapezoids of unit width, (N,) in [0, T - 1]; the mean is the AUC."""
         # An area by trapezoids is linear in the curve, and the curve is a mean over pairs: so pairs
         # have areas of their own, which a bootstrap can draw.
         return self._area(self.scores)
@@ -110,9 +104,15 @@ class DPRResult:
     def _errors(self, scores: FloatArray) -> FloatArray:
         return np.asarray((scores >= self.threshold) != self.genuine, dtype=np.float64)
 
+    def on(self, pairs: Sequence[int] | IntArray) -> DPRResult:
+        """The same run on some of its pairs, by their numbers."""
+        return DPRResult(
+            self.scores[:, pairs], self.repaired_scores[pairs], self.genuine[pairs], self.threshold
+        )
+
     def auc_interval(self, rate: Rate = "mean", confidence: float = 0.95) -> Interval:
         """The AUC of one rate, or the mean of both, with a bootstrap interval over pairs."""
-        return _interval([self], lambda auc: auc[..., 0], rate, confidence)
+        return _interval([self], lambda auc: auc, rate, confidence)
 
     def relative_to(
         self, baseline: DPRResult, rate: Rate = "mean", confidence: float = 0.95
@@ -133,42 +133,38 @@ class DPRResult:
 
         An interval below zero says that this method is better.
         """
-        return _interval([self, other], lambda auc: auc[..., 0] - auc[..., 1], rate, confidence)
+        return _interval([self, other], np.subtract, rate, confidence)
 
 
-def _ratio(auc: FloatArray) -> FloatArray:
-    if not auc[..., 1].min() > 0:
+def _ratio(auc: FloatArray, baseline: FloatArray) -> FloatArray:
+    if not baseline.min() > 0:
         raise ValueError(
             "the baseline makes no errors on these pairs (or on a resample of them), so there is "
             "nothing to compare with; take more pairs, or harder patches"
         )
-    return np.asarray(auc[..., 0] / auc[..., 1])
+    return np.asarray(auc / baseline)
 
 
 def _interval(
-    results: list[DPRResult],
-    figure: Callable[[FloatArray], FloatArray],
-    rate: Rate,
-    confidence: float,
+    results: list[DPRResult], figure: Callable[..., FloatArray], rate: Rate, confidence: float
 ) -> Interval:
-    """A figure computed from the methods' AUCs (..., methods), and its interval over pairs."""
-    first = results[0]
-    for other in results[1:]:
+    """A figure computed from each method's AUC, and its interval over pairs."""
+    first, *others = results
+    for other in others:
         if (
             not np.array_equal(first.genuine, other.genuine)
             or first.threshold != other.threshold
             or len(first.scores) != len(other.scores)
         ):
             raise ValueError("the two runs are not over the same pairs, threshold and steps")
-    populations = {"fmr": [~first.genuine], "fnmr": [first.genuine]}
-    populations["mean"] = populations["fmr"] + populations["fnmr"]
+    populations = {"fmr": [False], "fnmr": [True], "mean": [False, True]}
     if rate not in populations:
         raise ValueError(f"rate: got {rate!r}; want one of {list(populations)}")
     # The populations are drawn apart, as how many pairs are genuine is not chance but the protocol.
     # All results share a population's draws, so that ratios and differences are paired.
     values, resampled = [], []
-    for seed, chosen in enumerate(populations[rate]):
-        auc = np.stack([result.pair_auc[chosen] for result in results])
-        values.append(figure(auc.mean(-1)))
-        resampled.append(figure(resampled_means(auc, seed=seed)))
+    for seed, genuine in enumerate(populations[rate]):
+        auc = np.stack([result.pair_auc[first.genuine == genuine] for result in results])
+        values.append(figure(*auc.mean(-1)))
+        resampled.append(figure(*resampled_means(auc, seed=seed).T))
     return percentile_interval(float(np.mean(values)), np.mean(resampled, axis=0), confidence)

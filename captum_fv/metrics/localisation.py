@@ -47,8 +47,24 @@ def patch_localisation(attributions: Tensor, mask: Tensor, match: Values) -> Pat
     PatchLocalisation(auroc=array([0.66666667]), average_precision=array([0.5]))
     """
     values = _values_in(attributions, mask=mask)
-    sign = np.where(as_labels(match, len(mask), "match"), 1.0, -1.0)[:, None]
-    return _localise(sign * values, mask.flatten(1).cpu().numpy())
+    values = np.where(as_labels(match, len(mask), "match")[:, None], values, -values)
+    patched = mask.flatten(1).cpu().numpy()
+    number, positions = patched.sum(1), values.shape[1]
+    unfit = np.flatnonzero((number == 0) | (number == positions))
+    if len(unfit):
+        raise ValueError(
+            f"mask: that of pair {unfit[0]} covers {number[unfit[0]]} of {positions} positions; "
+            "want some in it and some outside"
+        )
+    # Equal values come in together, so precision counts all positions that rank no lower: of the
+    # patched ones they are counted among the patched alone.
+    no_lower, patched_no_lower = (
+        _rank(np.where(among, -values, np.inf), "max") for among in (True, patched)
+    )
+    precision = patched_no_lower / no_lower
+    return PatchLocalisation(
+        _auroc(values, patched, ~patched), (precision * patched).sum(1) / number
+    )
 
 
 def patch_polarity(attributions: Tensor, similar: Tensor, dissimilar: Tensor) -> FloatArray:
@@ -96,25 +112,6 @@ def _values_in(attributions: Tensor, **masks: Tensor) -> FloatArray:
     channels = max(attributions.shape[1], 1) if np.ndim(attributions) == 4 else 1
     values = position_values(attributions, first.expand(-1, channels, -1, -1))
     return np.asarray(values.flatten(1).cpu())
-
-
-def _localise(values: FloatArray, patched: BoolArray) -> PatchLocalisation:
-    number, positions = patched.sum(1), values.shape[1]
-    unfit = np.flatnonzero((number == 0) | (number == positions))
-    if len(unfit):
-        raise ValueError(
-            f"mask: that of pair {unfit[0]} covers {number[unfit[0]]} of {positions} positions; "
-            "want some in it and some outside"
-        )
-    # Equal values come in together, so precision counts all positions that rank no lower: of the
-    # patched ones they are counted among the patched alone.
-    no_lower, patched_no_lower = (
-        _rank(np.where(among, -values, np.inf), "max") for among in (True, patched)
-    )
-    precision = patched_no_lower / no_lower
-    return PatchLocalisation(
-        _auroc(values, patched, ~patched), (precision * patched).sum(1) / number
-    )
 
 
 def _auroc(values: FloatArray, higher: BoolArray, lower: BoolArray) -> FloatArray:

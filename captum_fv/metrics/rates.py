@@ -98,16 +98,6 @@ def as_labels(genuine: Values, count: int | None = None, name: str = "genuine") 
     return labels.astype(bool)
 
 
-def as_scores(scores: Values) -> FloatArray:
-    """Scores as (N,) float64; a ValueError for what are no finite numbers."""
-    values = _as_array(scores)
-    if values.dtype.kind not in "biuf" or values.ndim != 1 or not np.isfinite(values).all():
-        raise ValueError(
-            f"scores: got {values.dtype} of shape {values.shape}; want finite numbers (N,)"
-        )
-    return values.astype(np.float64)
-
-
 def _as_array(values: Values) -> npt.NDArray[Any]:
     if isinstance(values, Tensor):
         values = values.detach().cpu()
@@ -117,7 +107,12 @@ def _as_array(values: Values) -> npt.NDArray[Any]:
 
 def _by_class(scores: Values, genuine: Values) -> tuple[FloatArray, FloatArray]:
     """Scores of the impostor pairs and of the genuine pairs."""
-    values = as_scores(scores)
+    values = _as_array(scores)
+    if values.dtype.kind not in "biuf" or values.ndim != 1 or not np.isfinite(values).all():
+        raise ValueError(
+            f"scores: got {values.dtype} of shape {values.shape}; want finite numbers (N,)"
+        )
+    values = values.astype(np.float64)
     labels = as_labels(genuine, len(values))
     if labels.all() or not labels.any():
         raise ValueError(

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import check_size
+from captum_fv.core.checks import check_size, check_tensor
 from captum_fv.core.vectors import cosine
-from captum_fv.metrics.strata import check_strata
 from captum_fv.siamese.model import PartnerView, SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
@@ -51,7 +50,12 @@ def replacement_steps(
         sums.index_add_(1, cell, values)
         return _steps(sums / cell.bincount(minlength=count), steps)[:, cell].reshape(-1, *size)
     if strata is not None:
-        check_strata(strata, size)
+        check_tensor("strata", strata, "a tensor of integers (H, W)")
+        if strata.shape != size or strata.is_floating_point():
+            raise ValueError(
+                f"strata: got {strata.dtype} {tuple(strata.shape)}; want the integer number of "
+                f"each position's stratum, {tuple(size)}, as face_rings{tuple(size)} gives"
+            )
         strata = strata.to(values.device).flatten()
     return _steps(values, steps, strata).reshape(-1, *size)
 
@@ -167,7 +171,9 @@ def replaced_scores(
         scores = torch.where(known, last, scores)
     # One copy of the images serves all jobs, which come step after step: whenever a row is read for
     # step t, all of its positions up to step t have turned, and none of a later one has.
-    turning = _places_by_step(turns.flatten(), steps)
+    turned = turns.flatten()
+    sizes = turned.bincount(minlength=steps + 1).tolist()
+    turning = torch.split(turned.argsort(stable=True), sizes)  # the places that turn at each step
     images, reached, size = start.flatten(2).clone(), 0, start[0, 0].numel()
     for jobs in torch.split((changed & ~known).nonzero(), int(batch_size)):
         step, row = jobs.unbind(1)
@@ -184,8 +190,3 @@ def replaced_scores(
     for t in range(1, steps + 1):
         scores[t] = torch.where(changed[t], scores[t], scores[t - 1])
     return scores.cpu()
-
-
-def _places_by_step(turns: Tensor, steps: int) -> tuple[Tensor, ...]:
-    """For each step from 0 on, the indices into `turns` where it stands."""
-    return torch.split(turns.argsort(stable=True), turns.bincount(minlength=steps + 1).tolist())

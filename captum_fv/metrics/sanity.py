@@ -28,7 +28,7 @@ class SanityResult:
         swap_error: How far explaining (B, A) is from swapping the maps of (A, B), as a share of the
             largest value; want 0.
         identity_error: How far the two maps of (A, A) are apart, likewise; want 0.
-        identity_similar: Share of the map of (A, A) that says "similar", in [0, 1].
+        identity_similar: Share of the map of (A, A) that says "similar", in [0, 1]; 0.5 if it is 0.
         patched: Localisation of the patches by the map of patched A.
         patch_free: The same masks and the map of A without patches, which cannot know them: what
             the method owes to looking where patches count. `patched` must be above it.
@@ -98,16 +98,22 @@ def sanity_suite(
     method = build_method(build, siamese)
     randomised = model_randomisation(build, siamese, pair, seed=seed)
     same_a, same_b = method.attribute(original_a, original_a)
+    values = same_a.flatten(1).double()
+    similar_share = values.clamp(min=0).sum(1) / values.abs().sum(1)  # NaN if all are 0
+
+    def localise(img_a: Tensor) -> PatchLocalisation:
+        with torch.no_grad():
+            match = siamese(img_a, img_b) >= threshold
+        return patch_localisation(method.attribute(img_a, img_b)[0], mask, match)
+
     return SanityResult(
         randomised.signed[0],
         randomised.absolute[0],
         swap_error(method, pair),
         _distance((same_a,), (same_b,)),
-        _similar_share(same_a),
-        *(
-            _localise(method, siamese, images, img_b, mask, threshold)
-            for images in (patched_a, original_a)
-        ),
+        similar_share.nan_to_num(0.5).cpu().numpy(),
+        localise(patched_a),
+        localise(original_a),
     )
 
 
@@ -119,30 +125,9 @@ def swap_error(method: Any, pair: tuple[Tensor, Tensor]) -> FloatArray:
     return _distance((map_a, map_b), (swapped_a, swapped_b))
 
 
-def _localise(
-    method: Any,
-    siamese: SiameseCosine,
-    img_a: Tensor,
-    img_b: Tensor,
-    mask: Tensor,
-    threshold: float,
-) -> PatchLocalisation:
-    with torch.no_grad():
-        match = siamese(img_a, img_b) >= threshold
-    return patch_localisation(method.attribute(img_a, img_b)[0], mask, match)
-
-
 def _distance(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> FloatArray:
     """Largest difference of each pair's maps over their largest value; 0 if all of them are 0."""
     one, other = (torch.cat([m.flatten(1) for m in maps], 1).double() for maps in (first, second))
     scale = torch.maximum(one.abs().amax(1), other.abs().amax(1))
     error = (one - other).abs().amax(1) / torch.where(scale > 0, scale, 1)
     return error.cpu().numpy()
-
-
-def _similar_share(maps: Tensor) -> FloatArray:
-    """Share of the positive values in a map's sum of absolute values, (N,); 0.5 if that is 0."""
-    values = maps.flatten(1).double()
-    total = values.abs().sum(1)
-    share = values.clamp(min=0).sum(1) / torch.where(total > 0, total, 1)
-    return torch.where(total > 0, share, 0.5).cpu().numpy()

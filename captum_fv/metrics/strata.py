@@ -124,13 +124,3 @@ def face_rings(
     rows = torch.arange(height, dtype=torch.float64) - centre[0] * height
     columns = torch.arange(width, dtype=torch.float64) - centre[1] * width
     return equal_strata(rows[:, None] ** 2 + columns**2, count)
-
-
-def check_strata(strata: Tensor, size: tuple[int, ...]) -> None:
-    """Raise for strata that are no integer map of an image of (H, W)."""
-    check_tensor("strata", strata, "a tensor of integers (H, W)")
-    if strata.shape != torch.Size(size) or strata.is_floating_point():
-        raise ValueError(
-            f"strata: got {strata.dtype} {tuple(strata.shape)}; want the integer number of each "
-            f"position's stratum, {tuple(size)}, as face_rings{tuple(size)} gives"
-        )

@@ -53,8 +53,9 @@ def ask(backbone: nn.Module, function: Callable[[Tensor], Any], images: Tensor) 
     except torch.OutOfMemoryError:
         raise
     except (AssertionError, IndexError, RuntimeError) as error:
+        kind = f"{str(images.dtype).removeprefix('torch.')} {images.device}"
         raise ValueError(
-            f"the backbone cannot take {_kind(images)} images of shape {tuple(images.shape)} "
+            f"the backbone cannot take {kind} images of shape {tuple(images.shape)} "
             f"({str(error).strip().partition(chr(10))[0]}){_cure(backbone, images, str(error))}"
         ) from error
 
@@ -154,15 +155,13 @@ def grid_in(out: Any, count: int) -> Tensor:
         TypeError: Numbers that are not floating point.
         ValueError: No such tensor, or one that is not finite.
     """
-    is_grid = isinstance(out, Tensor) and out.ndim == 4 and len(out) == count and out.numel() > 0
-    if not is_grid:
+    if not (isinstance(out, Tensor) and out.ndim == 4 and len(out) == count and out.numel()):
         raise ValueError(
             f"the backbone's features gave {describe(out)} for {count} images; want a grid "
             "(N, c, h, w)"
         )
     check_values("the backbone's grid", out)
-    grid: Tensor = out
-    return grid
+    return out
 
 
 def _cure(backbone: nn.Module, images: Tensor, told: str) -> str:
@@ -179,7 +178,3 @@ def _cure(backbone: nn.Module, images: Tensor, told: str) -> str:
     if weight.is_inference():
         return "; load it outside torch.inference_mode()"
     return "; does it want another size, or another number of channels?"
-
-
-def _kind(images: Tensor) -> str:
-    return f"{str(images.dtype).removeprefix('torch.')} {images.device}"

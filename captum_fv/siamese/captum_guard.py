@@ -92,9 +92,7 @@ def _calls_under_way() -> tuple[list[Call], int]:
     """Captum's calls, innermost first, and the level of the user's line, for the caller to warn."""
     calls: list[Call] = []
     user_level = level = 1
-    if torch.compiler.is_compiling():
-        return calls, user_level
-    frame: FrameType | None = sys._getframe(1)
+    frame = None if torch.compiler.is_compiling() else sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith("captum."):
             user_level = level + 1
@@ -169,7 +167,12 @@ def _same_baseline_twice(calls: list[Call]) -> str | None:
 def _features_of_both(calls: list[Call]) -> str | None:
     for call in calls:
         masks = call.get("feature_mask")
-        if _is_pair(masks) and _share_numbers(*masks):
+        if not _is_pair(masks) or not all(isinstance(mask, Tensor) for mask in masks):
+            continue
+        mask_a, mask_b = masks
+        # As pair_feature_masks gives them; looking closer takes as long as a forward.
+        apart = mask_a.max() < mask_b.min() or mask_b.max() < mask_a.min()
+        if not apart and torch.isin(mask_a, mask_b).any():
             return (
                 "feature_mask: A and B share features, which Captum changes in both images at "
                 "once: both maps get what both do together. To tell the images apart write "
@@ -192,14 +195,6 @@ def _are_one(method: Any, baselines: Any) -> bool:
         return bool((several == several[0]).all())
     same = base_a == base_b
     return bool((same.flatten(1).all(1) if same.ndim > 1 else same).any())
-
-
-def _share_numbers(mask_a: Any, mask_b: Any) -> bool:
-    if not (isinstance(mask_a, Tensor) and isinstance(mask_b, Tensor)):
-        return False
-    if mask_a.max() < mask_b.min() or mask_b.max() < mask_a.min():
-        return False  # as pair_feature_masks gives them; looking closer takes as long as a forward
-    return bool(torch.isin(mask_a, mask_b).any())
 
 
 class _ActivationWatch(TorchFunctionMode):

@@ -49,8 +49,8 @@ def unfold_prelu(model: Model) -> Model:
         raise TypeError(f"model: got {type(model).__name__}; want an nn.Module")
     shared: dict[int, Any] = {id(weight): weight for weight in model.parameters()}
     unfolded = copy.deepcopy(model, shared)
-    named = list(unfolded.named_modules(remove_duplicate=False))
-    prelus = [(path, module) for path, module in named if isinstance(module, nn.PReLU)]
+    modules = unfolded.named_modules(remove_duplicate=False)
+    prelus = [(path, module) for path, module in modules if isinstance(module, nn.PReLU)]
     if not prelus:
         raise ValueError(f"{type(model).__name__} has no nn.PReLU module; use it as it is")
     for path, prelu in prelus:

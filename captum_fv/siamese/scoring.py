@@ -53,13 +53,11 @@ def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
 def _takes(function: Any, count: int) -> bool:
     """Whether a function can be called with so many arguments, as far as it says."""
     try:
-        signature = inspect.signature(getattr(function, "forward", function))
-    except ValueError:
-        return True
-    try:
-        signature.bind(*range(count))
+        inspect.signature(getattr(function, "forward", function)).bind(*range(count))
     except TypeError:
         return False
+    except ValueError:  # it does not say
+        pass
     return True
 
 
