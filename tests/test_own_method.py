@@ -137,14 +137,14 @@ def test_sums_that_trials_promise(script):
     )
     # The delta of the base class is measured from the widest blur, where this path begins too.
     scales = trials.ScalePath(
-        siamese, THRESHOLD, "polarity", blur=trials.ScalePath.BLURS[0], partner=0.0
+        siamese, THRESHOLD, "polarity", blur=trials.ScalePath.BLURS[0], alternative=0.0
     )
     maps, delta = scales.attribute(pair, return_convergence_delta=True)
     change = (maps[0].sum((1, 2, 3)) - delta[:, 0]).abs()
     assert delta[:, 0].abs().mean() < 0.5 * change.mean()
     # With both images on their way, both maps together are the change of the score.
     moving = trials.MovingPartner(
-        siamese, THRESHOLD, "polarity", moving=1.0, partner=0.0, steps=256, batch_size=512
+        siamese, THRESHOLD, "polarity", moving=1.0, alternative=0.0, steps=256, batch_size=512
     )
     starts = (smooth(image, moving.blur * image.shape[-2]) for image in pair)
     both = sum(maps.sum((1, 2, 3)) for maps in moving.attribute(pair))

@@ -31,8 +31,9 @@ class FineMixture(IntegratedArgumentGradient):
 class AgainstThreshold(FineMixture):
     """What a pixel adds beyond its share of what a match needs; it sums to s - th."""
 
-    def _integrate(self, images: Tensor, start: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
-        added = super()._integrate(images, start, partners, levels)
+    def _integrate(self, images: Tensor, start: Tensor, *others: Any) -> Tensor:
+        added = super()._integrate(images, start, *others)
+        partners, levels = others
         needed = (levels - cosine(self._embed(start), partners)).reshape(-1, 1, 1, 1)
         return added - needed * added.abs() / added.abs().sum((1, 2, 3), keepdim=True)
 
@@ -53,7 +54,7 @@ class WeakPolarity(IntegratedArgumentGradient):
 class WithoutEdges(IntegratedArgumentGradient):
     """The map over how much the path changes there, so that edges count for nothing."""
 
-    def _integrate(self, images: Tensor, start: Tensor, *others: Tensor) -> Tensor:
+    def _integrate(self, images: Tensor, start: Tensor, *others: Any) -> Tensor:
         edges = (images - start).norm(dim=1, keepdim=True)
         self._edges = smooth(edges, 6 / 112 * edges.shape[-2]) + 3e-3
         return super()._integrate(images, start, *others)
@@ -78,7 +79,8 @@ class ScalePath(IntegratedArgumentGradient):
 
     BLURS = (16 / 112, 6 / 112, 2 / 112)
 
-    def _integrate(self, images: Tensor, start: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
+    def _integrate(self, images: Tensor, start: Tensor, *others: Any) -> Tensor:
+        partners, levels = others
         height = images.shape[-2]
         scales = [*(smooth(images, blur * height) for blur in self.BLURS), images]
         added = torch.zeros_like(images[:, :1])
@@ -116,11 +118,12 @@ def _outputs(
     grain: float = 2,
     smoothing: float = 8,
     partner: float = 0,
+    alternative: float = 0,
     **options: Any,
 ) -> Builders:
-    """Decision and polarity, with widths in pixels of 112."""
+    """Decision and polarity, with widths in pixels of 112; against no face if not said."""
     options |= {"grain": (grain or SINGLE_PIXELS) / 112, "smoothing": smoothing / 112}
-    options["partner"] = partner
+    options |= {"partner": partner, "alternative": alternative}
     return {
         f"{name}_{output}": partial(build, output=output, **options)
         for output in ("decision", "polarity")
@@ -128,6 +131,7 @@ def _outputs(
 
 
 TRIALS: Builders = {
+    **_outputs("before", grain=1.5, smoothing=5, partner=0.25),
     **_outputs("fine", FineMixture, 0, SINGLE_PIXELS),
     **_outputs("needed", AgainstThreshold, 0, SINGLE_PIXELS),
     **_outputs("edgeless-g0-s6", WithoutEdges, 0, 6),
@@ -159,4 +163,22 @@ for _partner in (0, 0.25, 0.5, 1):
             grain=_grain,
             smoothing=_smoothing,
             partner=_partner,
+        )
+
+for _alternative in (0.2, 0.3, 0.4, 0.5, 1):
+    for _grain, _smoothing in (
+        (1, 3),
+        (1.5, 3),
+        (1, 4),
+        (1.5, 4),
+        (1.5, 5),
+        (0, 4),
+        (0, 5),
+        (0, 6),
+    ):
+        TRIALS |= _outputs(
+            f"alt{_alternative}-g{_grain}-s{_smoothing}",
+            grain=_grain,
+            smoothing=_smoothing,
+            alternative=_alternative,
         )

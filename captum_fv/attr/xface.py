@@ -176,13 +176,15 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         maps = {v: (torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])) for v in variants}
         noise = draw_noise(self.generator, pairs[0]) if self.fill == "noise" else None
         references = fit_reference(self.reference if reference is None else reference, pairs[0])
-        levels = as_threshold(0.0 if level is None else level, pairs[0][:, 0, 0, 0])
+        levels = None
+        if self.fill == "alternative":
+            levels = as_threshold(level, pairs[0][:, 0, 0, 0])
         bar = tqdm(total=forwards, desc=self.get_name(), unit="image", disable=not show_progress)
         # Not inference_mode: what a model keeps of such a call it could never differentiate.
         with torch.no_grad(), bar:
             for i, faces in enumerate(zip(*pairs, strict=True)):
                 sweep = Sweep(self.forward_func, faces, self.fill, noise, count, bar.update)
-                if self.fill == "alternative":
+                if levels is not None:
                     other = Alternative(None if references is None else references[i])
                     sweep = replace(sweep, other=other, threshold=float(levels[i]))
                 swept = self._maps_of(sweep, wanted)

@@ -79,9 +79,10 @@ class IterableSource:
             batch = load()
             found.append(batch.rows(np.flatnonzero(np.isin(batch.numbers, numbers))))
         columns = zip(*(vars(part).values() for part in found), strict=True)
-        known, genuine, *tensors, _ = columns
+        known, genuine, *images, _ = columns
+        patched_a, original_a, img_b, mask = map(torch.cat, images)
         labels = np.concatenate(known), np.concatenate(genuine)
-        return PairBatch(*labels, *map(torch.cat, tensors), mean_faces=self.mean_faces)  # type: ignore[misc]
+        return PairBatch(*labels, patched_a, original_a, img_b, mask, self.mean_faces)
 
     def mean_faces(self, batch: PairBatch) -> Tensor | None:
         """For each pair of a batch the mean of all photos but its own: there are no names."""

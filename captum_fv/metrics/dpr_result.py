@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -103,12 +103,6 @@ class DPRResult:
 
     def _errors(self, scores: FloatArray) -> FloatArray:
         return np.asarray((scores >= self.threshold) != self.genuine, dtype=np.float64)
-
-    def on(self, pairs: Sequence[int] | IntArray) -> DPRResult:
-        """The same run on some of its pairs, by their numbers."""
-        return DPRResult(
-            self.scores[:, pairs], self.repaired_scores[pairs], self.genuine[pairs], self.threshold
-        )
 
     def auc_interval(self, rate: Rate = "mean", confidence: float = 0.95) -> Interval:
         """The AUC of one rate, or the mean of both, with a bootstrap interval over pairs."""
