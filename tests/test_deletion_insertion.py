@@ -8,6 +8,7 @@ import torch
 
 from captum_fv.metrics import deletion_insertion
 from tests.support.nets import SIZE, THRESHOLD, random_pair, small_siamese
+from tests.support.ties import scattered
 
 COUNT, STEPS = 6, 5
 GENUINE = np.arange(COUNT) % 3 > 0
@@ -21,7 +22,7 @@ def run_input():
 
 
 def naive_curves(siamese, img_a, img_b, values, fill, highest_first):
-    places = [(y, x) for y in range(SIZE[0]) for x in range(SIZE[1])]
+    places = scattered([(y, x) for y in range(SIZE[0]) for x in range(SIZE[1])])
     places.sort(key=lambda place: -values[place] if highest_first else values[place])
     curves = []
     for start, end in ((img_a, fill), (fill, img_a)):
@@ -131,6 +132,12 @@ def test_any_function_and_batch_size_gives_the_same(run_input):
     ):
         np.testing.assert_allclose(other.deletion, ours.deletion, atol=1e-6)
         np.testing.assert_allclose(other.insertion, ours.insertion, atol=1e-6)
+
+
+def test_a_constant_map_is_named(run_input):
+    siamese, pair, maps = run_input
+    with pytest.warns(UserWarning, match="4 of 4 maps are constant"):
+        deletion_insertion(siamese, pair, 0 * maps + 0.3, THRESHOLD, GENUINE, "genuine", STEPS)
 
 
 def test_errors_name_the_fault(run_input):

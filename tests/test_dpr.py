@@ -8,7 +8,9 @@ import scipy.stats
 import torch
 
 from captum_fv.metrics import DecisionPatchReplacement, DPRResult, decision_patch_replacement
+from captum_fv.metrics.replacement import replacement_steps, tied_share
 from tests.support.nets import random_pair, small_siamese
+from tests.support.ties import scattered
 
 STEPS, COUNT = 20, 7
 
@@ -35,7 +37,7 @@ def naive_scores(siamese, pair, original, maps, threshold):
         patched, img_b = pair[0][k], pair[1][k]
         height, width = patched.shape[1:]
         match = float(siamese(patched[None], img_b[None]).detach()) >= threshold
-        positions = [(y, x) for y in range(height) for x in range(width)]
+        positions = scattered([(y, x) for y in range(height) for x in range(width)])
         values = (-1 if match else 1) * maps[k, 0].double().numpy()
         positions.sort(key=values.__getitem__)
         for t in range(STEPS + 1):
@@ -132,6 +134,45 @@ def test_cells_go_back_whole(run_input):
             y, x = 5 * (cell // 3), 6 * (cell % 3)
             expected[:, y : y + 5, x : x + 6] = original[k, :, y : y + 5, x : x + 6]
         assert any(torch.equal(image, expected) for batch in images[1:] for image in batch)
+
+
+def test_equal_cells_go_in_the_fixed_order_whatever_their_size():
+    """A value in every pixel is the mean of its cell, of 4 pixels and of 2 and 1 alike."""
+    values = torch.full((1, 5, 5), 0.1 + 0.2, dtype=torch.float64)
+    values[0, 0, 0] -= 0.01  # in the first cell alone
+    found = replacement_steps(values, torch.tensor([True]), 9, (3, 3))[0]
+    order = [cell for cell in scattered(range(9)) if cell != 0] + [0]
+    for turn, cell in enumerate(order, 1):
+        rows = [k for k in range(5) if k * 3 // 5 == cell // 3]
+        columns = [k for k in range(5) if k * 3 // 5 == cell % 3]
+        assert {int(found[y, x]) for y in rows for x in columns} == {turn}
+    assert tied_share(values, (3, 3)).tolist() == [8 / 9]
+
+
+def test_ties_know_no_place(run_input):
+    """Row by row an all-zero map would favour whoever has the patches above."""
+    zeros, match = torch.zeros(2, 40, 40), torch.tensor([True, False])
+    steps = replacement_steps(zeros, match, STEPS).double()
+    assert torch.equal(steps[0], steps[1])
+    for half in (steps[0, :20], steps[0, 20:], steps[0, :, :20], steps[0, :, 20:]):
+        assert float(half.mean()) == pytest.approx(10.5, abs=0.5)
+    siamese, pair, original, maps, threshold, genuine = run_input
+    with pytest.warns(UserWarning, match="7 of 7 maps are constant and say nothing"):
+        run = decision_patch_replacement(siamese, pair, original, 0 * maps, threshold, genuine)
+    assert run.tied.tolist() == [1] * COUNT
+
+
+def test_the_share_of_tied_positions_is_told(run_input):
+    siamese, pair, original, maps, threshold, genuine = run_input
+    maps = maps.clone()
+    maps[0] = torch.randn(maps[0].shape, generator=torch.Generator().manual_seed(9))
+    run = decision_patch_replacement(siamese, pair, original, maps, threshold, genuine)
+    expected = []
+    for one in maps.flatten(1).tolist():
+        expected.append(sum(one.count(value) > 1 for value in one) / len(one))
+    assert expected[0] == 0 < expected[1]
+    np.testing.assert_allclose(run.tied, expected)
+    np.testing.assert_array_equal(run.on(np.array([0, 1, 3])).tied, run.tied[[0, 1, 3]])
 
 
 def test_the_better_map_has_the_smaller_area(run_input):

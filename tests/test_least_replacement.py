@@ -9,6 +9,7 @@ from captum_fv.metrics import decision_patch_replacement
 from captum_fv.metrics.flip import least_replacement
 from captum_fv.models import load_backbone
 from captum_fv.siamese import SiameseCosine
+from tests.support.ties import scattered
 
 
 def scores(img_a, img_b):
@@ -18,9 +19,12 @@ def scores(img_a, img_b):
 def test_the_first_step_of_a_plain_loop():
     generator = torch.Generator().manual_seed(0)
     patched, original, img_b, attributions = torch.rand(4, 1, 3, 6, 5, generator=generator)
+    attributions = attributions.round(decimals=1)  # some means are equal
     for threshold in (0.1, 0.2, 0.25, 0.3, 0.5):
         match = bool(scores(patched, img_b) >= threshold)
-        order = attributions.mean(1).flatten().argsort(descending=match, stable=True)
+        values = attributions.double().mean(1).flatten()
+        order = torch.tensor(scattered(range(30)))
+        order = order[values[order].argsort(descending=match, stable=True)]
         expected = None
         for step in range(1, 11):
             mixed = patched.clone().flatten(2)
@@ -63,6 +67,12 @@ def test_a_generated_patch_pair_flips_where_its_dpr_curve_does():
             assert found.share == pytest.approx(steps[0] / 20, abs=1e-4)
             assert 0 < found.patch_share <= 1
     assert flips >= 2
+
+
+def test_a_constant_map_is_named():
+    images = torch.rand(3, 1, 3, 6, 5, generator=torch.Generator().manual_seed(0))
+    with pytest.warns(UserWarning, match="1 of 1 maps are constant"):
+        least_replacement(scores, (images[0], images[1]), images[2], 0 * images[0], 0.2)
 
 
 def test_errors_say_what_to_write():

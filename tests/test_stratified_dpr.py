@@ -43,8 +43,9 @@ def test_a_map_constant_in_each_stratum_is_as_good_as_any_other():
     steps = inwards.double()
     for half in (steps[:10], steps[10:], steps[:, :9], steps[:, 9:]):
         assert float(half.mean()) == pytest.approx(float(steps.mean()), abs=1)
-    rows = steps_of(torch.zeros(SIZE)).double()  # row-major, as published
-    assert rows[10:].mean() - rows[:10].mean() > 5
+    # The same order without strata, which only hand each step an equal share.
+    plain = steps_of(torch.zeros(SIZE)).double()
+    assert float(torch.corrcoef(torch.stack([plain.flatten(), steps.flatten()]))[0, 1]) > 0.95
 
 
 def test_knowing_the_centre_gains_nothing():

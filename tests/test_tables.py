@@ -143,6 +143,20 @@ def test_a_baseline_without_errors_gives_a_dash():
     assert row["FMR / RND"] == row["mean / RND"] == "-"
 
 
+def test_ties_and_constant_maps_are_named_where_they_count():
+    scores = np.random.default_rng(0).normal(size=(5, 40))
+    genuine = np.arange(40) % 2 == 0
+
+    def run(*shares):
+        return DPRResult(scores, scores[-1], genuine, 0.0, np.resize(shares, 40))
+
+    notes = dpr_table({"a": run(0.0, 0.05), "b": run(0.2, 0.4), "c": run(0.1, 1.0)}).notes
+    assert notes[-2] == "Constant maps, which say nothing and score as chance: c 20 of 40."
+    assert notes[-1].endswith("positions whose value another one has too: b 30 %.")
+    for quiet in (dpr_table({"a": run(0.0)}), dpr_table({"oracle": run(0.6)})):
+        assert "too:" not in " ".join(quiet.notes)
+
+
 def figures(text):
     return re.findall(r"-?\d+\.\d+", text)
 

@@ -26,6 +26,7 @@ from captum_fv.metrics.replacement import (
     replaced_scores,
     replacement_steps,
     score_and_hold_partners,
+    tied_share,
 )
 from captum_fv.siamese.model import SiameseCosine
 
@@ -99,7 +100,7 @@ def measure_batch(
 
     Returns:
         Scores (n,) of the patched pairs, and for each method a table with one row for each of its
-        pairs: pair, replaced (STEPS + 1,), stratified (STEPS + 1,), auroc, average_precision.
+        pairs: pair, tied, replaced (STEPS + 1,), stratified (STEPS + 1,), auroc, average_precision.
 
     Raises:
         ValueError, TypeError: A method's map that is none, with the method's name.
@@ -160,6 +161,7 @@ def _measure_map(
         auroc[partly], precision[partly] = found
     return {
         "pair": batch.numbers,
+        "tied": tied_share(values, cells),
         "replaced": replaced.T.contiguous().numpy(),
         "stratified": stratified.T.contiguous().numpy(),
         "auroc": auroc,

@@ -192,7 +192,7 @@ class BenchmarkResults:
             scores: One row for each model and pair: model, pair, genuine, clean_score,
                 patched_score.
             maps: One row for each model, method and pair: model, method, pair, replaced (T + 1,),
-                stratified (T + 1,) or NaN, auroc, average_precision.
+                stratified (T + 1,) or NaN, auroc, average_precision; tied is not in runs of before.
             latency: One row for each model, method and timed pair: model, method, seconds,
                 batched_seconds (a pair's share of its batch).
             audit: One row for each model, method and checked pair: model, method, and the columns
@@ -228,7 +228,7 @@ def _method_results(
 
     def dpr(column: str) -> DPRResult:
         steps = np.ascontiguousarray(maps[column].T)
-        return DPRResult(steps[:-1], steps[-1], genuine(maps), threshold)
+        return DPRResult(steps[:-1], steps[-1], genuine(maps), threshold, maps.get("tied"))
 
     times = checks = None
     if latency and len(latency["seconds"]):

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import as_number, check_choice, check_counts
 from captum_fv.metrics.bootstrap import Interval, mean_interval
-from captum_fv.metrics.positions import as_images, position_values
+from captum_fv.metrics.positions import as_images, position_values, warn_of_constant_maps
 from captum_fv.metrics.rates import Values, as_labels
 from captum_fv.metrics.replacement import (
     ForwardFunc,
@@ -128,7 +128,9 @@ def deletion_insertion(
     """How does the score change if the places that the map names are removed, or alone are there?
 
     Similarity is measured on genuine pairs alone, dissimilarity on impostor pairs alone: a map
-    cannot name what makes two people one. Equal values go in row-major order, and B stays as it is.
+    cannot name what makes two people one. At step t exactly round(H*W * t / steps) positions have
+    gone; equal values go in one fixed random order, as in DPR, and B stays as it is. A warning says
+    how many maps are constant: they rank nothing.
     Costs 2 * steps forwards of one image for each pair, and B's embedding once.
 
     Args:
@@ -165,6 +167,7 @@ def deletion_insertion(
     chosen = np.flatnonzero(as_labels(genuine, len(values)) == (population == "genuine"))
     if not len(chosen):
         raise ValueError(f"population: none of the {len(values)} pairs is {population}")
+    warn_of_constant_maps(values[chosen])
     curves = []
     with tqdm(total=len(chosen), unit="pair", disable=not show_progress) as bar:
         for rows in np.split(chosen, range(batch_size, len(chosen), batch_size)):

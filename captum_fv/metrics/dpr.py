@@ -9,16 +9,17 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from captum_fv.core.arrays import BoolArray
+from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import as_number, check_counts
 from captum_fv.metrics.dpr_result import DPRResult
-from captum_fv.metrics.positions import as_images, position_values
+from captum_fv.metrics.positions import as_images, position_values, warn_of_constant_maps
 from captum_fv.metrics.rates import Values, as_labels
 from captum_fv.metrics.replacement import (
     ForwardFunc,
     replaced_scores,
     replacement_steps,
     score_and_hold_partners,
+    tied_share,
 )
 
 
@@ -41,7 +42,10 @@ def decision_patch_replacement(
     The decision on the perturbed pair fixes the order for the whole curve: after a match the
     positions with the HIGHEST map values go back to the original's first, after a non-match those
     with the LOWEST. At step t exactly round(H*W * t / steps) positions have gone back; equal values
-    go in row-major order. Image B is never touched. Any score, map and kind of image will do.
+    go in one fixed random order, the same for all pairs and maps, and the result's `tied` says how
+    many are equal. Image B is never touched. Any score, map and kind of image will do.
+
+    A warning says how many maps are constant: they rank nothing, and score as chance does.
 
     Args:
         forward_func: (img_a, img_b) -> scores (N,). SiameseCosine embeds B only once.
@@ -54,8 +58,7 @@ def decision_patch_replacement(
         cells: Replace whole cells of a (rows, columns) grid, ranked by their mean (as for xCos).
         strata: Stratified DPR: each position's stratum, (H, W) integers, as `face_rings` gives. The
             map ranks positions within their stratum alone, and each step replaces the same share of
-            every one, so a map gains nothing by knowing which stratum matters. Equal values go in
-            one fixed random order.
+            every one, so a map gains nothing by knowing which stratum matters.
         batch_size: Images per forward. It bounds the memory.
         show_progress: Show a bar over the pairs.
 
@@ -102,6 +105,7 @@ class DecisionPatchReplacement:
         """Forget all batches."""
         self._scores: list[Tensor] = []
         self._genuine: list[BoolArray] = []
+        self._tied: list[FloatArray] = []
 
     @torch.no_grad()
     def update(
@@ -117,6 +121,7 @@ class DecisionPatchReplacement:
         patched_a, img_b = as_images(pair, original_a=original_a)
         values = position_values(attributions, patched_a)
         labels = as_labels(genuine, len(patched_a))
+        warn_of_constant_maps(values)
         scores, steps = [], self.steps
         with tqdm(total=len(patched_a), unit="pair", disable=not show_progress) as bar:
             for start in range(0, len(patched_a), self.batch_size):
@@ -131,10 +136,12 @@ class DecisionPatchReplacement:
                 bar.update(len(img_a))
         self._scores += scores
         self._genuine.append(labels)
+        self._tied.append(tied_share(values, self.cells))
 
     def compute(self) -> DPRResult:
         """Curves and areas over all batches so far."""
         if not self._scores:
             raise ValueError("no pairs yet; call update before compute")
         scores = torch.cat(self._scores, 1).numpy()
-        return DPRResult(scores[:-1], scores[-1], np.concatenate(self._genuine), self.threshold)
+        genuine, tied = np.concatenate(self._genuine), np.concatenate(self._tied)
+        return DPRResult(scores[:-1], scores[-1], genuine, self.threshold, tied)

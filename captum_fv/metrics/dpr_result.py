@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,12 +28,15 @@ class DPRResult:
         repaired_scores: (N,), after all positions went back: the scores of the original pairs.
         genuine: (N,) bool.
         threshold: A pair matches iff score >= threshold.
+        tied: (N,) in [0, 1], the share of a map's positions (or cells) whose value another one has
+            too: chance ranks them. 1 is a constant map. None if it is not known.
     """
 
     scores: FloatArray
     repaired_scores: FloatArray
     genuine: BoolArray
     threshold: float
+    tied: FloatArray | None = None
 
     def __post_init__(self) -> None:
         shapes = [np.shape(values) for values in (self.scores, self.repaired_scores, self.genuine)]
@@ -51,8 +54,12 @@ class DPRResult:
 
     def on(self, rows: IntArray) -> DPRResult:
         """The same of some of the pairs, of both kinds, by their rows."""
-        return DPRResult(
-            self.scores[:, rows], self.repaired_scores[rows], self.genuine[rows], self.threshold
+        return replace(
+            self,
+            scores=self.scores[:, rows],
+            repaired_scores=self.repaired_scores[rows],
+            genuine=self.genuine[rows],
+            tied=None if self.tied is None else self.tied[rows],
         )
 
     @property

@@ -9,7 +9,7 @@ from captum.robust import MinParamPerturbation
 from torch import Tensor
 
 from captum_fv.core.checks import as_number, check_counts
-from captum_fv.metrics.positions import as_images, position_values
+from captum_fv.metrics.positions import as_images, position_values, warn_of_constant_maps
 from captum_fv.metrics.replacement import ForwardFunc, replacement_steps
 from captum_fv.siamese.scoring import ask_scores
 
@@ -40,9 +40,10 @@ def least_replacement(
 ) -> LeastReplacement | None:
     """How little must go back, in the map's order, before the decision on one pair flips?
 
-    The positions go back as in `decision_patch_replacement`, and `MinParamPerturbation` of
-    captum.robust looks for the first step with another decision than on the perturbed pair. The
-    better the map, the smaller the share.
+    The positions go back as in `decision_patch_replacement`, equal values in one fixed random
+    order, and `MinParamPerturbation` of captum.robust looks for the first step with another
+    decision than on the perturbed pair. The better the map, the smaller the share; a constant map,
+    which ranks nothing, gives a warning.
 
     Args:
         forward_func: (img_a, img_b) -> scores (N,).
@@ -70,6 +71,7 @@ def least_replacement(
     check_counts(steps=steps, batch_size=batch_size)
     threshold = as_number("threshold", threshold)
     values = position_values(attributions, patched_a)
+    warn_of_constant_maps(values)
     with torch.no_grad():
         match = ask_scores(forward_func, patched_a, img_b) >= threshold
         step_of = replacement_steps(values, match, steps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -32,6 +34,24 @@ def position_values(attributions: Tensor, images: Tensor) -> Tensor:
     # Single precision could round two different means to one value, and the order would be lost.
     values = attributions.detach().to(images.device).mean(1, dtype=torch.float64)
     return values.expand(count, height, width)
+
+
+def is_constant(values: Tensor) -> Tensor:
+    """Which maps (N, ...) have one value everywhere, up to rounding in single precision, (N,)."""
+    low, high = values.flatten(1).double().aminmax(dim=1)
+    rounding = 8 * torch.finfo(torch.float32).eps * torch.maximum(low.abs(), high.abs())
+    return high - low <= rounding
+
+
+def warn_of_constant_maps(values: Tensor) -> None:
+    """A warning that says how many maps (N, H, W) rank nothing."""
+    constant = int(is_constant(values).sum())
+    if constant:
+        warnings.warn(
+            f"attributions: {constant} of {len(values)} maps are constant and say nothing; their "
+            "positions go in a random order, so figures of them are those of chance",
+            stacklevel=3,
+        )
 
 
 def as_images(pair: tuple[Tensor, Tensor], **others: Tensor) -> tuple[Tensor, Tensor]:

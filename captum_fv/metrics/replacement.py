@@ -9,8 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import check_size, check_tensor
 from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import PartnerView, SiameseCosine
@@ -30,6 +32,11 @@ def replacement_steps(
 ) -> Tensor:
     """The first step at which each position is replaced, (N, H, W) in [1, steps].
 
+    At step t exactly round(P * t / steps) of P positions (or cells, or positions of a stratum) are
+    replaced; equal values go in one fixed random order, the same for all pairs and maps: that of
+    torch.randperm(P) with seed 0. In row-major order a map that is constant somewhere would work
+    down the face there, and be better or worse than chance by where the face is.
+
     Args:
         values: Map value of each position, (N, H, W).
         match: Whose HIGHEST values go first, (N,) bool; the others' lowest do.
@@ -44,11 +51,7 @@ def replacement_steps(
         if strata is not None:
             raise ValueError("cells and strata: got both; want one of them")
         cell = _cell_of_position(size, cells, values.device)
-        count = cells[0] * cells[1]
-        # By means, since the cells of a grid that does not divide the image are unequal.
-        sums = torch.zeros(len(values), count, dtype=values.dtype, device=values.device)
-        sums.index_add_(1, cell, values)
-        return _steps(sums / cell.bincount(minlength=count), steps)[:, cell].reshape(-1, *size)
+        return _steps(_cell_means(values, cell), steps)[:, cell].reshape(-1, *size)
     if strata is not None:
         check_tensor("strata", strata, "a tensor of integers (H, W)")
         if strata.shape != size or strata.is_floating_point():
@@ -58,6 +61,24 @@ def replacement_steps(
             )
         strata = strata.to(values.device).flatten()
     return _steps(values, steps, strata).reshape(-1, *size)
+
+
+def tied_share(values: Tensor, cells: tuple[int, int] | None = None) -> FloatArray:
+    """The share of each map's positions whose value another one has too, (N,) in [0, 1].
+
+    Chance ranks them, and not the map: 0 if all values differ, 1 in a constant map.
+
+    Args:
+        values: Map value of each position, (N, H, W).
+        cells: Count the cells of a (rows, columns) grid and their means in place of positions.
+    """
+    ranked = values.flatten(1).double()
+    if cells is not None:
+        ranked = _cell_means(ranked, _cell_of_position(values.shape[1:], cells, values.device))
+    ranked = ranked.sort(dim=1).values
+    same = ranked[:, 1:] == ranked[:, :-1]
+    one, other = (F.pad(same, ends) for ends in ((0, 1), (1, 0)))
+    return np.asarray((one | other).double().mean(1).cpu())
 
 
 def _cell_of_position(
@@ -75,18 +96,26 @@ def _cell_of_position(
     return (row[:, None] * columns + column).flatten()
 
 
+def _cell_means(values: Tensor, cell: Tensor) -> Tensor:
+    """Means (N, cells) of values (N, P) in the cells of their positions, (P,)."""
+    # Means, since the cells of a grid that does not divide the image are unequal. They are taken
+    # from the lowest value on: equal values then have exactly that mean, whatever their number,
+    # where a rounded sum would rank cells of different sizes.
+    numbers = cell.bincount()
+    low = values.new_full((len(values), len(numbers)), torch.inf)
+    low.scatter_reduce_(1, cell.expand_as(values), values, "amin")
+    above = torch.zeros_like(low).index_add_(1, cell, values - low[:, cell])
+    return low + above / numbers
+
+
 def _steps(values: Tensor, steps: int, strata: Tensor | None = None) -> Tensor:
     """Steps (N, P) of values (N, P) that go in ascending order; strata are (P,)."""
     count = values.shape[1]
-    if strata is None:
-        order = _ascending(values)
-        sizes = [count]
-    else:
-        # Equal values go in one fixed random order. In row-major order a map that is constant in a
-        # ring would work down the face, which is no worse and no better than chance only by luck.
-        scattered = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-        scattered = scattered.to(values.device)
-        order = scattered[_ascending(values[:, scattered])]
+    scattered = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    scattered = scattered.to(values.device)
+    order = scattered[_ascending(values[:, scattered])]
+    sizes = [count]
+    if strata is not None:
         # A stable sort by stratum keeps the order of values within each: from here on `order` lists
         # stratum after stratum, each of the same size in every row, and each has ranks of its own.
         order = order.gather(1, strata[order].argsort(dim=1, stable=True))
@@ -96,7 +125,7 @@ def _steps(values: Tensor, steps: int, strata: Tensor | None = None) -> Tensor:
 
 
 def _ascending(values: Tensor) -> Tensor:
-    """Positions (N, P) from the lowest value to the highest, equal ones in row-major order."""
+    """Positions (N, P) from the lowest value to the highest, equal ones as they stand."""
     if values.device.type != "cpu":
         return values.argsort(dim=1, stable=True)
     # NumPy sorts several times as fast, but equal values in any order; a second sort mends that.

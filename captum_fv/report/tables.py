@@ -23,6 +23,9 @@ BASELINES = {"rnd": "RND", "centre": "centre"}
 ALL_CONTROLS = frozenset(CONTROLS) | frozenset(GROUPS["controls"])
 """Methods that stand in the tables only to be compared with."""
 
+MANY_TIES = 0.1
+"""From this mean share of equal values on, tables say how much chance ranks in a method's maps."""
+
 DPR_CAPTION = (
     "Decision-based patch replacement: areas under the error curves on the paper's scale, and "
     "their ratios to controls on the same pairs, with 95 % intervals over pairs; lower is better."
@@ -184,7 +187,31 @@ def _dpr_table(table: str, caption: str, lines: Sequence[_Line]) -> TextTable:
         notes.append(CONTROLS_NOTE)
     if len({len(compared[name].genuine) for _, name, compared in lines}) > 1:
         notes.append(SUBSET_NOTE)
+    notes += _tie_notes(lines)
     return TextTable(table, caption, header, rows, notes)
+
+
+def _tie_notes(lines: Sequence[_Line]) -> list[str]:
+    """Whose maps say nothing, or leave much to chance."""
+    constant, tied = [], []
+    for model, name, compared in lines:
+        share = compared[name].tied
+        title = f"{name} on {model}" if model else name
+        if share is not None and (share == 1).any():
+            constant.append(f"{title} {(share == 1).sum()} of {len(share)}")
+        elif share is not None and name not in ALL_CONTROLS and share.mean() > MANY_TIES:
+            tied.append(f"{title} {100 * share.mean():.0f} %")
+    notes = []
+    if constant:
+        notes.append(
+            f"Constant maps, which say nothing and score as chance: {'; '.join(constant)}."
+        )
+    if tied:
+        notes.append(
+            "Equal values go back in one fixed random order; positions whose value another one has "
+            f"too: {'; '.join(tied)}."
+        )
+    return notes
 
 
 def _verdict(name: str, runs: Mapping[str, DPRResult]) -> Verdict:
