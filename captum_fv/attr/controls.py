@@ -13,9 +13,16 @@ from captum.attr import GradientAttribution, PerturbationAttribution
 from captum.log import log_usage
 from torch import Tensor
 
-from captum_fv.attr.pair import Pair, PairMethod, decision_sign, input_gradients, score_pairs
+from captum_fv.attr.pair import (
+    Pair,
+    PairMethod,
+    decision_sign,
+    input_gradients,
+    score_pairs,
+    zeros_at_maximum,
+)
 from captum_fv.core.checks import as_number, check_generator
-from captum_fv.siamese.scoring import image_gradients
+from captum_fv.siamese.scoring import image_gradients, warn_of_zero_gradients
 
 
 class RandomPairBaseline(PairMethod, PerturbationAttribution):  # type: ignore[misc]
@@ -139,7 +146,8 @@ class SensitivityControl(PairMethod, GradientAttribution):  # type: ignore[misc]
     .. math:: map = sign(s - th) \cdot |\partial s / \partial A|
 
     It says where the score is sensitive and nothing about what is similar. A method that does not
-    beat it gains nothing from its polarity.
+    beat it gains nothing from its polarity. Where the score is a cosine, the maps of one photo with
+    itself are zero, with a warning: it is at its maximum.
 
     Args:
         forward_func: (img_a, img_b) -> scores (N,), differentiable.
@@ -160,7 +168,9 @@ class SensitivityControl(PairMethod, GradientAttribution):  # type: ignore[misc]
             scores = score_pairs(self.forward_func, leaves, extra)
             grad_a, grad_b = image_gradients(scores, leaves)
         sign = decision_sign(scores.detach(), threshold).to(grad_a)
-        return sign * grad_a.abs(), sign * grad_b.abs()
+        maps = sign * grad_a.abs(), sign * grad_b.abs()
+        warn_of_zero_gradients(*maps)
+        return zeros_at_maximum(pair, maps) if hasattr(self.forward_func, "embed") else maps
 
 
 class PatchOracle(PairMethod, PerturbationAttribution):  # type: ignore[misc]

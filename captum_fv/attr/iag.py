@@ -17,7 +17,7 @@ from captum_fv.attr.smoothing import smooth
 from captum_fv.core.checks import as_number, check_choice, check_counts
 from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import SiameseCosine
-from captum_fv.siamese.scoring import image_gradients
+from captum_fv.siamese.scoring import image_gradients, warn_of_zero_gradients
 
 Reading = Literal["decision", "polarity", "relevance"]
 ArgumentSet = Literal["all", "similar", "dissimilar"]
@@ -177,6 +177,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
             reference = self.reference if reference is None else reference
             start = self._start(images, scores >= levels, fit_reference(reference, pair[0]))
             added = self._integrate(images, start, partners, levels)
+            warn_of_zero_gradients(*_pairwise(added).unbind(1))
             sign = decision_sign(scores, levels).to(added)
             values = self._output(added, sign)
             if alike is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -226,6 +227,26 @@ def require_embed(method: str, siamese: Any) -> SiameseCosine:
             f"not give; write {method}(SiameseCosine(backbone), ...)"
         )
     return siamese  # type: ignore[no-any-return]
+
+
+def zeros_at_maximum(pair: Pair, maps: Pair) -> Pair:
+    """Maps of the cosine's gradient, zero for pairs of one photo with itself, and a warning.
+
+    Their cosine is at its maximum, where its gradient is zero: what is computed is rounding, a
+    million times weaker than a map. One grey level in one pixel makes a gradient above it.
+    """
+    img_a, img_b = (image.flatten(1) for image in pair)
+    same = (img_a - img_b).abs().amax(1) <= 1e-6 * img_a.abs().amax(1)
+    if not same.any():
+        return maps
+    warnings.warn(
+        f"images A and B are the same photo in {int(same.sum())} of {len(same)} pairs. The score "
+        "is at its maximum there: gradients say nothing, and the maps are zero. Occlusion does "
+        "say something, as OcclusionPairAttribution (xface1)",
+        stacklevel=4,
+    )
+    map_a, map_b = (mapped.masked_fill(same.reshape(-1, 1, 1, 1), 0) for mapped in maps)
+    return map_a, map_b
 
 
 @contextmanager

@@ -7,11 +7,11 @@ from typing import Literal, get_args
 from captum.attr import GradientAttribution
 from torch import Tensor
 
-from captum_fv.attr.pair import Pair, PairMethod, as_threshold, input_gradients
+from captum_fv.attr.pair import Pair, PairMethod, as_threshold, input_gradients, zeros_at_maximum
 from captum_fv.core.checks import check_choice
 from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import SiameseCosine
-from captum_fv.siamese.scoring import image_gradients
+from captum_fv.siamese.scoring import image_gradients, warn_of_zero_gradients
 
 Polarity = Literal["both", "similarity", "dissimilarity"]
 
@@ -28,6 +28,7 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
                   - |\partial \langle u, w_- \rangle / \partial A|
 
     (eqs 9-12). Its mean over the channels is the paper's map; the paper's pictures blur that 5x5.
+    Of one photo with itself the maps are zero, with a warning: the score is at its maximum.
     Costs one forward over both images and two backwards to the images (one for a single polarity).
 
     Args:
@@ -85,10 +86,13 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
                 grad_a, grad_b = image_gradients(score, leaves, retain_graph=not last)
                 return grad_a.abs(), grad_b.abs()
 
-            if self.polarity == "similarity":
-                return input_gradient(supports, last=True)
-            if self.polarity == "dissimilarity":
-                return input_gradient(~supports, last=True)
+            if self.polarity != "both":
+                similarity = self.polarity == "similarity"
+                maps = input_gradient(supports if similarity else ~supports, last=True)
+                warn_of_zero_gradients(*maps)
+                return maps
             similar = input_gradient(supports, last=False)
             dissimilar = input_gradient(~supports, last=True)
-        return similar[0] - dissimilar[0], similar[1] - dissimilar[1]
+        maps = similar[0] - dissimilar[0], similar[1] - dissimilar[1]
+        warn_of_zero_gradients(*maps)
+        return zeros_at_maximum(pair, maps)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from captum_fv.core.checks import all_finite, check_counts, check_tensor
 from captum_fv.metrics.positions import as_images
-from captum_fv.siamese.scoring import ask_scores, image_gradients
+from captum_fv.siamese.scoring import ask_scores, image_gradients, warn_of_zero_gradients
 
 
 def sensitivity_strata(
@@ -65,6 +65,7 @@ def summed_sensitivity(
             leaf = img_a.detach().clone().requires_grad_()
             scores = ask_scores(forward_func, leaf, img_b.detach())
             (gradient,) = image_gradients(scores, (leaf,))
+            warn_of_zero_gradients(gradient)
         total += gradient.abs().sum((0, 1), dtype=torch.float64).cpu()
     return total
 

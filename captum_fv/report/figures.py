@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from captum_fv.core.arrays import Image
 from captum_fv.report.gallery import ShownPair
-from captum_fv.report.pictures import colour_bar
+from captum_fv.report.pictures import CONSTANT, colour_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,11 +49,14 @@ def plot_maps(pairs: Sequence[ShownPair]) -> Figure:
         images = [pair.img_b, pair.patched_a, *(pair.methods[name].picture for name in names)]
         for axis, image in zip(row, images, strict=True):
             _show(axis, image)
+        for axis, name in zip(row[2:], names, strict=True):
+            if pair.methods[name].constant:
+                axis.set_xlabel(CONSTANT, fontsize=5, labelpad=-7)
         row[0].set_ylabel(
             f"{pair.verdict}\n{pair.patched_score:.2f} (from {pair.threshold:.2f})", fontsize=8
         )
     for axis, title in zip(axes[0], ["B", "A patched", *names], strict=True):
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title, fontsize=9, parse_math=False)
     height = figure.get_figheight()
     below = figure.add_axes((0.3, 0.3 / height, 0.4, 0.1 / height))
     colour_bar(figure, cax=below, orientation="horizontal").ax.tick_params(labelsize=8)
@@ -85,7 +88,7 @@ def plot_replacement(pairs: Sequence[ShownPair]) -> Figure:
         title = f"{pair.verdict} (matches from {pair.threshold:.2f})"
         figure.text((left + right) / 2, 0.995, title, fontsize=9, ha="center", va="top")
     for axis, name in zip(axes[:, 0], names, strict=True):
-        axis.set_ylabel(name, fontsize=9)
+        axis.set_ylabel(name, fontsize=9, parse_math=False)
     return figure
 
 

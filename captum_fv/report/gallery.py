@@ -18,7 +18,7 @@ from captum_fv.benchmark.settings import evenly
 from captum_fv.core.arrays import BoolArray, FloatArray, Image, IntArray
 from captum_fv.data.pairs import to_image
 from captum_fv.data.patched_pairs import PairBatch
-from captum_fv.metrics.positions import position_values
+from captum_fv.metrics.positions import is_constant, position_values
 from captum_fv.metrics.replacement import replacement_steps
 from captum_fv.report.pictures import paint_maps
 from captum_fv.report.tables import ALL_CONTROLS
@@ -43,12 +43,14 @@ class Explained:
         replaced_at: The DPR step at which each position goes back, (H, W) in [1, T].
         scores: After every step, and after all positions went back, (T + 1,).
         wrong: Whether the decision is an error then, (T + 1,) bool.
+        constant: Whether the map has one value everywhere, and says nothing.
     """
 
     picture: Image
     replaced_at: IntArray
     scores: FloatArray
     wrong: BoolArray
+    constant: bool = False
 
     @property
     def outcome(self) -> str:
@@ -182,8 +184,9 @@ def _explained(
     run, rows = result.dpr, result.rows(batch.numbers)
     scores = np.vstack([run.scores, run.repaired_scores]).T[rows]
     match = scores >= run.threshold
+    values = position_values(maps, batch.patched_a).cpu()
     replaced_at = replacement_steps(
-        position_values(maps, batch.patched_a).cpu(),
+        values,
         torch.from_numpy(match[:, 0]),
         len(run.scores),
         abilities(method).cells,
@@ -193,5 +196,6 @@ def _explained(
         for image, mapped in zip(batch.patched_a, maps, strict=True)
     ]
     wrong = match != run.genuine[rows, None]
-    parts = zip(pictures, replaced_at.numpy(), scores, wrong, strict=True)
+    constant = is_constant(values).tolist()
+    parts = zip(pictures, replaced_at.numpy(), scores, wrong, constant, strict=True)
     return [Explained(*part) for part in parts]

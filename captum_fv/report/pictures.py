@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from captum_fv.attr.smoothing import gaussian_blur
@@ -14,6 +15,7 @@ from captum_fv.core.arrays import FloatArray, Image
 from captum_fv.core.checks import as_number, check_tensor, check_values, describe
 from captum_fv.data.pairs import to_image
 from captum_fv.metrics.dpr_result import DPRResult
+from captum_fv.metrics.positions import is_constant
 
 if TYPE_CHECKING:
     from matplotlib.colorbar import Colorbar
@@ -25,6 +27,12 @@ SIMILARITY_COLOURS = ("#c2006e", "#f78fc4", "#ffffff", "#7fd07a", "#00691c")
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 """Files that figures are saved to."""
+
+CONSTANT = "constant map: says nothing"
+"""What pictures write over a map that has one value everywhere."""
+
+ROUNDING = 8 * np.finfo(np.float32).eps
+"""Values so much smaller than a map's largest are what is left of rounding in it."""
 
 _LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _LINE_STYLES = ("-", "--", "-.", ":")
@@ -58,6 +66,7 @@ def plot_pair(
     score: float | Tensor,
     threshold: float,
     blur: bool | Container[str] = True,
+    limit: float | Mapping[str, float] | None = None,
 ) -> Figure:
     """One pair: both photos, below them both maps of each method, and the verdict.
 
@@ -69,13 +78,17 @@ def plot_pair(
         threshold: The decision threshold.
         blur: Smooth the maps 5x5 with sigma 5, as the paper's pictures are; or the names of those
             to smooth, since xFace's come smoothed.
+        limit: The map value of full colour, or one for each method by its name, so that several
+            pairs have one scale: `colour_limit` of all their maps. None: each pair has its own.
 
     Returns:
-        A figure of two columns; save it with `figure.savefig(path)`.
+        A figure of two columns; save it with `figure.savefig(path)`. What says nothing is called
+        so: a constant map, and one photo twice.
 
     Raises:
         TypeError: Photos or maps that are no tensors, or a score that is not one number.
-        ValueError: Photos or maps of another shape, or with NaN.
+        ValueError: Photos or maps of another shape, or with NaN; photos that are not in [0, 1]; a
+            limit that is not above 0.
     """
     from matplotlib.figure import Figure
 
@@ -86,18 +99,23 @@ def plot_pair(
     figure = Figure(figsize=(6.4, 0.6 + 2.7 * rows), layout="constrained")
     axes = figure.subplots(rows, 2, squeeze=False)
     for axis, photo, title in zip(axes[0], photos, "AB", strict=True):
-        axis.imshow(to_image(photo))
+        axis.imshow(_photo(photo))
         axis.set_title(title)
     for row, (name, pair_maps) in zip(axes[1:], maps.items(), strict=True):
         smoothed = blur if isinstance(blur, bool) else name in blur
-        for axis, picture in zip(row, paint_maps(photos, pair_maps, smoothed), strict=True):
+        scale = limit.get(name) if isinstance(limit, Mapping) else limit
+        pictures = paint_maps(photos, pair_maps, smoothed, scale)
+        for axis, picture, mapped in zip(row, pictures, pair_maps, strict=True):
             axis.imshow(picture)
-        row[0].set_ylabel(name)
+            if is_constant(_one(mapped).mean(0)[None]):
+                axis.set_title(CONSTANT, fontsize=9)
+        row[0].set_ylabel(name, parse_math=False)
         colour_bar(figure, ax=list(row), shrink=0.9)
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
-    figure.suptitle(verdict(score, threshold), fontsize=11)
+    same = "\none photo twice: gradients say nothing" if torch.equal(*photos) else ""
+    figure.suptitle(verdict(score, threshold) + same, fontsize=11)
     return figure
 
 
@@ -127,6 +145,7 @@ def plot_dpr(runs: Mapping[str, DPRResult], title: str = "", colours: Sequence[s
     figure = Figure(figsize=(9.6, 4.2 + 0.2 * (len(runs) // 5)), layout="constrained")
     axes = figure.subplots(1, 2)
     order = list(dict.fromkeys([*colours, *runs]))
+    labels = [f"{name} ({run.fmr_auc:.2f}, {run.fnmr_auc:.2f})" for name, run in runs.items()]
     for name, run in runs.items():
         i = order.index(name)
         for axis, curve in zip(axes, (run.fmr, run.fnmr), strict=True):
@@ -136,7 +155,6 @@ def plot_dpr(runs: Mapping[str, DPRResult], title: str = "", colours: Sequence[s
                 color=_LINE_COLOURS[i % len(_LINE_COLOURS)],
                 linestyle=_LINE_STYLES[i % len(_LINE_STYLES)],
                 linewidth=1.8,
-                label=f"{name} ({run.fmr_auc:.2f}, {run.fnmr_auc:.2f})",
             )
     for axis, rate in zip(axes, ("FMR", "FNMR"), strict=True):
         axis.set_xlabel("replaced pixels [%]")
@@ -144,48 +162,94 @@ def plot_dpr(runs: Mapping[str, DPRResult], title: str = "", colours: Sequence[s
         axis.set_xlim(0, None)
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
+    legend = figure.legend(
+        axes[0].lines,
+        ["name"] * len(labels),
         title="method (area under the FMR curve, FNMR curve)",
         loc="outside lower center",
-        ncols=min(4, len(labels)),
+        ncols=max(1, min(4, len(labels))),
         fontsize=9,
         handlelength=3,
     )
-    figure.suptitle(title)
+    # Matplotlib leaves out names that begin with "_" and typesets what stands between two "$".
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set(text=label, parse_math=False)
+    figure.suptitle(title, parse_math=False)
     return figure
 
 
-def paint_maps(images: Sequence[Tensor], maps: Sequence[Tensor], blur: bool = True) -> list[Image]:
+def paint_maps(
+    images: Sequence[Tensor],
+    maps: Sequence[Tensor],
+    blur: bool = True,
+    limit: float | None = None,
+) -> list[Image]:
     """Maps in colour over their grey photos: the stronger the evidence, the less photo shows.
 
     Args:
         images: Photos, (3, H, W) in [0, 1].
         maps: A map for each, (C, H, W). All have one colour scale, symmetric about zero.
         blur: Smooth the maps 5x5 with sigma 5.
+        limit: The map value of full colour; None: the `colour_limit` of these maps.
 
     Returns:
         (H, W, 3) uint8 for each.
 
     Raises:
         TypeError: Not one map for each photo, or something else than tensors of floating point.
-        ValueError: Maps of another size than their photos, or with NaN or infinite values.
+        ValueError: Photos that are not in [0, 1], maps of another size than their photos, or with
+            NaN or infinite values, or a limit that is not above 0.
     """
     if not isinstance(maps, tuple | list) or len(maps) != len(images):
         raise TypeError(f"maps: got {describe(maps)}; want one for each of {len(images)} photos")
-    photos = [to_image(image) for image in images]
+    photos = [_photo(image) for image in images]
     values = [
         _display_values(_one(mapped), photo.shape[:2], blur)
         for mapped, photo in zip(maps, photos, strict=True)
     ]
-    # A handful of extreme pixels would leave all others white.
-    limit = float(np.quantile(np.abs(values), 0.995)) or 1.0
+    limit = _limit(values) if limit is None else as_number("limit", limit)
+    if not limit > 0:
+        raise ValueError(f"limit: got {limit}; want the map value of full colour, above 0")
     return [
         _overlay(photo, np.clip(value / limit, -1, 1))
         for photo, value in zip(photos, values, strict=True)
     ]
+
+
+def colour_limit(maps: Sequence[Tensor], blur: bool = True) -> float:
+    """The map value of full colour that serves all of these maps, for `limit`.
+
+    It is the 99.5 % quantile of the absolute values that are not zero.
+
+    Args:
+        maps: Each (C, H, W) or (1, C, H, W), of any pairs; the channels are averaged.
+        blur: As the maps are painted.
+
+    >>> colour_limit([torch.tensor([[[0.0, 0.0], [-3.0, 0.0]]])], blur=False)
+    3.0
+    """
+    one_each = [_one(mapped) for mapped in maps]
+    return _limit([_display_values(mapped, mapped.shape[-2:], blur) for mapped in one_each])
+
+
+def _limit(values: Sequence[FloatArray]) -> float:
+    # A handful of extreme pixels would leave all others white. Zeros have no say, so that evidence
+    # in few places shows, and neither has what is rounding beside the largest value.
+    sizes = np.concatenate([np.abs(value).ravel() for value in values])
+    sizes = sizes[sizes > ROUNDING * sizes.max()]
+    return float(np.quantile(sizes, 0.995)) if len(sizes) else 1.0
+
+
+def _photo(image: Tensor) -> Image:
+    """A photo as it is shown; an error for values that would be cut off."""
+    photo = to_image(image)
+    low, high = (float(value) for value in image.detach().aminmax())
+    if low < -0.25 or high > 1.25:  # noise on a photo may lead a little out of its range
+        raise ValueError(
+            f"photo: got values from {low:.3g} to {high:.3g}; want [0, 1], as before a model's "
+            "normalisation: write img / 255 for 0..255, (img + 1) / 2 for [-1, 1]"
+        )
+    return photo
 
 
 def _one(values: Any) -> Any:

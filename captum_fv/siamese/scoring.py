@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from captum_fv.core.checks import all_finite
+from captum_fv.core.checks import all_finite, hides_values
 from captum_fv.siamese.backbone import check_mode
 from captum_fv.siamese.model import SiameseCosine
+
+NO_GRADIENT_NEEDED = (
+    "Take a method that needs no gradient: occlusion, as OcclusionPairAttribution (xface1)"
+)
 
 
 def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
@@ -64,18 +69,24 @@ def _takes(function: Any, count: int) -> bool:
 def image_gradients(
     score: Tensor, images: tuple[Tensor, ...], retain_graph: bool = False
 ) -> tuple[Tensor, ...]:
-    """Gradients of the sum of scores to images; zero for images that it does not depend on.
+    """Gradients of the sum of scores to images; zero for one of them that it does not depend on.
 
     Raises:
-        ValueError: There is no gradient, or it is not finite.
+        ValueError: No gradient reaches any of the images, or it is not finite.
     """
-    if not score.requires_grad:
-        raise ValueError(
-            "the score has no gradient: the model detaches it, rounds, or runs under "
-            "torch.no_grad(). Take a method that needs none, as OcclusionPairAttribution"
+    found: tuple[Tensor | None, ...] = (None,)
+    if score.requires_grad:
+        found = torch.autograd.grad(
+            score.sum(), images, retain_graph=retain_graph, allow_unused=True
         )
-    gradients = torch.autograd.grad(
-        score.sum(), images, retain_graph=retain_graph, materialize_grads=True
+    if all(gradient is None for gradient in found):
+        raise ValueError(
+            "no gradient of the score reaches the images: the model detaches it, rounds, is "
+            f"quantised (int8), or runs under torch.no_grad(). {NO_GRADIENT_NEEDED}"
+        )
+    gradients = tuple(
+        torch.zeros_like(image) if gradient is None else gradient
+        for image, gradient in zip(images, found, strict=True)
     )
     if not all(all_finite(gradient) for gradient in gradients):
         raise ValueError(
@@ -83,3 +94,18 @@ def image_gradients(
             "the model was trained for, in single precision"
         )
     return gradients
+
+
+def warn_of_zero_gradients(*maps: Tensor) -> None:
+    """A warning that says for how many pairs a map of gradients, (N, ...), is zero everywhere."""
+    if any(hides_values(mapped) for mapped in maps):
+        return
+    zero = torch.stack([~mapped.flatten(1).any(1) for mapped in maps]).any(0)
+    if zero.any():
+        warnings.warn(
+            f"the gradient is exactly zero everywhere in {int(zero.sum())} of {len(zero)} pairs, "
+            "so their maps say nothing: the model rounds or is quantised on the way from the "
+            "images, or none of its arguments is of the kind that was asked for. "
+            f"{NO_GRADIENT_NEEDED}",
+            stacklevel=3,
+        )
