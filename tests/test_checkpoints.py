@@ -208,3 +208,23 @@ def test_what_cannot_be_meant(small: State, saved: Callable[[object], Path]) -> 
         load_backbone(path, architecture="vgg")
     with pytest.raises(ValueError, match="but arcface-r100 is iresnet100"):
         load_backbone("arcface-r100", path, architecture="iresnet18")
+
+
+def test_a_checkpoint_that_contains_itself_ends(saved: Callable[[object], Path]) -> None:
+    content: dict[str, object] = {}
+    content["state_dict"] = {"model": content}
+    with pytest.raises(ValueError, match="no tensors at its top level, only state_dict"):
+        load_backbone(saved(content))
+
+
+class _Disguised(OrderedDict[str, object]):
+    """A pickle may set attributes of an OrderedDict, here one that hides its method."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return OrderedDict, (), {"items": "no method", "get": "neither"}, None, iter(self.items())
+
+
+def test_a_dictionary_with_attributes_of_its_own(saved: Callable[[object], Path]) -> None:
+    path = saved({"state_dict": _Disguised(weight=torch.zeros(1))})
+    with pytest.raises(ValueError, match="weights of no architecture known here"):
+        load_backbone(path)

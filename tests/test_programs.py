@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
+import logging
 import os
+import pickle
+import random
 import zipfile
 from pathlib import Path
 
@@ -13,6 +19,7 @@ from PIL import Image
 from torch import nn
 
 from captum_fv.models import load_backbone
+from captum_fv.models.xcos.head import fingerprint
 from tests.support.backbones import Bomb
 from tests.support.shared import SHARED, needs_shared
 
@@ -64,23 +71,182 @@ def test_a_program_is_no_checkpoint(program: tuple[Path, nn.Module]) -> None:
         load_backbone(path)
 
 
+def _plain_program(folder: Path) -> dict[str, bytes]:
+    """The records of a small .pt2."""
+    path = folder / "plain.pt2"
+    torch.export.save(torch.export.export(nn.Flatten().eval(), (torch.rand(2, 3),)), path)
+    with zipfile.ZipFile(path) as archive:
+        return {
+            name.replace("plain/", "program/"): archive.read(name) for name in archive.namelist()
+        }
+
+
+def _archive(files: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        for name, record in files.items():
+            archive.writestr(name, record)
+    return content.getvalue()
+
+
+def _armed(files: dict[str, bytes], folder: Path, part: str) -> dict[str, bytes]:
+    """The records with a bomb that torch.export.load sets off, as a constant of this name."""
+    constant = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": True}
+    config = {"config": {"bomb": constant | {"tensor_meta": None}}}
+    return {
+        **files,
+        "program/data/constants/model_constants_config.json": json.dumps(config).encode(),
+        f"program/data/constants/{part}": pickle.dumps(Bomb(folder / "crater")),
+    }
+
+
 @pytest.mark.parametrize("part", ["data/sample_inputs/model.pt", "data/constants/opaque_obj_0"])
 def test_code_in_a_program_is_refused(part: str, tmp_path: Path) -> None:
-    model = nn.Flatten().eval()
     path, bomb = tmp_path / "program.pt2", tmp_path / "bomb.pt"
-    torch.export.save(torch.export.export(model, (torch.rand(2, 3),)), path)
     torch.save(Bomb(tmp_path / "crater"), bomb)
-    with zipfile.ZipFile(path) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        files[f"program/{part}"] = bomb.read_bytes()
-        for name, content in files.items():
-            archive.writestr(name, content)
+    path.write_bytes(_archive(_plain_program(tmp_path) | {f"program/{part}": bomb.read_bytes()}))
     before = dict(os.environ)
     with pytest.raises(ValueError, match="refused, for loading it would run code"):
         load_backbone(path)
     assert not (tmp_path / "crater").exists()
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("part", ["opaque_obj_0", "OPAQUE_OBJ_0", "Opaque_Obj_0"])
+def test_a_pickle_under_any_spelling_is_refused(part: str, tmp_path: Path) -> None:
+    path = tmp_path / "program.pt2"
+    path.write_bytes(_archive(_armed(_plain_program(tmp_path), tmp_path, part)))
+    with pytest.raises(ValueError, match="refused, for loading it would run code"):
+        load_backbone(path)
+    assert not (tmp_path / "crater").exists()
+    with contextlib.suppress(Exception):
+        torch.export.load(path)
+    assert (tmp_path / "crater").exists()  # so this is what torch.export.load alone would do
+
+
+def test_two_central_directories_hide_no_pickle(tmp_path: Path) -> None:
+    plain = _plain_program(tmp_path)
+    armed = _archive(_armed(plain, tmp_path, "opaque_obj_0"))
+    # A record with a name of the same length, so that both directories are equally long.
+    harmless = _archive(plain | {"program/data/constants/harmless_obj": b""})
+    path = tmp_path / "program.pt2"
+    # PyTorch's reader goes to the offset in the end record; Python's takes the directory before it.
+    path.write_bytes(armed[: armed.rindex(b"PK\5\6")] + harmless[: harmless.rindex(b"PK\5\6")])
+    with path.open("ab") as file:
+        file.write(armed[armed.rindex(b"PK\5\6") :])
+    with zipfile.ZipFile(path) as archive:
+        assert not any("opaque" in name for name in archive.namelist())
+    with pytest.raises(ValueError, match="refused, for loading it would run code"):
+        load_backbone(path)
+    assert not (tmp_path / "crater").exists()
+    with contextlib.suppress(Exception):
+        torch.export.load(path)
+    assert (tmp_path / "crater").exists()
+
+
+def test_no_unpickler_runs_while_a_program_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whatever a later torch.export unpickles, and wherever it keeps it.
+    path = tmp_path / "program.pt2"
+    path.write_bytes(_archive(_plain_program(tmp_path)))
+    bomb, loads = pickle.dumps(Bomb(tmp_path / "crater")), pickle.loads
+    monkeypatch.setattr(torch.export, "load", lambda _: loads(bomb))
+    with pytest.raises(ValueError, match=r"refused.*it holds a pickle of"):
+        load_backbone(path)
+    assert not (tmp_path / "crater").exists()
+    loads(bomb)  # and afterwards pickles are the caller's again
+    assert (tmp_path / "crater").exists()
+
+
+def test_what_torch_export_prints_is_not_printed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = _plain_program(tmp_path) | {"program/models/model.json": b"{}"}
+    path = tmp_path / "program.pt2"
+    path.write_bytes(_archive(files).replace(b"archive_version", b"archive_Xersion"))
+    with pytest.raises(ValueError, match=r"no readable torch\.export program"):
+        load_backbone(path)
+    assert not [record for record in caplog.records if record.levelno >= logging.INFO]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("suffix", [".pt2", ".pt", ".pth"])
+def test_changed_bytes_give_one_clear_error(suffix: str, tmp_path: Path) -> None:
+    model, x = nn.Sequential(nn.Flatten(), nn.Linear(3, 2)).eval(), torch.rand(1, 3)
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".pt2":
+        torch.export.save(torch.export.export(model, (x,)), path)
+    elif suffix == ".pt":
+        torch.jit.save(torch.jit.trace(model, x), path)
+    else:
+        torch.save(model.state_dict(), path)
+    content = path.read_bytes()
+    directory = content.index(b"PK\1\2")
+    draw = random.Random(0)
+    refused = 0
+    for _ in range(200):
+        damaged = bytearray(content)
+        damaged[draw.randrange(directory, len(content))] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        told = ""
+        try:
+            load_backbone(path)
+        except ValueError as error:  # and no other type
+            told = str(error)
+        if told:
+            assert told.startswith(f"{path}: ")
+            assert "\n" not in told
+            refused += 1
+    assert refused > 50
+
+
+def test_a_program_for_one_image_takes_several(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 5)).eval()
+    path = tmp_path / "one.pt2"
+    torch.export.save(torch.export.export(model, (torch.rand(1, 3, 8, 8),)), path)
+    loaded = load_backbone(path)
+    assert loaded.size == (8, 8)
+    x = torch.rand(3, 3, 8, 8, requires_grad=True)
+    torch.testing.assert_close(loaded(x), model(x))
+    ours, theirs = (torch.autograd.grad(m(x).square().sum(), x)[0] for m in (loaded, model))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_program_for_two_images_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "two.pt2"
+    model = nn.Flatten().eval()
+    torch.export.save(torch.export.export(model, (torch.rand(2, 3, 8, 8),)), path)
+    loaded = load_backbone(path)
+    x = torch.rand(4, 3, 8, 8)
+    assert torch.equal(loaded(x[:2]), model(x[:2]))
+    with pytest.raises(RuntimeError, match="exported for 2 images at a time, got 4; export it"):
+        loaded(x)
+
+
+def _saved(build: str, activation: nn.Module, path: Path) -> Path:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), activation, nn.Flatten(), nn.Linear(144, 5)).eval()
+    x = torch.rand(1, 3, 8, 8)
+    if build == "torch.export":
+        torch.export.save(torch.export.export(model, (x,)), path)
+    else:
+        traced = torch.jit.trace(model, x)
+        torch.jit.save(torch.jit.freeze(traced) if build == "frozen" else traced, path)
+    return path
+
+
+@pytest.mark.parametrize("build", ["torch.export", "traced", "frozen"])
+def test_a_fingerprint_tells_programs_apart(build: str, tmp_path: Path) -> None:
+    suffix = ".pt2" if build == "torch.export" else ".pt"
+    relu = _saved(build, nn.ReLU(), tmp_path / f"relu{suffix}")
+    silu = _saved(build, nn.SiLU(), tmp_path / f"silu{suffix}")
+    marks = [fingerprint(load_backbone(path)) for path in (relu, relu, silu)]
+    assert marks[0] == marks[1] != marks[2]
+    # So does that of a program which somebody loads without us, and of one within a model.
+    load = (lambda path: torch.export.load(path).module()) if suffix == ".pt2" else torch.jit.load
+    raw = [fingerprint(nn.Sequential(load(path))) for path in (relu, relu, silu)]
+    assert raw[0] == raw[1] != raw[2]
 
 
 @needs_shared

@@ -20,7 +20,7 @@ from captum_fv.metrics import (
     swap_error,
 )
 from captum_fv.metrics.randomisation import rank_correlation
-from captum_fv.models.loading import LoadedProgram
+from captum_fv.models.programs import LoadedProgram
 from captum_fv.siamese import SiameseCosine
 from tests.support.nets import SIZE, THRESHOLD, random_pair, small_siamese
 

@@ -34,7 +34,10 @@ def add_option(
 def add_model_options(parser: ArgumentParser, head: bool = True) -> None:
     """Which model, how it takes photos, and perhaps an xCos head of the user's own."""
     group = parser.add_argument_group("model")
-    file = '"demo", a name, or a file: a checkpoint, .pt2 or TorchScript'
+    file = (
+        '"demo", a name, or a file: a checkpoint (data: nothing in it runs), or a program (.pt2 or '
+        "TorchScript: code, like a Python file, so only of somebody you trust)"
+    )
     add_option(group, "--model", default="demo", help=file)
     group.add_argument("--checkpoint", type=Path, help="weights for a model given by name")
     group.add_argument(

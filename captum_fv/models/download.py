@@ -43,7 +43,7 @@ def download_checkpoint(url: str, sha256: str, folder: str | Path | None = None)
         raise ValueError(f"url: got {url!r}; want an http(s) address that ends in a file's name")
     folder = Path(torch.hub.get_dir()) / "checkpoints" if folder is None else Path(folder)
     path = folder / name
-    if path.exists() and _hash(path) == sha256:
+    if path.exists() and sha256_of(path) == sha256:
         return path
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.") as temporary:
@@ -107,12 +107,13 @@ def _checked(sha256: str) -> str:
 
 
 def _verify(path: Path, sha256: str, origin: str) -> None:
-    actual = _hash(path)
+    actual = sha256_of(path)
     if actual != sha256:
         raise ValueError(f"{origin}: its sha256 is {actual}, not {sha256}: not the expected file")
 
 
-def _hash(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

@@ -1,98 +1,22 @@
-"""Reading model files: weights as data alone, programs as the code that they are."""
+"""Reading checkpoints: weights as data alone, and whether they are an architecture's."""
 
 from __future__ import annotations
 
-import os
 import pickle
 import warnings
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from captum_fv.models.programs import brief, program_kind
+
 StateDict = dict[str, Tensor]
 
 # Where training scripts keep the weights beside their optimisers and counters.
 _WRAPPERS = ("state_dict", "net_state_dict", "model_state_dict", "model", "backbone")
-
-# Parts of a .pt2 archive that torch.export.load would unpickle or link without a check.
-_CODE_PARTS = ("/custom_obj_", "/opaque_obj_", "/aotinductor/")
-
-
-class LoadedProgram(nn.Module):
-    """An exported or scripted model as a plain module, always in evaluation mode.
-
-    `train()` and `eval()` change nothing: a program keeps the mode that it was exported in.
-
-    Args:
-        program: What `torch.export.load(path).module()` or `torch.jit.load(path)` returned.
-    """
-
-    def __init__(self, program: nn.Module) -> None:
-        super().__init__()
-        self.program = program
-        for module in self.modules():
-            module.training = False  # a torch.export module refuses eval()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (N, 3, H, W) -> what the program returns: for a face model, (N, d)."""
-        embedding: Tensor = self.program(x)
-        return embedding
-
-    def train(self, mode: bool = True) -> LoadedProgram:
-        """Leave the program as it was exported."""
-        return self
-
-
-def program_kind(path: Path) -> str | None:
-    """What the file's content says it is: "torch.export", "TorchScript", or None for no program."""
-    if not zipfile.is_zipfile(path):
-        return None
-    with zipfile.ZipFile(path) as archive:
-        parts = {name.partition("/")[2] for name in archive.namelist()}
-    # Archives of torch before 2.7 have no top folder and no archive_format.
-    if "archive_format" in parts or path.suffix == ".pt2":
-        return "torch.export"
-    return "TorchScript" if "constants.pkl" in parts else None
-
-
-def read_program(path: Path, device: str | torch.device = "cpu") -> LoadedProgram:
-    """Load a torch.export or TorchScript archive.
-
-    A program is code: load only what comes from somebody whom you trust. Python objects pickled
-    into a .pt2 archive are refused all the same.
-
-    Raises:
-        ValueError: The archive is damaged, or holds Python objects.
-    """
-    kind = program_kind(path)
-    try:
-        if kind == "TorchScript":
-            return LoadedProgram(torch.jit.load(path, map_location=device))  # type: ignore[no-untyped-call]
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-        if any(part in name for name in names for part in _CODE_PARTS):
-            raise pickle.UnpicklingError("it holds Python objects or a compiled library")
-        with _weights_only():
-            program = torch.export.load(path)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path}: refused, for loading it would run code beside the model "
-            f"({_brief(error)}). Export the model again, with tensors alone as inputs and weights"
-        ) from error
-    except Exception as error:  # a damaged archive fails anywhere within torch
-        raise ValueError(
-            f"{path}: no readable {kind} program ({_brief(error)}). Copy or export it again"
-        ) from error
-    if torch.device(device).type != "cpu":
-        from torch.export.passes import move_to_device_pass
-
-        program = move_to_device_pass(program, torch.device(device))
-    return LoadedProgram(program.module())
+_DEPTH = 4  # a dictionary may contain itself
 
 
 def read_weights(path: Path) -> StateDict:
@@ -125,7 +49,7 @@ def read_weights(path: Path) -> StateDict:
             ) from error
         raise ValueError(
             f"{path}: no readable checkpoint "
-            f"({'torch.save did not write it' if foreign else _brief(error)}). "
+            f"({'torch.save did not write it' if foreign else brief(error)}). "
             "Download or copy it again"
         ) from error
     return _bare(content, path)
@@ -182,41 +106,36 @@ def compare(model: nn.Module, weights: StateDict) -> tuple[list[str], list[str]]
 
 
 def _bare(content: object, path: Path) -> StateDict:
-    while isinstance(content, Mapping):
-        inner = next((key for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+    for _ in range(_DEPTH):
+        inner = _inner(content)
         if inner is None:
             break
-        content = content[inner]
-    if not isinstance(content, Mapping):
+        content = inner
+    if not isinstance(content, dict):
         raise ValueError(
             f"{path}: got a {type(content).__name__}; want a state dict, parameter names to tensors"
         )
     weights = {
-        str(key).removeprefix("module."): value
-        for key, value in content.items()
-        if isinstance(value, Tensor)
+        key.removeprefix("module."): value
+        for key, value in dict.items(content)
+        if isinstance(key, str) and isinstance(value, Tensor)
     }
     if not weights:
+        names = [key for key in content if isinstance(key, str)]
         raise ValueError(
-            f"{path}: no tensors at its top level, only {_some(list(map(str, content)))}; "
+            f"{path}: no tensors at its top level, only {_some(names) or 'other things'}; "
             f"want a state dict, bare or under one of {', '.join(_WRAPPERS)}"
         )
     return weights
 
 
-@contextmanager
-def _weights_only() -> Iterator[None]:
-    # torch.export.load would fall back to running the pickles that weights_only refuses.
-    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+def _inner(content: object) -> dict[object, object] | None:
+    """The dictionary in which a training script keeps the weights."""
+    if not isinstance(content, dict):
+        return None
+    # Not content.items(): a pickle may set attributes of an OrderedDict, such as "items".
+    values = [dict.get(content, key) for key in _WRAPPERS]
+    return next((value for value in values if isinstance(value, dict)), None)
 
 
 def _some(names: list[str]) -> str:
@@ -227,7 +146,3 @@ def _some(names: list[str]) -> str:
 def _unsupported(error: Exception) -> str:
     line = next(line for line in str(error).splitlines() if "nsupported" in line)
     return line[line.index("nsupported") - 1 :].partition(". ")[0]
-
-
-def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -14,10 +14,9 @@ from captum_fv.models.loading import (
     StateDict,
     compare,
     fit,
-    program_kind,
-    read_program,
     read_weights,
 )
+from captum_fv.models.programs import program_kind, read_program
 
 Scale = float | tuple[float, float, float]
 
@@ -35,13 +34,16 @@ def load_backbone(
     """Load a face embedder, in evaluation mode and with frozen weights.
 
     It takes RGB images and says which: `mean` and `std` of the [0, 1] pixels and `size` (height,
-    width), each None where it is not known, as of a program; `channel_order` is "RGB". All but
+    width), each None where it is not known, as of most programs; `channel_order` is "RGB". All but
     programs have `features` (images -> last spatial grid) and `head` (grid -> embeddings).
+
+    Checkpoints and safetensors are data, and nothing in them ever runs. Programs are code, as a
+    Python file is; pickles inside them are refused all the same.
 
     Args:
         name_or_path: "demo", a name from CATALOGUE, or a file: a checkpoint (.pt, .pth, .ckpt,
-            .safetensors) or a program (torch.export or TorchScript). A program is code: load only
-            what comes from somebody whom you trust.
+            .safetensors) or a program (torch.export or TorchScript). Load a program only if it
+            comes from somebody whom you trust.
         checkpoint: The authors' checkpoint, for a name.
         architecture: A key of ARCHITECTURES for a checkpoint without a name; else recognised.
         mean, std: Instead of the authors'; a program carries none.
@@ -78,8 +80,8 @@ def load_backbone(
         if name is None and program_kind(path):
             if architecture or channel_order:
                 raise ValueError(f"{path}: a program takes no architecture and no channel_order")
-            model = read_program(path, device)
-            contract |= {"mean": None, "std": None, "size": None}
+            model, size = read_program(path, device)
+            contract |= {"mean": None, "std": None, "size": size}
         else:
             model, entry = _load(name, path, architecture, channel_order)
             contract |= {"mean": entry.mean, "std": entry.std, "size": entry.size}

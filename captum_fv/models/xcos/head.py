@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -168,12 +169,33 @@ def attach_head(backbone: nn.Module, path: str | Path) -> None:
 
 
 def fingerprint(backbone: nn.Module) -> str:
-    """What tells one backbone's weights from another's, 16 hexadecimal digits."""
+    """What tells one backbone from another, 16 hexadecimal digits.
+
+    Its weights and, of a program, whose code and constants no state dict holds: the file that
+    `load_backbone` read, or else the code.
+    """
     digest = hashlib.sha256()
+    for part in backbone.modules():
+        digest.update(_program(part))
     for name, value in sorted(backbone.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().float().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _program(part: nn.Module) -> bytes:
+    """What tells a program from another beside its state dict; nothing for an ordinary module."""
+    if file_sha256 := vars(part).get("file_sha256"):
+        return str(file_sha256).encode()
+    constants: Mapping[str, Tensor]
+    if isinstance(part, torch.fx.GraphModule):
+        code, constants = part.code, dict(part.named_buffers())
+    elif isinstance(part, torch.jit.ScriptModule) and hasattr(part, "forward"):
+        code, constants = part.code_with_constants[0], part.code_with_constants[1].const_mapping
+    else:
+        return b""
+    values = (constants[name].detach().cpu().reshape(-1) for name in sorted(constants))
+    return code.encode() + b"".join(value.view(torch.uint8).numpy().tobytes() for value in values)
 
 
 def _read(path: Path) -> tuple[PatchedCosineHead, str]:
