@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from captum_fv.attr import CentrePrior
 from captum_fv.attr.methods import METHODS, build_methods
@@ -49,6 +50,34 @@ def test_explain_prints_the_verdict_and_writes_a_picture(photos, tmp_path, capsy
 def test_the_demo_model_brings_its_threshold(photos, tmp_path, capsys):
     assert main(["explain", *photos, "--out", str(tmp_path / "panel.png")]) == 0
     assert f"threshold {load_backbone('demo').threshold:.3f}" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_explain_wants_a_size_that_it_knows(tmp_path, capsys):
+    """A program takes any size, and unaligned strangers would match."""
+    net = nn.Sequential(nn.Conv2d(3, 8, 7, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(3), nn.Flatten())
+    model = tmp_path / "program.pt"
+    torch.jit.save(torch.jit.trace(net.eval(), torch.rand(2, 3, 64, 64)), model)
+    photos = {}
+    for size in ((250, 250), (112, 112), (160, 160), (112, 96)):
+        photos[size] = [str(tmp_path / f"{size[0]}x{size[1]}_{side}.png") for side in "ab"]
+        for seed, path in enumerate(photos[size]):
+            pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+            Image.fromarray(pixels).save(path)
+    options = ["--model", str(model), "--threshold", "0.3", "--out", str(tmp_path / "out.png")]
+    told = fails(capsys, "explain", *photos[250, 250], *options)
+    assert "250x250 pixels (height x width); want a face aligned to 112x112" in told
+    assert "captum-fv align" in told
+    assert "--size 112 112" in told
+    assert main(["explain", *photos[112, 112], *options]) == 0
+    told = fails(capsys, "explain", *photos[160, 160], *options)
+    assert "160x160" in told
+    for size in ((160, 160), (112, 96), (250, 250)):
+        given = ["--size", *map(str, size)]
+        assert main(["explain", *photos[size], *options, *given]) == 0
+    told = fails(capsys, "explain", *photos[160, 160], "--size", "160", "160")
+    assert "--size: demo takes 112x112; leave the option out" in told
+    assert main(["explain", *photos[112, 112], "--size", "112", "112", *options[-2:]]) == 0
 
 
 def test_patch_then_dpr_from_the_folder(tmp_path, capsys):

@@ -11,7 +11,7 @@ from torch import Tensor
 from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
 from captum_fv.core.checks import check_choice, check_values
 from captum_fv.models.xcos.head import PatchedCosineHead
-from captum_fv.siamese.backbone import is_training, spatial_features
+from captum_fv.siamese.backbone import contract, is_training, spatial_features
 from captum_fv.siamese.model import SiameseCosine
 
 CellValue = Literal["similarity", "weight", "contribution"]
@@ -72,16 +72,15 @@ class PatchedCosineAttribution(PairMethod, PerturbationAttribution):  # type: ig
         super().__init__(siamese)
         check_choice("output", output, get_args(CellValue))
         spatial_features(siamese.backbone)
-        if head is None:
-            head = getattr(siamese.backbone, "patched_cosine_head", None)
-        if not isinstance(head, PatchedCosineHead):
+        found = contract(siamese.backbone).patched_cosine_head if head is None else head
+        if not isinstance(found, PatchedCosineHead):
             raise TypeError(
-                f"head: got {type(head).__name__}; want a PatchedCosineHead trained over this "
+                f"head: got {type(found).__name__}; want a PatchedCosineHead trained over this "
                 "backbone. Train one with `captum-fv xcos-train` and pass it, as "
                 "load_patched_cosine_head(path) or with --xcos-head"
             )
-        self.head = head
-        self.cells = head.size
+        self.head = found
+        self.cells = found.size
         self.output = output
         self.threshold = threshold
         self.symmetrise = symmetrise

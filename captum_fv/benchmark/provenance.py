@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from captum_fv.models.xcos.head import fingerprint
+from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
 
 PACKAGES = ("captum_fv", "torch", "captum", "numpy", "scipy", "scikit-image", "pillow")
@@ -44,7 +45,7 @@ def of_methods(names: Iterable[str]) -> dict[str, Any]:
 
 def _identity(siamese: SiameseCosine) -> dict[str, Any]:
     """A model by its class, weights and normalisation, and by its xCos head if it has one."""
-    head = getattr(siamese.backbone, "patched_cosine_head", None)
+    head = contract(siamese.backbone).patched_cosine_head
     identity = {
         "backbone": type(siamese.backbone).__name__,
         "weights_sha256": fingerprint(siamese.backbone),

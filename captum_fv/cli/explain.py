@@ -17,10 +17,13 @@ from captum_fv.cli.options import (
     add_option,
     load_siamese,
     method_names,
+    positive,
 )
+from captum_fv.core.arrays import Image
 from captum_fv.data.images import read_image
 from captum_fv.data.pairs import to_tensor
 from captum_fv.report.pictures import PICTURE_SUFFIXES, plot_pair, verdict
+from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
 
 HELP = "explain one pair of photos in a picture"
@@ -41,6 +44,13 @@ def add(parser: ArgumentParser) -> None:
         help="cosine from which a pair matches; `captum-fv dpr` finds it for your model "
         "(the demo model has its own)",
     )
+    parser.add_argument(
+        "--size",
+        type=positive,
+        nargs=2,
+        metavar=("H", "W"),
+        help="height and width of the photos, if the model does not say (default: 112 112)",
+    )
     methods = f"one or more of {METHOD_NAMES}; commas between"
     add_option(parser, "--methods", "--method", default="xssab", help=methods)
     add_option(parser, "--out", default=Path("panel.png"), help="the picture to write")
@@ -57,9 +67,9 @@ def run(options: Namespace) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     siamese = load_siamese(options)
     threshold = _threshold(options, siamese)
-    size = getattr(siamese.backbone, "size", None)
+    size = _size(options, siamese)
     img_a, img_b = (
-        to_tensor([read_image(path, size)]).to(options.device)
+        to_tensor([_read_aligned(path, size)]).to(options.device)
         for path in (options.img_a, options.img_b)
     )
     with torch.no_grad():
@@ -77,11 +87,36 @@ def run(options: Namespace) -> None:
     print(f"wrote {out}")
 
 
+def _size(options: Namespace, siamese: SiameseCosine) -> tuple[int, int]:
+    """Height and width that photos must have: the model's, else the user's, else 112x112."""
+    carried = contract(siamese.backbone).size
+    given = None if options.size is None else (options.size[0], options.size[1])
+    if carried is not None and given not in (None, carried):
+        raise ValueError(
+            f"--size: {options.model} takes {carried[0]}x{carried[1]}; leave the option out"
+        )
+    size = carried or given or (112, 112)
+    vars(siamese.backbone)["size"] = size  # known from here on
+    return size
+
+
+def _read_aligned(path: Path, size: tuple[int, int]) -> Image:
+    """The photo in a file, or an error that says how it comes to that size."""
+    photo = read_image(path)
+    if photo.shape[:2] != size:
+        raise ValueError(
+            f"{path}: got {photo.shape[0]}x{photo.shape[1]} pixels (height x width); want a face "
+            f"aligned to {size[0]}x{size[1]}: captum-fv align {path} aligned.png --size "
+            f"{size[0]} {size[1]}. If the model takes another size, give --size H W"
+        )
+    return photo
+
+
 def _threshold(options: Namespace, siamese: SiameseCosine) -> float:
     """The user's threshold, else the model's own."""
     threshold: float | None = options.threshold
     if threshold is None:
-        threshold = getattr(siamese.backbone, "threshold", None)
+        threshold = contract(siamese.backbone).threshold
     if threshold is None:
         raise ValueError(
             f"--threshold is missing: {options.model} does not say from which cosine it matches; "

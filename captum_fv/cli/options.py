@@ -16,6 +16,7 @@ from captum_fv.data.lfw import lfw_pairs
 from captum_fv.data.patch_folder import MANIFEST, read_patch_set
 from captum_fv.data.patched_pairs import PatchedPairs, patch_pairs
 from captum_fv.models import attach_head, load_backbone
+from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
 
 METHOD_NAMES = ", ".join([*METHODS, *GROUPS])
@@ -109,7 +110,7 @@ def load_siamese(options: Namespace) -> SiameseCosine:
     """The model that `add_model_options` describes."""
     backbone = load_backbone(options.model, options.checkpoint, device=options.device)
     mean, std = options.mean, options.std
-    if getattr(backbone, "mean", None) is None:
+    if contract(backbone).mean is None:
         mean, std = (0.5 if value is None else value for value in (mean, std))
     if getattr(options, "xcos_head", None):
         attach_head(backbone, options.xcos_head)

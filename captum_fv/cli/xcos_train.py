@@ -24,7 +24,7 @@ from captum_fv.metrics.rates import eer_threshold, equal_error_rate
 from captum_fv.models.xcos.grids import cache_grids
 from captum_fv.models.xcos.head import PatchedCosineHead, fingerprint, save_patched_cosine_head
 from captum_fv.models.xcos.training import Losses, Recipe, train_head
-from captum_fv.siamese.backbone import spatial_features
+from captum_fv.siamese.backbone import contract, spatial_features
 from captum_fv.siamese.model import SiameseCosine
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _faces(siamese: SiameseCosine, options: Namespace) -> tuple[IdentitySet, Pai
     if options.data == "generated":
         faces = generated_identities(options.people, options.photos, FIRST)
         return faces, generated_pairs(options.test_pairs)
-    faces = folder_identities(options.data, getattr(siamese.backbone, "size", None))
+    faces = folder_identities(options.data, contract(siamese.backbone).size)
     # Two at least: one person alone gives no impostor pair.
     held_out = options.held_out or max(2, len(set(faces.people)) // HELD_OUT)
     faces, others = faces.split(held_out, options.seed)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from itertools import chain
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-
-from captum_fv.core.checks import check_values, describe
+from torch.optim.swa_utils import AveragedModel
 
 Normalisation = float | Sequence[float] | Tensor | None
 
-EmbeddingPart = int | str | Callable[[Any], Tensor] | None
-"""Where the embedding is in what a backbone returns."""
+_FACE_SIZES = {(96, 96), (112, 96), (112, 112), (128, 128), (160, 160), (224, 224)}
+"""Height and width of what face recognisers take."""
+
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
 
-class MayCarry(Protocol):
+@dataclass(frozen=True)
+class MayCarry:
     """What a backbone may carry beside its forward. Nothing of it is needed; the zoo's have most.
+
+    It is carried as plain attributes, of the module or of its class. A network's own buffers,
+    parameters and submodules of these names are for its own use, and none of this.
 
     Attributes:
         mean, std: Photos in [0, 1] enter the forward as (photo - mean) / std; each a number or one
@@ -29,17 +36,54 @@ class MayCarry(Protocol):
         threshold: The cosine from which on two photos match, which `captum-fv explain` decides by
             where none is given.
         patched_cosine_head: A PatchedCosineHead trained over `features`. Read by
-            PatchedCosineAttribution, unless it is given another.
+            PatchedCosineAttribution, unless it is given another. A submodule will do.
+        features: Its method that gives the last spatial grids (N, c, h, w) of images as the forward
+            takes them, for xCos.
     """
 
-    mean: Normalisation
-    std: Normalisation
-    size: tuple[int, int] | None
-    threshold: float | None
-    patched_cosine_head: nn.Module
+    mean: Normalisation = None
+    std: Normalisation = None
+    size: tuple[int, int] | None = None
+    threshold: float | None = None
+    patched_cosine_head: nn.Module | None = None
+    features: Callable[[Tensor], Any] | None = None
 
-    def features(self, images: Tensor) -> Tensor:
-        """The last spatial grids (N, c, h, w) of images as the forward takes them, for xCos."""
+
+def contract(backbone: nn.Module) -> MayCarry:
+    """What a backbone carries, itself or within DataParallel, torch.compile and their like.
+
+    >>> backbone = nn.Identity()
+    >>> backbone.size = (112, 96)
+    >>> contract(nn.DataParallel(backbone)).size
+    (112, 96)
+    """
+    carried: dict[str, Any] = {}
+    for module in reversed(_looked_through(backbone)):  # the outermost has the last word
+        carried |= _own_contract(module)
+    return MayCarry(**carried)
+
+
+def hidden_contract(backbone: nn.Module) -> tuple[str, MayCarry] | None:
+    """The name and the contract of a model within a backbone, which `contract` does not reach.
+
+    What `load_backbone` returned tells a part by, or that it carries mean, std and size; so a layer
+    that normalises is none.
+    """
+    reached = _looked_through(backbone)
+    for name, module in backbone.named_modules():
+        inner = MayCarry(**_own_contract(module))
+        known = inner.size is not None or _is_loaded(module)
+        if known and inner.mean is not None and inner.std is not None and module not in reached:
+            return name, inner
+    return None
+
+
+def is_program(backbone: nn.Module) -> bool:
+    """Whether this is a program or a recorded copy (torch.export, fx, jit), bare or in a holder."""
+    inner = _looked_through(backbone)[-1]
+    held = [inner, *inner.children()]
+    kinds = (torch.fx.GraphModule, torch.jit.ScriptModule)
+    return isinstance(inner, kinds) or (len(held) == 2 and isinstance(held[1], kinds))
 
 
 def ask(backbone: nn.Module, function: Callable[[Tensor], Any], images: Tensor) -> Any:
@@ -78,12 +122,49 @@ def check_mode(model: nn.Module, name: str = "siamese") -> None:
 
 def check_image_size(backbone: nn.Module, images: Tensor) -> None:
     """Raise a ValueError for images of another size than the backbone says that it takes."""
-    size = getattr(backbone, "size", None)
-    if isinstance(size, tuple) and images.shape[2:] != size:
+    size = contract(backbone).size
+    if size is not None and images.shape[2:] != size:
+        name = type(_looked_through(backbone)[-1]).__name__
         raise ValueError(
-            f"images are {images.shape[2]}x{images.shape[3]}, and {type(backbone).__name__} takes "
+            f"images are {images.shape[2]}x{images.shape[3]}, and {name} takes "
             f"{size[0]}x{size[1]}; align the faces to that size, as align_face(photo, landmarks, "
             f"size={size}) does"
+        )
+
+
+def warn_of_unknowns(backbone: nn.Module, images: Tensor, normalised: bool) -> None:
+    """Warn where images may not be what a backbone takes, which does not say what it takes.
+
+    Args:
+        backbone: What is asked.
+        images: (N, C, H, W), as they came.
+        normalised: Whether a mean and deviation for them are known.
+    """
+    low, high = (float(value) for value in images.detach().aminmax())
+    if not normalised and is_program(backbone) and low >= 0 and 0 < high <= 1:
+        warnings.warn(
+            f"{type(backbone).__name__} is a program or a copy by torch.fx or torch.jit, which "
+            "leaves the model's mean and std behind, and images in [0, 1] enter it as they are. "
+            "Write SiameseCosine(backbone, mean=0.5, std=0.5) with its own figures, or mean=0, "
+            "std=1 if it normalises photos itself",
+            stacklevel=2,
+        )
+    if contract(backbone).size is not None:
+        return
+    size = tuple(images.shape[2:])
+    hidden = hidden_contract(backbone)
+    wanted = hidden[1].size if hidden else None
+    # Images this small are nobody's photos.
+    unusual = min(size) > 64 and size not in _FACE_SIZES
+    if size != wanted if wanted else unusual:
+        height, width = wanted or (112, 112)
+        whose = "the model within it takes" if wanted else "most take"
+        warnings.warn(
+            f"images are {size[0]}x{size[1]}, and {type(backbone).__name__} does not say which "
+            f"size it takes; {whose} {height}x{width}, aligned by their landmarks as "
+            "align_face(photo, landmarks) or `captum-fv align` does. If they are right, write "
+            f"backbone.size = {size}",
+            stacklevel=2,
         )
 
 
@@ -108,60 +189,57 @@ def _own_parts(model: nn.Module) -> list[nn.Module]:
 
 def spatial_features(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
     """The backbone's method that gives its last grid; else a TypeError that says what to write."""
-    if not callable(getattr(backbone, "features", None)):
+    features = contract(backbone).features
+    if features is None:
         raise TypeError(
             f"{type(backbone).__name__} shows no spatial grid; give the backbone a method "
             "features(images) that returns its last one, (N, c, h, w), or take one of "
             "`captum-fv models`"
         )
-    return cast(MayCarry, backbone).features
+    return features
 
 
-def embeddings_in(out: Any, part: EmbeddingPart, count: int) -> Tensor:
-    """The embeddings (N, d) of so many images in what the backbone returned.
-
-    Raises:
-        TypeError: They are not there, or no tensor of floating point numbers.
-        ValueError: A tensor of another shape, or one that is not finite.
-    """
-    embeddings = out
-    if callable(part):
-        embeddings = part(out)
-    elif part is not None:
-        try:
-            embeddings = out[part]
-        except (IndexError, KeyError, TypeError) as error:
-            raise TypeError(
-                f"output: got {part!r}, but the backbone returned {describe(out)}"
-            ) from error
-    if not isinstance(embeddings, Tensor):
-        raise TypeError(
-            f"the backbone returned {describe(embeddings)}; say which part is the embedding, as in "
-            "SiameseCosine(backbone, output=0)"
-        )
-    if embeddings.ndim != 2 or len(embeddings) != count or not embeddings.shape[1]:
-        raise ValueError(
-            f"the backbone gave {tuple(embeddings.shape)} for {count} images; want embeddings "
-            "(N, d): pick or flatten them with output=, as in output=lambda out: out.flatten(1)"
-        )
-    check_values("the backbone's embedding", embeddings)
-    return embeddings
+def _looked_through(backbone: nn.Module) -> list[nn.Module]:
+    """The backbone, and what it is a known wrapper of, down to the network itself."""
+    modules = [backbone]
+    while (inner := _wrapped(modules[-1])) is not None:
+        modules.append(inner)
+    return modules
 
 
-def grid_in(out: Any, count: int) -> Tensor:
-    """The grid (N, c, h, w) of so many images that the backbone's features returned.
+def _wrapped(module: nn.Module) -> nn.Module | None:
+    if isinstance(module, _WRAPPERS):
+        return cast(nn.Module, module.module)
+    # torch.compile's and FSDP's names for what they hold; nobody else uses them.
+    held = dict(module.named_children())
+    return held.get("_orig_mod", held.get("_fsdp_wrapped_module"))
 
-    Raises:
-        TypeError: Numbers that are not floating point.
-        ValueError: No such tensor, or one that is not finite.
-    """
-    if not (isinstance(out, Tensor) and out.ndim == 4 and len(out) == count and out.numel()):
-        raise ValueError(
-            f"the backbone's features gave {describe(out)} for {count} images; want a grid "
-            "(N, c, h, w)"
-        )
-    check_values("the backbone's grid", out)
-    return out
+
+def _own_contract(module: nn.Module) -> dict[str, Any]:
+    """Whatever of `MayCarry` is a plain attribute of this very module."""
+    plain = vars(module) if _is_loaded(module) else {}
+    own: dict[str, Any] = {}
+    for field in fields(MayCarry):
+        value = plain.get(field.name, getattr(module, field.name, None))
+        if field.name == "patched_cosine_head":
+            fits = isinstance(value, nn.Module)
+        elif field.name == "features":
+            fits = callable(value) and not isinstance(value, nn.Module)
+        elif isinstance(value, Tensor):  # the network's own, unless load_backbone was given it
+            fits = field.name in plain
+        else:
+            fits = value is not None and not callable(value)
+        if fits:
+            own[field.name] = value
+    if isinstance(size := own.pop("size", None), tuple | list):
+        own["size"] = tuple(size)
+    if "mean" not in own or "std" not in own:  # one alone is something else
+        own.pop("mean", None), own.pop("std", None)
+    return own
+
+
+def _is_loaded(module: nn.Module) -> bool:
+    return "channel_order" in vars(module)  # `load_backbone` always writes it
 
 
 def _cure(backbone: nn.Module, images: Tensor, told: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -19,18 +20,19 @@ from captum_fv.core.checks import (
 )
 from captum_fv.core.vectors import cosine, unit_length
 from captum_fv.siamese.backbone import (
-    EmbeddingPart,
     Normalisation,
     ask,
     check_image_size,
     check_mode,
-    embeddings_in,
-    grid_in,
+    contract,
+    hidden_contract,
     is_exported,
     is_training,
     spatial_features,
+    warn_of_unknowns,
 )
 from captum_fv.siamese.captum_guard import guard
+from captum_fv.siamese.outputs import EmbeddingPart, embeddings_in, grid_in
 from captum_fv.siamese.repeatable import same_answer_again
 
 
@@ -48,16 +50,23 @@ class SiameseCosine(nn.Module):
             it carries, images are refused.
         mean, std: With both given, images are in [0, 1] and enter the backbone as (image - mean) /
             std; each a number or one number per channel. None: the backbone's own `.mean` and
-            `.std` if it carries them (the zoo's do), else images are taken as the backbone takes
-            them.
+            `.std` if it carries them (the zoo's do), also within DataParallel, torch.compile and
+            their like; else images are taken as the backbone takes them. Buffers of these names
+            are the backbone's business.
         output: Where the embedding is in what the backbone returns, if it is not the whole: an
             index, a key, or a function.
 
     Raises:
         TypeError: The backbone is no module, or what it returns is not a tensor.
-        ValueError: The backbone is in training mode or gives one image two embeddings, images do
+        ValueError: Only a part of the backbone says how photos are normalised. The backbone is in
+            training mode or gives one image two embeddings, images do
             not fit each other or the backbone, or hold pixels up to 255 where [0, 1] is wanted, or
             embeddings are not finite (N, d). The first call asks the backbone three times to know.
+
+    Warns:
+        UserWarning: At the first call, photos of a size that no face model takes, where the
+            backbone does not say its own; photos in [0, 1] to a program or copy without mean and
+            std.
 
     >>> siamese = SiameseCosine(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).eval())
     >>> photo = torch.rand(5, 3, 2, 2)
@@ -87,7 +96,7 @@ class SiameseCosine(nn.Module):
         if (mean is None) != (std is None):
             raise ValueError("mean and std: got one of them; give both or neither")
         if mean is None:
-            mean, std = getattr(backbone, "mean", None), getattr(backbone, "std", None)
+            mean, std = _own_normalisation(backbone)
         self.backbone = backbone
         self.output = output
         self.register_buffer("mean", _per_channel("mean", mean), persistent=False)
@@ -190,6 +199,7 @@ class SiameseCosine(nn.Module):
         with guard(self.backbone, pair=scored) as by_captum:
             if by_captum or what in self._repeatable or hides_values(images):
                 return compute(images)
+            warn_of_unknowns(self.backbone, images, self.mean is not None)
             values = same_answer_again(self.backbone, compute, images, what)
         self._repeatable.add(what)
         return values
@@ -238,6 +248,36 @@ class PartnerView(nn.Module):
             )
         check_values("partner_embedding", partner_embedding)
         return cosine(embedding, unit_length(partner_embedding.to(embedding)))
+
+
+def _own_normalisation(backbone: nn.Module) -> tuple[Normalisation, Normalisation]:
+    """The mean and deviation that a backbone carries, or two times None.
+
+    Raises:
+        ValueError: Only a part of it carries them.
+
+    Warns:
+        UserWarning: It has tensors of these names, which may or may not be meant so.
+    """
+    carried = contract(backbone)
+    if carried.mean is not None:
+        return carried.mean, carried.std
+    if hidden := hidden_contract(backbone):
+        name, inner = hidden
+        raise ValueError(
+            f"{type(backbone).__name__} does not say how photos are normalised, and its part "
+            f"{name!r} does, mean={inner.mean}, std={inner.std}; write SiameseCosine(backbone, "
+            f"mean={inner.mean}, std={inner.std}), or mean=0, std=1 if photos in [0, 1] are "
+            "normalised before they come there"
+        )
+    if all(isinstance(vars(backbone).get(name), Tensor) for name in ("mean", "std")):
+        warnings.warn(
+            f"{type(backbone).__name__} has tensors called mean and std, which are taken for its "
+            "own use; if images in [0, 1] are to be normalised by them, write SiameseCosine("
+            "backbone, backbone.mean, backbone.std)",
+            stacklevel=3,
+        )
+    return None, None
 
 
 def _per_channel(name: str, value: Normalisation) -> Tensor | None:
