@@ -104,11 +104,15 @@ def test_a_chunk_under_another_chunks_name_is_not_taken(tmp_path):
         folder.write_chunk("maps-0-000000", TABLE)
         shutil.copy(tmp_path / "chunks/maps-0-000000.npz", tmp_path / "chunks/maps-0-000001.npz")
         assert folder.read_chunk("maps-0-000000") is not None
-        with pytest.warns(UserWarning, match=r"maps-0-000001\.npz is damaged; its pairs are measure"):
+        with pytest.warns(
+            UserWarning, match=r"maps-0-000001\.npz is damaged; its pairs are measure"
+        ):
             assert folder.read_chunk("maps-0-000001") is None
 
 
-@pytest.mark.parametrize("text", ["[]", "3", '"run"', "null", "{}", '{"tables": "xlsx"}', "[" * 9999])
+@pytest.mark.parametrize(
+    "text", ["[]", "3", '"run"', "null", "{}", '{"tables": "xlsx"}', "[" * 9999]
+)
 def test_a_config_that_is_no_runs_is_named(tmp_path, text):
     RunFolder(tmp_path, SETTINGS).open().close()
     (tmp_path / "config.json").write_text(text)
