@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import NoiseTunnel, Saliency
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from captum_fv.attr import (
@@ -14,12 +15,14 @@ from captum_fv.attr import (
     RandomPairBaseline,
     SimilarityArgumentGradient,
 )
+from captum_fv.attr.methods import METHODS as METHODS_BY_NAME
 from captum_fv.benchmark import run_benchmark
 from captum_fv.benchmark.columns import has_parquet, read_table
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.metrics import decision_patch_replacement, patch_localisation, sensitivity_strata
 from captum_fv.report import write_report
+from captum_fv.siamese import SiameseCosine
 from tests.support.nets import random_pair, small_siamese
 
 COUNT = 14
@@ -185,6 +188,54 @@ def test_an_edited_method_of_ones_own_is_another_run(tmp_path, monkeypatch):
     (tmp_path / "edited_method.py").write_text(f"{source}# edited\n")
     with pytest.raises(ValueError, match="holds a run with own_methods_sha256"):
         run_benchmark(*call, settings)
+
+
+def occlusion(stride):
+    return lambda siamese, threshold: OcclusionPairAttribution(siamese, 2, (5, 9), stride)
+
+
+CHANGES = {
+    "another class": {"own": lambda siamese, threshold: SimilarityArgumentGradient(siamese, 0.5)},
+    "another option": {"own": occlusion(5)},
+    "not the user's": {"own": METHODS_BY_NAME["xssab"]},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_another_method_under_the_same_name_is_another_run(tmp_path, change):
+    settings = BenchmarkSettings(batch_size=4, latency_pairs=0, stratified=False)
+    call = {"models": {"net": small_siamese()}, "pairs": loader(), "out": tmp_path}
+    for _ in range(2):
+        run_benchmark(methods={"own": occlusion(6)}, settings=settings, **call)
+    with pytest.raises(ValueError, match="holds a run with own_methods_sha256"):
+        run_benchmark(methods=CHANGES[change], settings=settings, **call)
+
+
+def first(answer):
+    return answer[0]
+
+
+def last(answer):
+    return answer[-1]
+
+
+@pytest.mark.parametrize("outputs", [(0, 1), (first, last), (0, first)])
+def test_another_output_of_the_model_is_another_run(tmp_path, outputs):
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = small_siamese().backbone
+
+        def forward(self, images):
+            embeddings = self.net(images)
+            return embeddings, embeddings.abs()
+
+    settings = BenchmarkSettings(batch_size=4, latency_pairs=0, stratified=False)
+    one, other = (SiameseCosine(Two().eval(), 0.5, 0.5, output=output) for output in outputs)
+    for model in (one, one):
+        run_benchmark({"net": model}, loader(), ["rnd"], tmp_path, settings)
+    with pytest.raises(ValueError, match="holds a run with models"):
+        run_benchmark({"net": other}, loader(), ["rnd"], tmp_path, settings)
 
 
 def test_a_method_that_does_not_fit_a_model_stops_the_run_at_once(tmp_path):

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from captum_fv.core.files import reading
+
 Table = dict[str, npt.NDArray[Any]]
 """Column name -> values; all columns have one row for the same things."""
 
@@ -50,16 +52,17 @@ def read_table(stem: Path) -> Table:
 
     Raises:
         FileNotFoundError: Neither is there.
-        ValueError: It is a Parquet file, and pyarrow is missing.
+        ValueError: It is damaged, or a Parquet file, and pyarrow is missing.
     """
     parquet, npz = stem.with_suffix(".parquet"), stem.with_suffix(".npz")
     if parquet.is_file():
         if not has_parquet():
             raise ValueError(f"{parquet}: to read it, pip install 'captum_fv[parquet]'")
-        return _read_parquet(parquet)
+        with reading(parquet):
+            return _read_parquet(parquet)
     if not npz.is_file():
         raise FileNotFoundError(f"{npz} (or .parquet): no such table; the run has not ended")
-    with np.load(npz, allow_pickle=False) as columns:
+    with reading(npz), np.load(npz, allow_pickle=False) as columns:
         return dict(columns)
 
 

@@ -44,9 +44,10 @@ def time_method(
 
 
 def _time(method: Method, pairs: PairBatch) -> float:
-    extras = {"patch_mask": pairs.mask} if reads_patches(method) else {}
+    extras = {"patch_mask": pairs.mask.clone()} if reads_patches(method) else {}
+    pair = pairs.patched_a.clone(), pairs.img_b.clone()  # its own to write on
     started = time.perf_counter()
-    method.attribute(pairs.patched_a, pairs.img_b, **extras)
+    method.attribute(*pair, **extras)
     if pairs.patched_a.is_cuda:  # whose work is only queued until now
         torch.cuda.synchronize(pairs.patched_a.device)
     return time.perf_counter() - started

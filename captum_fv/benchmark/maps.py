@@ -93,7 +93,9 @@ def _explain(together: Mapping[str, Method], show_progress: bool, batch: PairBat
 def _attribute(together: Mapping[str, Method], pair: Pair, **offered: object) -> dict[str, Pair]:
     """Both maps by each of these methods, which one sweep serves if they are several."""
     name, method = next(iter(together.items()))
-    options = {key: offered[key] for key in abilities(method).options & offered.keys()}
+    # Copies: one method of a user's own that writes on its input would change all after it.
+    pair = (pair[0].clone(), pair[1].clone())
+    options = {key: _own(offered[key]) for key in abilities(method).options & offered.keys()}
     if len(together) > 1:
         variants = sorted({other.variant for other in together.values()})
         of_variant = method.attribute_variants(*pair, variants=variants, **options)
@@ -105,6 +107,10 @@ def _attribute(together: Mapping[str, Method], pair: Pair, **offered: object) ->
             "(map_a, map_b)"
         )
     return {name: (maps[0], maps[1])}
+
+
+def _own(value: object) -> object:
+    return value.clone() if isinstance(value, Tensor) else value
 
 
 def _seeded(

@@ -14,6 +14,7 @@ from captum_fv.attr.methods import Method
 from captum_fv.attr.pair import abilities
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.maps import maps_of_a
+from captum_fv.benchmark.untouched import check_untouched, state_of
 from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import check_images
 from captum_fv.data.pairs import PairSet
@@ -103,8 +104,10 @@ def measure_batch(
         pairs: pair, tied, replaced (STEPS + 1,), stratified (STEPS + 1,), auroc, average_precision.
 
     Raises:
-        ValueError, TypeError: A method's map that is none, with the method's name.
+        ValueError, TypeError: A method's map that is none, or a method that changes the model, with
+            the method's name.
     """
+    before = state_of(siamese)
     whole = score_batch(siamese, batch, batch_size)
     groups: dict[tuple[int, ...], dict[str, Method]] = {}
     for name, method in methods.items():
@@ -116,6 +119,7 @@ def measure_batch(
             continue
         scored = whole if len(rows) == len(batch) else whole.rows(list(rows))
         for name, map_a in maps_of_a(group, scored.batch, seed):
+            check_untouched(siamese, before, name)
             cells = abilities(group[name]).cells
             try:
                 tables[name] = _measure_map(map_a, scored, threshold, cells, strata, batch_size)

@@ -161,12 +161,7 @@ class BenchmarkResults:
             ValueError: A damaged config, or Parquet tables without pyarrow.
         """
         folder = Path(folder)
-        if not (folder / CONFIG).is_file():
-            raise FileNotFoundError(f"{folder / CONFIG}: no such file; want a benchmark's folder")
-        try:
-            config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{folder / CONFIG}: not JSON ({error})") from error
+        config = read_config(folder)
         scores, maps = (read_table(folder / name) for name in (SCORES, MAPS))
         optional: list[Table | None] = []
         for name in (LATENCY, AUDIT):
@@ -215,6 +210,25 @@ class BenchmarkResults:
                 clean["clean_score"], clean["patched_score"], clean["genuine"], methods
             )
         return cls(config, models)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What a run's config.json holds.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is no JSON, or no object of entries.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; want a benchmark's folder")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON ({error}); remove it to begin anew") from error
+    if not isinstance(config, dict) or config.get("tables") not in ("npz", "parquet"):
+        raise ValueError(f"{path}: not a run's; remove it to begin anew")
+    return config
 
 
 def _method_results(

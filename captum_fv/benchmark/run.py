@@ -15,6 +15,7 @@ from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.benchmark.source import Item, as_source
 from captum_fv.benchmark.stages import Run
+from captum_fv.benchmark.untouched import untouched
 from captum_fv.benchmark.workers import torchrun_workers
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.siamese.model import SiameseCosine
@@ -75,7 +76,7 @@ def run_benchmark(
         "tables": "parquet" if columns.has_parquet() else "npz",
         "data": source.identity(),
         **provenance.of_models(models),
-        **provenance.of_methods(methods),
+        **provenance.of_methods(methods, models.values()),
         **settings.config(),
     }
     with torchrun_workers() as workers:
@@ -109,6 +110,7 @@ def _check_models(
             )
         for name, build in methods.items():
             try:
-                build(siamese, 0.0)
+                with untouched(siamese, "its constructor"):
+                    build(siamese, 0.0)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{name} on {model}: {error}") from error

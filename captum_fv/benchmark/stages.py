@@ -21,6 +21,7 @@ from captum_fv.benchmark.measure import measure_batch, score_batch
 from captum_fv.benchmark.results import AUDIT, LATENCY, MAPS, SCORES
 from captum_fv.benchmark.settings import STRATA, BenchmarkSettings, evenly
 from captum_fv.benchmark.source import PairSource
+from captum_fv.benchmark.untouched import untouched
 from captum_fv.benchmark.workers import Workers
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.rates import eer_threshold
@@ -201,7 +202,9 @@ class Run:
                 if batch is None:
                     batch = self.source.batch(chosen.tolist()).to(self.device)
                     self._check_images(model, batch)
-                self.folder.write_chunk(chunk, work(model, build, batch))
+                with untouched(self.models[model], name):
+                    table = work(model, build, batch)
+                self.folder.write_chunk(chunk, table)
 
     def _audit(self, model: str, build: Builder, pairs: PairBatch) -> Table:
         siamese, threshold = self.models[model], self.scores[model].threshold

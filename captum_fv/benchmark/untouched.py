@@ -1,0 +1,76 @@
+"""Whether a method left the model as it found it: what one changes, all later ones explain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""The integer type of a number's bytes, by their count."""
+
+State = dict[str, tuple[object, ...]]
+"""Name of a tensor or module -> what a method must not change of it."""
+
+
+@contextmanager
+def untouched(model: nn.Module, by: str) -> Iterator[None]:
+    """Raise if the model comes out of this block with other weights, parts or hooks.
+
+    Args:
+        model: The model.
+        by: Who works with it meanwhile, for the error.
+
+    Raises:
+        ValueError: It changed.
+    """
+    before = state_of(model)
+    yield
+    check_untouched(model, before, by)
+
+
+def check_untouched(model: nn.Module, before: State, by: str) -> None:
+    """Raise a ValueError, which names `by`, if the model is no longer as `before` says."""
+    now = state_of(model)
+    if now == before:
+        return
+    changed = next(name for name in now | before if now.get(name) != before.get(name))
+    raise ValueError(
+        f"{by} changes the model ({changed or 'its hooks'}), and all methods after it would "
+        "explain another one; let it work on copy.deepcopy(model), and remove its hooks"
+    )
+
+
+def state_of(model: nn.Module) -> State:
+    """Floating point weights and buffers by a sum over their bits; modules by class and hooks.
+
+    A sum costs one pass over the weights. Of a tensor that was written on through `.data`, its
+    version says nothing. Whole numbers are left out: a backbone may count its calls.
+    """
+    state: State = {
+        name: (type(module).__qualname__, _hooks(module)) for name, module in model.named_modules()
+    }
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point():
+            state[name] = (tensor.shape, tensor.dtype, _sum_of_bits(tensor))
+    return state
+
+
+def _hooks(module: nn.Module) -> int:
+    """How many hooks it has, of any kind."""
+    return sum(
+        len(hooks)
+        for name, hooks in vars(module).items()
+        if name.endswith("_hooks") and isinstance(hooks, dict)
+    )
+
+
+def _sum_of_bits(tensor: Tensor) -> int:
+    """Of whole numbers, so that it is the same in whichever order it is added up.
+
+    Each counts by its place, so that swapped or negated weights do not cancel out.
+    """
+    bits = tensor.detach().contiguous().view(_INTEGERS[tensor.itemsize]).flatten()
+    return int((bits * torch.arange(1, len(bits) + 1, device=bits.device)).sum())
