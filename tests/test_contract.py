@@ -15,6 +15,7 @@ from torch import Tensor
 
 from captum_fv.attr import (
     CentrePrior,
+    CorrelationRiseAttribution,
     IntegratedArgumentGradient,
     LocalAgreement,
     OcclusionPairAttribution,
@@ -58,6 +59,12 @@ CASES = {
     ),
     "xface3-alternative": Case(
         lambda s: OcclusionPairAttribution(s, 3, (3, 6), 4, fill="alternative", threshold=THRESHOLD)
+    ),
+    "corrrise": Case(lambda s: CorrelationRiseAttribution(s, num_masks=40)),
+    "corrrise-alternative": Case(
+        lambda s: CorrelationRiseAttribution(
+            s, "rise", 40, "pearson", fill="alternative", threshold=THRESHOLD
+        )
     ),
     "xcos-similarity": Case(lambda s: PatchedCosineAttribution(s, small_head())),
     "xcos-contribution": Case(

@@ -2,6 +2,8 @@
 
 from captum_fv.attr.agreement import LocalAgreement
 from captum_fv.attr.alternative import Alternative
+from captum_fv.attr.bank import OcclusionBank
+from captum_fv.attr.bank_masks import gaussian_masks, rise_masks, square_masks
 from captum_fv.attr.captum_tools import (
     one_sided_baselines,
     pair_feature_masks,
@@ -15,6 +17,7 @@ from captum_fv.attr.controls import (
     RandomPairBaseline,
     SensitivityControl,
 )
+from captum_fv.attr.corrrise import CorrelationRiseAttribution, correlation_map
 from captum_fv.attr.iag import IntegratedArgumentGradient
 from captum_fv.attr.xcos import PatchedCosineAttribution
 from captum_fv.attr.xface import OcclusionPairAttribution
@@ -23,8 +26,10 @@ from captum_fv.attr.xssab import SimilarityArgumentGradient
 __all__ = [
     "Alternative",
     "CentrePrior",
+    "CorrelationRiseAttribution",
     "IntegratedArgumentGradient",
     "LocalAgreement",
+    "OcclusionBank",
     "OcclusionPairAttribution",
     "PatchOracle",
     "PatchedCosineAttribution",
@@ -32,8 +37,12 @@ __all__ = [
     "RandomPairBaseline",
     "SensitivityControl",
     "SimilarityArgumentGradient",
+    "correlation_map",
+    "gaussian_masks",
     "one_sided_baselines",
     "pair_feature_masks",
     "pair_grad_cam",
+    "rise_masks",
     "split_layer_maps",
+    "square_masks",
 ]

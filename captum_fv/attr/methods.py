@@ -42,6 +42,8 @@ METHODS: dict[str, Builder] = {
         fill="alternative",
         normalise_coverage=True,
     ),
+    "corrrise": builder_of(attr.CorrelationRiseAttribution),
+    "corrrise_alt": builder_of(attr.CorrelationRiseAttribution, fill="alternative"),
     "iag_decision": builder_of(attr.IntegratedArgumentGradient, output="decision"),
     "iag_polarity": builder_of(attr.IntegratedArgumentGradient, output="polarity"),
     "iag_relevance": builder_of(attr.IntegratedArgumentGradient, output="relevance"),
