@@ -18,6 +18,7 @@ from captum_fv.attr import (
     CorrelationRiseAttribution,
     IntegratedArgumentGradient,
     LocalAgreement,
+    MinPlusAttribution,
     OcclusionPairAttribution,
     PatchedCosineAttribution,
     PatchOracle,
@@ -66,6 +67,8 @@ CASES = {
             s, "rise", 40, "pearson", fill="alternative", threshold=THRESHOLD
         )
     ),
+    "minplus": Case(lambda s: MinPlusAttribution(s, points=4, steps=2)),
+    "minplus-s0": Case(lambda s: MinPlusAttribution(s, "s0-", signed=True, points=4)),
     "xcos-similarity": Case(lambda s: PatchedCosineAttribution(s, small_head())),
     "xcos-contribution": Case(
         lambda s: PatchedCosineAttribution(s, small_head(), "contribution", symmetrise=True)

@@ -19,6 +19,7 @@ from captum_fv.attr.controls import (
 )
 from captum_fv.attr.corrrise import CorrelationRiseAttribution, correlation_map
 from captum_fv.attr.iag import IntegratedArgumentGradient
+from captum_fv.attr.minplus import MinPlusAttribution
 from captum_fv.attr.xcos import PatchedCosineAttribution
 from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.attr.xssab import SimilarityArgumentGradient
@@ -29,6 +30,7 @@ __all__ = [
     "CorrelationRiseAttribution",
     "IntegratedArgumentGradient",
     "LocalAgreement",
+    "MinPlusAttribution",
     "OcclusionBank",
     "OcclusionPairAttribution",
     "PatchOracle",

@@ -169,8 +169,8 @@ def embed_masked(
 
 
 def hidden_share(hidden: Tensor, dtype: torch.dtype) -> Tensor:
-    """Masks as numbers in [0, 1], 1 where the image is hidden wholly."""
-    return hidden.to(dtype) if hidden.dtype == torch.bool else hidden.to(dtype) / 255
+    """Masks as numbers in [0, 1], 1 where the image is hidden wholly; numbers stay as they are."""
+    return hidden.to(dtype) / 255 if hidden.dtype == torch.uint8 else hidden.to(dtype)
 
 
 def spread(weights: Tensor, hidden: Tensor) -> Tensor:

@@ -44,6 +44,8 @@ METHODS: dict[str, Builder] = {
     ),
     "corrrise": builder_of(attr.CorrelationRiseAttribution),
     "corrrise_alt": builder_of(attr.CorrelationRiseAttribution, fill="alternative"),
+    "minplus": builder_of(attr.MinPlusAttribution),
+    "minplus_s0": builder_of(attr.MinPlusAttribution, output="s0-", signed=True),
     "iag_decision": builder_of(attr.IntegratedArgumentGradient, output="decision"),
     "iag_polarity": builder_of(attr.IntegratedArgumentGradient, output="polarity"),
     "iag_relevance": builder_of(attr.IntegratedArgumentGradient, output="relevance"),
