@@ -21,8 +21,10 @@ The rooms of this package; each imports only from those above it, and never from
 
 from captum_fv.attr import (
     CentrePrior,
+    CorrelationRiseAttribution,
     IntegratedArgumentGradient,
     LocalAgreement,
+    MinPlusAttribution,
     OcclusionPairAttribution,
     PatchedCosineAttribution,
     PatchOracle,
@@ -42,8 +44,10 @@ __all__ = [
     "BenchmarkResults",
     "BenchmarkSettings",
     "CentrePrior",
+    "CorrelationRiseAttribution",
     "IntegratedArgumentGradient",
     "LocalAgreement",
+    "MinPlusAttribution",
     "OcclusionPairAttribution",
     "PartnerView",
     "PatchOracle",

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from captum_fv.attr import (
     CentrePrior,
+    CorrelationRiseAttribution,
     IntegratedArgumentGradient,
     LocalAgreement,
+    MinPlusAttribution,
     OcclusionPairAttribution,
     PatchedCosineAttribution,
     PatchOracle,
@@ -59,6 +61,14 @@ CASES = {
     "xface3-alternative": Case(
         lambda s: OcclusionPairAttribution(s, 3, (3, 6), 4, fill="alternative", threshold=THRESHOLD)
     ),
+    "corrrise": Case(lambda s: CorrelationRiseAttribution(s, num_masks=40)),
+    "corrrise-alternative": Case(
+        lambda s: CorrelationRiseAttribution(
+            s, "rise", 40, "pearson", fill="alternative", threshold=THRESHOLD
+        )
+    ),
+    "minplus": Case(lambda s: MinPlusAttribution(s, points=4, steps=2)),
+    "minplus-s0": Case(lambda s: MinPlusAttribution(s, "s0-", signed=True, points=4)),
     "xcos-similarity": Case(lambda s: PatchedCosineAttribution(s, small_head())),
     "xcos-contribution": Case(
         lambda s: PatchedCosineAttribution(s, small_head(), "contribution", symmetrise=True)

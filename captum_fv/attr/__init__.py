@@ -2,6 +2,8 @@
 
 from captum_fv.attr.agreement import LocalAgreement
 from captum_fv.attr.alternative import Alternative
+from captum_fv.attr.bank import OcclusionBank
+from captum_fv.attr.bank_masks import gaussian_masks, rise_masks, square_masks
 from captum_fv.attr.captum_tools import (
     one_sided_baselines,
     pair_feature_masks,
@@ -15,7 +17,9 @@ from captum_fv.attr.controls import (
     RandomPairBaseline,
     SensitivityControl,
 )
+from captum_fv.attr.corrrise import CorrelationRiseAttribution, correlation_map
 from captum_fv.attr.iag import IntegratedArgumentGradient
+from captum_fv.attr.minplus import MinPlusAttribution
 from captum_fv.attr.xcos import PatchedCosineAttribution
 from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.attr.xssab import SimilarityArgumentGradient
@@ -23,8 +27,11 @@ from captum_fv.attr.xssab import SimilarityArgumentGradient
 __all__ = [
     "Alternative",
     "CentrePrior",
+    "CorrelationRiseAttribution",
     "IntegratedArgumentGradient",
     "LocalAgreement",
+    "MinPlusAttribution",
+    "OcclusionBank",
     "OcclusionPairAttribution",
     "PatchOracle",
     "PatchedCosineAttribution",
@@ -32,8 +39,12 @@ __all__ = [
     "RandomPairBaseline",
     "SensitivityControl",
     "SimilarityArgumentGradient",
+    "correlation_map",
+    "gaussian_masks",
     "one_sided_baselines",
     "pair_feature_masks",
     "pair_grad_cam",
+    "rise_masks",
     "split_layer_maps",
+    "square_masks",
 ]

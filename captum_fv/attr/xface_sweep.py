@@ -70,7 +70,7 @@ class Sweep:
 
     def _look(self, images: Tensor, side: int) -> Tensor:
         if gives_embeddings(self.forward_func):
-            seen = _embed(self.forward_func, images)
+            seen = embed_images(self.forward_func, images)
         else:
             partner = self.faces[1 - side].expand_as(images)
             pair = (images, partner) if side == 0 else (partner, images)
@@ -86,10 +86,10 @@ def gives_embeddings(forward_func: Any) -> bool:
     return any(callable(getattr(forward_func, name, None)) for name in ("embed_images", "embed"))
 
 
-def _embed(forward_func: Any, images: Tensor) -> Tensor:
-    embed_images: Callable[[Tensor], Tensor] | None = getattr(forward_func, "embed_images", None)
-    if embed_images is not None:
-        return embed_images(images)
+def embed_images(forward_func: Any, images: Tensor) -> Tensor:
+    """Embeddings (n, d) of images (n, C, H, W), by whichever of the two a model has."""
+    if callable(getattr(forward_func, "embed_images", None)):
+        return forward_func.embed_images(images)  # type: ignore[no-any-return]
     # As pairs, of the first half with the second; the one in the middle may be in both.
     half = (len(images) + 1) // 2
     first, second = forward_func.embed(images[:half], images[-half:])

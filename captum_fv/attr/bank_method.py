@@ -1,0 +1,169 @@
+"""What methods over occlusion banks share: one loop over pairs and sides, their fill, their bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from captum.attr import PerturbationAttribution
+from captum.log import log_usage
+from torch import Tensor
+from tqdm import tqdm
+
+from captum_fv.attr.alternative import Alternative, fit_reference
+from captum_fv.attr.bank import BankFill, bank_fill, embed_masked, require_images
+from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
+from captum_fv.attr.xface_patches import resolve_fill
+from captum_fv.attr.xface_sweep import embed_images
+from captum_fv.core.checks import check_choice, check_counts
+from captum_fv.core.vectors import cosine
+
+Explain = Literal["both", "a", "b"]
+
+SIDES: dict[str, tuple[int, ...]] = {"both": (0, 1), "a": (0,), "b": (1,)}
+
+MaskedEmbeddings = Callable[[Tensor], Tensor]
+"""Masks (M, H, W) -> embeddings (M, d) of the image under each of them."""
+
+
+class BankMethod(PairMethod, PerturbationAttribution):  # type: ignore[misc]
+    """A method that hides parts of one image and looks at the embeddings.
+
+    A method writes `_masks(size)`, drawn once a call for all images, `_map(masks, clean, partner,
+    embed)`, and `_looks()`, how many masked images a map takes at most.
+
+    Args:
+        siamese: The model.
+        fill: What shows where an image is hidden: "black" (the model must know its value: see
+            `SiameseCosine.black`), "mean" of each channel, "blur" with sigma 8 H / 112, a number,
+            or "alternative" for what the face would be if the other decision were right
+            (`Alternative`).
+        threshold: The decision threshold, a cosine or a (N,) tensor, for "alternative" alone.
+        reference: Somebody else's face for "alternative", as `Alternative` takes it.
+
+    Raises:
+        TypeError: The model has no `.embed`, or a fill that is neither name nor number.
+        ValueError: An unknown fill, or "black" of unknown value.
+    """
+
+    reads_embeddings = True
+    options = frozenset({"explain", "show_progress"})
+
+    def __init__(
+        self,
+        siamese: Any,
+        fill: BankFill | Literal["alternative"] | float,
+        threshold: float | Tensor | None,
+        reference: Tensor | None,
+    ) -> None:
+        super().__init__(siamese)
+        require_images(siamese)
+        self.reference = reference
+        if isinstance(fill, str):
+            check_choice("fill", fill, ("black", "mean", "blur", "alternative"))
+        self.fill = resolve_fill(fill, getattr(siamese, "black", None), None)
+        if fill == "alternative":
+            if threshold is None:
+                raise ValueError(
+                    "fill='alternative': it depends on the decision; give the threshold too, as in "
+                    "threshold=0.3"
+                )
+            self.threshold = threshold
+            self.options = self.options | {"reference"}
+
+    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    def attribute(
+        self,
+        inputs: Tensor | Pair,
+        img_b: Tensor | None = None,
+        *,
+        target: None = None,
+        additional_forward_args: Any = None,
+        threshold: float | Tensor | None = None,
+        reference: Tensor | None = None,
+        explain: Explain = "both",
+        perturbations_per_eval: int = 32,
+        show_progress: bool = False,
+    ) -> Pair:
+        """Explain a batch of pairs; as in `PairMethod.attribute`.
+
+        Args:
+            inputs, img_b, target, additional_forward_args, threshold: As there; a threshold for
+                "alternative" alone.
+            reference: For this call, in place of the constructor's.
+            explain: "a" or "b" for the map of one image at half the work; the other map is zero.
+            perturbations_per_eval: How many masked images go through the model at once; no more
+                ever exist.
+            show_progress: Show a bar that counts down `num_forwards`, with the time left.
+        """
+        pairs, level = self._checked(inputs, img_b, target, additional_forward_args, threshold)
+        forwards = self.num_forwards(pairs[0], explain)
+        check_counts(perturbations_per_eval=perturbations_per_eval)
+        references = fit_reference(self.reference if reference is None else reference, pairs[0])
+        levels = None if level is None else as_threshold(level, pairs[0][:, 0, 0, 0].float())
+        masks = self._masks((pairs[0].shape[-2], pairs[0].shape[-1])).to(pairs[0].device)
+        maps = torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])
+        bar = tqdm(total=forwards, desc=self.get_name(), unit="image", disable=not show_progress)
+        # Not inference_mode: what a model keeps of such a call it could never differentiate.
+        with torch.no_grad(), bar:
+            for i in range(len(pairs[0])):
+                faces = torch.stack([images[i] for images in pairs])
+                clean = embed_images(self.forward_func, faces)
+                bar.update(2)
+                somebody = None if references is None else references[i]
+                fills = self._fills(faces, clean, None if levels is None else levels[i], somebody)
+                for side in SIDES[explain]:
+                    embed = partial(
+                        embed_masked,
+                        self.forward_func,
+                        faces[side],
+                        fill=fills[side],
+                        count=int(perturbations_per_eval),
+                        on_images=bar.update,
+                    )
+                    maps[side][i] = self._map(masks, clean[side], clean[1 - side], embed)
+        return maps
+
+    def num_forwards(self, img_a: Tensor, explain: Explain = "both") -> int:
+        """How many images go through the model at most.
+
+        Args:
+            img_a: Images A, (N, C, H, W); only the shape counts.
+            explain: As in `attribute`.
+        """
+        check_choice("explain", explain, tuple(SIDES))
+        if getattr(img_a, "ndim", 0) != 4:
+            raise ValueError(f"img_a: got {type(img_a).__name__}; want images (N, C, H, W)")
+        return len(img_a) * (2 + len(SIDES[explain]) * self._looks())
+
+    def _fills(
+        self, faces: Tensor, clean: Tensor, level: Tensor | None, reference: Tensor | None
+    ) -> list[Tensor]:
+        """What shows where A and B are hidden, each broadcastable to (C, H, W)."""
+        if level is None:
+            return [bank_fill(self.fill, face, None) for face in faces]  # type: ignore[arg-type]
+        match = decision_sign(cosine(*clean[:, None]), level).flatten() > 0
+        others = Alternative(reference).images(faces, faces.flip(0), match.expand(2))
+        return list(others)
+
+    def _masks(self, size: tuple[int, int]) -> Tensor:
+        """The masks of this call, (M, H, W), bool or uint8."""
+        raise NotImplementedError
+
+    def _looks(self) -> int:
+        """How many masked images a map takes at most."""
+        raise NotImplementedError
+
+    def _map(
+        self, masks: Tensor, clean: Tensor, partner: Tensor, embed: MaskedEmbeddings
+    ) -> Tensor:
+        """The map (H, W) of one image.
+
+        Args:
+            masks: Of this call.
+            clean, partner: Embeddings (d,) of the image and of its partner.
+            embed: Gives the image's embeddings under other masks.
+        """
+        raise NotImplementedError
