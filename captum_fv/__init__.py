@@ -21,6 +21,7 @@ The rooms of this package; each imports only from those above it, and never from
 
 from captum_fv.attr import (
     CentrePrior,
+    FeatureGuidedGradient,
     IntegratedArgumentGradient,
     LocalAgreement,
     OcclusionPairAttribution,
@@ -42,6 +43,7 @@ __all__ = [
     "BenchmarkResults",
     "BenchmarkSettings",
     "CentrePrior",
+    "FeatureGuidedGradient",
     "IntegratedArgumentGradient",
     "LocalAgreement",
     "OcclusionPairAttribution",

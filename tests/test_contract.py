@@ -15,6 +15,7 @@ from torch import Tensor
 
 from captum_fv.attr import (
     CentrePrior,
+    FeatureGuidedGradient,
     IntegratedArgumentGradient,
     LocalAgreement,
     OcclusionPairAttribution,
@@ -74,6 +75,8 @@ CASES = {
     "iag-relevance": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD, "relevance")),
     "iag-agreement": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD, agreement=0.5)),
     "agreement": Case(lambda s: LocalAgreement(s)),
+    "fggb": Case(lambda s: FeatureGuidedGradient(s, THRESHOLD)),
+    "fggb-largest": Case(lambda s: FeatureGuidedGradient(s, THRESHOLD, 8, batch_size=6)),
     # Random maps do not follow the images, and the oracle's patches lie in image A alone.
     "rnd": Case(lambda s: RandomPairBaseline(s), symmetric=False, asks_the_model=False),
     "rnd-shared": Case(lambda s: RandomPairBaseline(s, shared_order=True), asks_the_model=False),

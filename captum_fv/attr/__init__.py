@@ -15,6 +15,7 @@ from captum_fv.attr.controls import (
     RandomPairBaseline,
     SensitivityControl,
 )
+from captum_fv.attr.fggb import FeatureGuidedGradient
 from captum_fv.attr.iag import IntegratedArgumentGradient
 from captum_fv.attr.xcos import PatchedCosineAttribution
 from captum_fv.attr.xface import OcclusionPairAttribution
@@ -23,6 +24,7 @@ from captum_fv.attr.xssab import SimilarityArgumentGradient
 __all__ = [
     "Alternative",
     "CentrePrior",
+    "FeatureGuidedGradient",
     "IntegratedArgumentGradient",
     "LocalAgreement",
     "OcclusionPairAttribution",

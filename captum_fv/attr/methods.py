@@ -47,6 +47,7 @@ METHODS: dict[str, Builder] = {
     "iag_relevance": builder_of(attr.IntegratedArgumentGradient, output="relevance"),
     "iag_agreement": builder_of(attr.IntegratedArgumentGradient, agreement=1.0),
     "agreement": builder_of(attr.LocalAgreement),
+    "fggb": builder_of(attr.FeatureGuidedGradient),
     "xcos_s": builder_of(attr.PatchedCosineAttribution, output="similarity"),
     "xcos_w": builder_of(attr.PatchedCosineAttribution, output="weight"),
     "xcos_sw": builder_of(attr.PatchedCosineAttribution, output="contribution"),
