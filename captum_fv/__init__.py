@@ -20,6 +20,7 @@ The rooms of this package; each imports only from those above it, and never from
 """
 
 from captum_fv.attr import (
+    AdversarialPathMap,
     CentrePrior,
     FeatureGuidedGradient,
     IntegratedArgumentGradient,
@@ -40,6 +41,7 @@ from captum_fv.report import plot_dpr, plot_pair, write_report
 from captum_fv.siamese import PartnerView, SiameseCosine, unfold_prelu
 
 __all__ = [
+    "AdversarialPathMap",
     "BenchmarkResults",
     "BenchmarkSettings",
     "CentrePrior",

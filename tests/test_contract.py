@@ -14,6 +14,7 @@ from captum.metrics import infidelity, sensitivity_max
 from torch import Tensor
 
 from captum_fv.attr import (
+    AdversarialPathMap,
     CentrePrior,
     FeatureGuidedGradient,
     IntegratedArgumentGradient,
@@ -77,6 +78,7 @@ CASES = {
     "agreement": Case(lambda s: LocalAgreement(s)),
     "fggb": Case(lambda s: FeatureGuidedGradient(s, THRESHOLD)),
     "fggb-largest": Case(lambda s: FeatureGuidedGradient(s, THRESHOLD, 8, batch_size=6)),
+    "fame": Case(lambda s: AdversarialPathMap(s, steps=4)),
     # Random maps do not follow the images, and the oracle's patches lie in image A alone.
     "rnd": Case(lambda s: RandomPairBaseline(s), symmetric=False, asks_the_model=False),
     "rnd-shared": Case(lambda s: RandomPairBaseline(s, shared_order=True), asks_the_model=False),

@@ -15,6 +15,7 @@ from captum_fv.attr.controls import (
     RandomPairBaseline,
     SensitivityControl,
 )
+from captum_fv.attr.fame import AdversarialPathMap
 from captum_fv.attr.fggb import FeatureGuidedGradient
 from captum_fv.attr.iag import IntegratedArgumentGradient
 from captum_fv.attr.xcos import PatchedCosineAttribution
@@ -22,6 +23,7 @@ from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.attr.xssab import SimilarityArgumentGradient
 
 __all__ = [
+    "AdversarialPathMap",
     "Alternative",
     "CentrePrior",
     "FeatureGuidedGradient",

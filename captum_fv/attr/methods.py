@@ -48,6 +48,7 @@ METHODS: dict[str, Builder] = {
     "iag_agreement": builder_of(attr.IntegratedArgumentGradient, agreement=1.0),
     "agreement": builder_of(attr.LocalAgreement),
     "fggb": builder_of(attr.FeatureGuidedGradient),
+    "fame": builder_of(attr.AdversarialPathMap),
     "xcos_s": builder_of(attr.PatchedCosineAttribution, output="similarity"),
     "xcos_w": builder_of(attr.PatchedCosineAttribution, output="weight"),
     "xcos_sw": builder_of(attr.PatchedCosineAttribution, output="contribution"),
