@@ -17,6 +17,8 @@ from captum_fv.attr.controls import (
 )
 from captum_fv.attr.fame import AdversarialPathMap
 from captum_fv.attr.fggb import FeatureGuidedGradient
+from captum_fv.attr.gradcam import PairGradCam
+from captum_fv.attr.gradients import PairInputXGradient, PairSaliency
 from captum_fv.attr.iag import IntegratedArgumentGradient
 from captum_fv.attr.xcos import PatchedCosineAttribution
 from captum_fv.attr.xface import OcclusionPairAttribution
@@ -30,6 +32,9 @@ __all__ = [
     "IntegratedArgumentGradient",
     "LocalAgreement",
     "OcclusionPairAttribution",
+    "PairGradCam",
+    "PairInputXGradient",
+    "PairSaliency",
     "PatchOracle",
     "PatchedCosineAttribution",
     "PixelDifference",

@@ -69,17 +69,27 @@ def image_gradients(
     Raises:
         ValueError: There is no gradient, or it is not finite.
     """
+    check_differentiable(score)
+    gradients = torch.autograd.grad(
+        score.sum(), images, retain_graph=retain_graph, materialize_grads=True
+    )
+    check_gradients(*gradients)
+    return gradients
+
+
+def check_differentiable(score: Tensor) -> None:
+    """Raise a ValueError for a score that has no gradient."""
     if not score.requires_grad:
         raise ValueError(
             "the score has no gradient: the model detaches it, rounds, or runs under "
             "torch.no_grad(). Take a method that needs none, as OcclusionPairAttribution"
         )
-    gradients = torch.autograd.grad(
-        score.sum(), images, retain_graph=retain_graph, materialize_grads=True
-    )
+
+
+def check_gradients(*gradients: Tensor) -> None:
+    """Raise a ValueError for gradients, or products with them, that are not finite."""
     if not all(all_finite(gradient) for gradient in gradients):
         raise ValueError(
             "the gradient of the score holds NaN or infinite values; want images in the range that "
             "the model was trained for, in single precision"
         )
-    return gradients
