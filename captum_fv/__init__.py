@@ -20,12 +20,17 @@ The rooms of this package; each imports only from those above it, and never from
 """
 
 from captum_fv.attr import (
+    AdversarialPathMap,
     CentrePrior,
     CorrelationRiseAttribution,
+    FeatureGuidedGradient,
     IntegratedArgumentGradient,
     LocalAgreement,
     MinPlusAttribution,
     OcclusionPairAttribution,
+    PairGradCam,
+    PairInputXGradient,
+    PairSaliency,
     PatchedCosineAttribution,
     PatchOracle,
     PixelDifference,
@@ -41,14 +46,19 @@ from captum_fv.report import plot_dpr, plot_pair, write_report
 from captum_fv.siamese import PartnerView, SiameseCosine, unfold_prelu
 
 __all__ = [
+    "AdversarialPathMap",
     "BenchmarkResults",
     "BenchmarkSettings",
     "CentrePrior",
     "CorrelationRiseAttribution",
+    "FeatureGuidedGradient",
     "IntegratedArgumentGradient",
     "LocalAgreement",
     "MinPlusAttribution",
     "OcclusionPairAttribution",
+    "PairGradCam",
+    "PairInputXGradient",
+    "PairSaliency",
     "PartnerView",
     "PatchOracle",
     "PatchedCosineAttribution",

@@ -14,12 +14,17 @@ from captum.metrics import infidelity, sensitivity_max
 from torch import Tensor
 
 from captum_fv.attr import (
+    AdversarialPathMap,
     CentrePrior,
     CorrelationRiseAttribution,
+    FeatureGuidedGradient,
     IntegratedArgumentGradient,
     LocalAgreement,
     MinPlusAttribution,
     OcclusionPairAttribution,
+    PairGradCam,
+    PairInputXGradient,
+    PairSaliency,
     PatchedCosineAttribution,
     PatchOracle,
     PixelDifference,
@@ -84,6 +89,12 @@ CASES = {
     "iag-relevance": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD, "relevance")),
     "iag-agreement": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD, agreement=0.5)),
     "agreement": Case(lambda s: LocalAgreement(s)),
+    "fggb": Case(lambda s: FeatureGuidedGradient(s, THRESHOLD)),
+    "fggb-largest": Case(lambda s: FeatureGuidedGradient(s, THRESHOLD, 8, batch_size=6)),
+    "fame": Case(lambda s: AdversarialPathMap(s, steps=4)),
+    "gradcam": Case(lambda s: PairGradCam(s)),
+    "saliency": Case(lambda s: PairSaliency(s)),
+    "input-x-gradient": Case(lambda s: PairInputXGradient(s)),
     # Random maps do not follow the images, and the oracle's patches lie in image A alone.
     "rnd": Case(lambda s: RandomPairBaseline(s), symmetric=False, asks_the_model=False),
     "rnd-shared": Case(lambda s: RandomPairBaseline(s, shared_order=True), asks_the_model=False),

@@ -18,6 +18,10 @@ from captum_fv.attr.controls import (
     SensitivityControl,
 )
 from captum_fv.attr.corrrise import CorrelationRiseAttribution, correlation_map
+from captum_fv.attr.fame import AdversarialPathMap
+from captum_fv.attr.fggb import FeatureGuidedGradient
+from captum_fv.attr.gradcam import PairGradCam
+from captum_fv.attr.gradients import PairInputXGradient, PairSaliency
 from captum_fv.attr.iag import IntegratedArgumentGradient
 from captum_fv.attr.minplus import MinPlusAttribution
 from captum_fv.attr.xcos import PatchedCosineAttribution
@@ -25,14 +29,19 @@ from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.attr.xssab import SimilarityArgumentGradient
 
 __all__ = [
+    "AdversarialPathMap",
     "Alternative",
     "CentrePrior",
     "CorrelationRiseAttribution",
+    "FeatureGuidedGradient",
     "IntegratedArgumentGradient",
     "LocalAgreement",
     "MinPlusAttribution",
     "OcclusionBank",
     "OcclusionPairAttribution",
+    "PairGradCam",
+    "PairInputXGradient",
+    "PairSaliency",
     "PatchOracle",
     "PatchedCosineAttribution",
     "PixelDifference",

@@ -23,10 +23,12 @@ class SeenGrids:
     Args:
         size: (H, W) of the images.
         layer: The one layer whose grid is wanted; None: the last that is fine enough.
+        coarse: In place of that the last of all, however coarse.
     """
 
     size: tuple[int, int]
     layer: str | None = None
+    coarse: bool = False
     seen: dict[str, Tensor] = field(default_factory=dict)
 
     def note(self, name: str, output: Any) -> None:
@@ -44,13 +46,14 @@ class SeenGrids:
         Raises:
             ValueError: No layer gave one.
         """
-        chosen = self._last_fine() if self.layer is None else self.seen.get(self.layer)
+        found = self._last_coarse if self.coarse else self._last_fine
+        chosen = found() if self.layer is None else self.seen.get(self.layer)
         if chosen is None:
             wanted = "no layer" if self.layer is None else repr(self.layer)
+            fine = f" of {self.size[0] // FINEST}x{self.size[1] // FINEST} or finer"
             raise ValueError(
-                f"layer: {wanted} gave a grid (N, c, h, w) of {self.size[0] // FINEST}x"
-                f"{self.size[1] // FINEST} or finer; name a layer that does. A scripted program "
-                "shows none of its layers"
+                f"layer: {wanted} gave a grid (N, c, h, w){'' if self.coarse else fine}; name a "
+                "layer that does. A scripted program shows none of its layers"
             )
         return chosen
 
@@ -72,10 +75,25 @@ class SeenGrids:
             last = grid
         return last
 
+    def _last_coarse(self) -> Tensor | None:
+        """The last grid that is no finer than those before it, for what is finer is attention."""
+        last, rows_before = None, self.size[0]
+        (height, width) = self.size
+        for grid in self.seen.values():
+            rows, columns = grid.shape[2:]
+            # Seven rows of an odd height stand for more of it than seven columns of the width.
+            like_images = abs(rows * width - columns * height) < max(height, width)
+            if 1 < rows <= rows_before and columns > 1 and like_images:
+                last, rows_before = grid, rows
+        return last
+
 
 @contextmanager
 def seen_grids(
-    backbone: nn.Module, size: tuple[int, int], layer: nn.Module | str | None = None
+    backbone: nn.Module,
+    size: tuple[int, int],
+    layer: nn.Module | str | None = None,
+    coarse: bool = False,
 ) -> Iterator[SeenGrids]:
     """Around a forward of the backbone: what its layers give. Nothing is left behind.
 
@@ -84,6 +102,7 @@ def seen_grids(
         size: (H, W) of the images.
         layer: A module of the backbone, its name, or a node's name in an exported program; None:
             the last whose grid has a cell for every 5 pixels.
+        coarse: In place of that the last grid of all, however coarse.
 
     Raises:
         ValueError: A layer that is not there.
@@ -96,7 +115,7 @@ def seen_grids(
     nodes = {node.name for program in programs for node in program.graph.nodes}  # type: ignore[union-attr]
     if layer is not None and layer not in names.keys() | nodes:
         raise ValueError(f"layer: got {layer!r}; want a module of the backbone, or its name")
-    grids = SeenGrids(size, layer)
+    grids = SeenGrids(size, layer, coarse)
     with ExitStack() as undo:
         for name, module in names.items():
             if not isinstance(module, torch.jit.ScriptModule) and not programs:

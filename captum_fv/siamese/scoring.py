@@ -16,6 +16,10 @@ from captum_fv.siamese.model import SiameseCosine
 NO_GRADIENT_NEEDED = (
     "Take a method that needs no gradient: occlusion, as OcclusionPairAttribution (xface1)"
 )
+NO_GRADIENT = (
+    "no gradient of the score reaches the images: the model detaches it, rounds, is quantised "
+    f"(int8), or runs under torch.no_grad(). {NO_GRADIENT_NEEDED}"
+)
 
 
 def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
@@ -74,26 +78,31 @@ def image_gradients(
     Raises:
         ValueError: No gradient reaches any of the images, or it is not finite.
     """
-    found: tuple[Tensor | None, ...] = (None,)
-    if score.requires_grad:
-        found = torch.autograd.grad(
-            score.sum(), images, retain_graph=retain_graph, allow_unused=True
-        )
+    check_differentiable(score)
+    found = torch.autograd.grad(score.sum(), images, retain_graph=retain_graph, allow_unused=True)
     if all(gradient is None for gradient in found):
-        raise ValueError(
-            "no gradient of the score reaches the images: the model detaches it, rounds, is "
-            f"quantised (int8), or runs under torch.no_grad(). {NO_GRADIENT_NEEDED}"
-        )
+        raise ValueError(NO_GRADIENT)
     gradients = tuple(
         torch.zeros_like(image) if gradient is None else gradient
         for image, gradient in zip(images, found, strict=True)
     )
+    check_gradients(*gradients)
+    return gradients
+
+
+def check_differentiable(score: Tensor) -> None:
+    """Raise a ValueError for a score that has no gradient."""
+    if not score.requires_grad:
+        raise ValueError(NO_GRADIENT)
+
+
+def check_gradients(*gradients: Tensor) -> None:
+    """Raise a ValueError for gradients, or products with them, that are not finite."""
     if not all(all_finite(gradient) for gradient in gradients):
         raise ValueError(
             "the gradient of the score holds NaN or infinite values; want images in the range that "
             "the model was trained for, in single precision"
         )
-    return gradients
 
 
 def warn_of_zero_gradients(*maps: Tensor) -> None:
