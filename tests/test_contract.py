@@ -18,6 +18,7 @@ from captum_fv.attr import (
     IntegratedArgumentGradient,
     LocalAgreement,
     OcclusionPairAttribution,
+    PairInteraction,
     PatchedCosineAttribution,
     PatchOracle,
     PixelDifference,
@@ -74,6 +75,18 @@ CASES = {
     "iag-relevance": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD, "relevance")),
     "iag-agreement": Case(lambda s: IntegratedArgumentGradient(s, THRESHOLD, agreement=0.5)),
     "agreement": Case(lambda s: LocalAgreement(s)),
+    "interaction": Case(lambda s: PairInteraction(s, (3, 2), masks=24)),
+    "interaction-alternative": Case(
+        lambda s: PairInteraction(
+            s,
+            (2, 3),
+            masks=24,
+            keep=0.5,
+            weights="adds_up",
+            fill="alternative",
+            threshold=THRESHOLD,
+        )
+    ),
     # Random maps do not follow the images, and the oracle's patches lie in image A alone.
     "rnd": Case(lambda s: RandomPairBaseline(s), symmetric=False, asks_the_model=False),
     "rnd-shared": Case(lambda s: RandomPairBaseline(s, shared_order=True), asks_the_model=False),

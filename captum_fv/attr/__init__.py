@@ -16,6 +16,9 @@ from captum_fv.attr.controls import (
     SensitivityControl,
 )
 from captum_fv.attr.iag import IntegratedArgumentGradient
+from captum_fv.attr.interaction import PairInteraction
+from captum_fv.attr.links import Interactions, Link
+from captum_fv.attr.regions import Regions, grid_regions
 from captum_fv.attr.xcos import PatchedCosineAttribution
 from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.attr.xssab import SimilarityArgumentGradient
@@ -24,14 +27,19 @@ __all__ = [
     "Alternative",
     "CentrePrior",
     "IntegratedArgumentGradient",
+    "Interactions",
+    "Link",
     "LocalAgreement",
     "OcclusionPairAttribution",
+    "PairInteraction",
     "PatchOracle",
     "PatchedCosineAttribution",
     "PixelDifference",
     "RandomPairBaseline",
+    "Regions",
     "SensitivityControl",
     "SimilarityArgumentGradient",
+    "grid_regions",
     "one_sided_baselines",
     "pair_feature_masks",
     "pair_grad_cam",
