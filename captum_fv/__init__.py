@@ -30,6 +30,7 @@ from captum_fv.attr import (
     OcclusionPairAttribution,
     PairGradCam,
     PairInputXGradient,
+    PairInteraction,
     PairSaliency,
     PatchedCosineAttribution,
     PatchOracle,
@@ -42,7 +43,7 @@ from captum_fv.benchmark import BenchmarkResults, BenchmarkSettings, run_benchma
 from captum_fv.data import generated_pairs, reference_face
 from captum_fv.metrics import decision_patch_replacement, eer_threshold, error_rates
 from captum_fv.models import load_backbone
-from captum_fv.report import plot_dpr, plot_pair, write_report
+from captum_fv.report import plot_dpr, plot_links, plot_pair, write_report
 from captum_fv.siamese import PartnerView, SiameseCosine, unfold_prelu
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "OcclusionPairAttribution",
     "PairGradCam",
     "PairInputXGradient",
+    "PairInteraction",
     "PairSaliency",
     "PartnerView",
     "PatchOracle",
@@ -73,6 +75,7 @@ __all__ = [
     "generated_pairs",
     "load_backbone",
     "plot_dpr",
+    "plot_links",
     "plot_pair",
     "reference_face",
     "run_benchmark",

@@ -24,6 +24,7 @@ from captum_fv.attr import (
     OcclusionPairAttribution,
     PairGradCam,
     PairInputXGradient,
+    PairInteraction,
     PairSaliency,
     PatchedCosineAttribution,
     PatchOracle,
@@ -95,6 +96,18 @@ CASES = {
     "gradcam": Case(lambda s: PairGradCam(s)),
     "saliency": Case(lambda s: PairSaliency(s)),
     "input-x-gradient": Case(lambda s: PairInputXGradient(s)),
+    "interaction": Case(lambda s: PairInteraction(s, (3, 2), masks=24)),
+    "interaction-alternative": Case(
+        lambda s: PairInteraction(
+            s,
+            (2, 3),
+            masks=24,
+            keep=0.5,
+            weights="adds_up",
+            fill="alternative",
+            threshold=THRESHOLD,
+        )
+    ),
     # Random maps do not follow the images, and the oracle's patches lie in image A alone.
     "rnd": Case(lambda s: RandomPairBaseline(s), symmetric=False, asks_the_model=False),
     "rnd-shared": Case(lambda s: RandomPairBaseline(s, shared_order=True), asks_the_model=False),

@@ -23,7 +23,10 @@ from captum_fv.attr.fggb import FeatureGuidedGradient
 from captum_fv.attr.gradcam import PairGradCam
 from captum_fv.attr.gradients import PairInputXGradient, PairSaliency
 from captum_fv.attr.iag import IntegratedArgumentGradient
+from captum_fv.attr.interaction import PairInteraction
+from captum_fv.attr.links import Interactions, Link
 from captum_fv.attr.minplus import MinPlusAttribution
+from captum_fv.attr.regions import Regions, grid_regions
 from captum_fv.attr.xcos import PatchedCosineAttribution
 from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.attr.xssab import SimilarityArgumentGradient
@@ -35,21 +38,26 @@ __all__ = [
     "CorrelationRiseAttribution",
     "FeatureGuidedGradient",
     "IntegratedArgumentGradient",
+    "Interactions",
+    "Link",
     "LocalAgreement",
     "MinPlusAttribution",
     "OcclusionBank",
     "OcclusionPairAttribution",
     "PairGradCam",
     "PairInputXGradient",
+    "PairInteraction",
     "PairSaliency",
     "PatchOracle",
     "PatchedCosineAttribution",
     "PixelDifference",
     "RandomPairBaseline",
+    "Regions",
     "SensitivityControl",
     "SimilarityArgumentGradient",
     "correlation_map",
     "gaussian_masks",
+    "grid_regions",
     "one_sided_baselines",
     "pair_feature_masks",
     "pair_grad_cam",

@@ -59,6 +59,7 @@ METHODS: dict[str, Builder] = {
     "xcos_s": builder_of(attr.PatchedCosineAttribution, output="similarity"),
     "xcos_w": builder_of(attr.PatchedCosineAttribution, output="weight"),
     "xcos_sw": builder_of(attr.PatchedCosineAttribution, output="contribution"),
+    "interaction": builder_of(attr.PairInteraction),
     "rnd": builder_of(attr.RandomPairBaseline),
     # Each oracle has a generator of its own: what one draws must not move another's numbers.
     "oracle": lambda siamese, threshold: attr.PatchOracle(

@@ -6,6 +6,7 @@ from captum_fv.metrics.deletion import DeletionInsertionResult, deletion_inserti
 from captum_fv.metrics.dpr import DecisionPatchReplacement, decision_patch_replacement
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.flip import LeastReplacement, least_replacement
+from captum_fv.metrics.interactions import HiddenCells, InteractionShare, interaction_share
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation, patch_polarity
 from captum_fv.metrics.randomisation import (
     RandomisationResult,
@@ -32,6 +33,8 @@ __all__ = [
     "DeletionInsertionResult",
     "DetCurve",
     "ErrorRates",
+    "HiddenCells",
+    "InteractionShare",
     "Interval",
     "LeastReplacement",
     "PatchLocalisation",
@@ -48,6 +51,7 @@ __all__ = [
     "face_rings",
     "fmr",
     "fnmr",
+    "interaction_share",
     "least_replacement",
     "model_randomisation",
     "patch_localisation",

@@ -1,0 +1,100 @@
+"""Cells of a grid or named regions of a face, which are hidden and kept as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from captum_fv.core.arrays import FloatArray, IntArray
+from captum_fv.core.checks import check_size
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Which region each pixel of a face belongs to.
+
+    Args:
+        labels: The number of each pixel's region from 0, (H, W), integers; -1 for pixels of none,
+            which are never hidden. Any face parser's label map will do.
+        names: What the regions are called, in the order of their numbers.
+
+    Raises:
+        ValueError: Labels that are no such map, a region without pixels, or names that do not fit.
+
+    >>> face = Regions(np.array([[0, 0], [1, -1]]), ("brow", "mouth"))
+    >>> face.spread(np.array([4.0, 3.0])).tolist()
+    [[2.0, 2.0], [3.0, 0.0]]
+    """
+
+    labels: IntArray
+    names: Sequence[str]
+
+    def __post_init__(self) -> None:
+        labels = np.asarray(self.labels)
+        if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(
+                f"labels: got {labels.dtype} of shape {labels.shape}; want integers (H, W)"
+            )
+        found, count = set(np.unique(labels).tolist()) - {-1}, len(self.names)
+        if not count or found != set(range(count)):
+            raise ValueError(
+                f"labels: hold {sorted(found)} for {count} names; want 0 to {count - 1}, each at "
+                "one pixel or more, and -1 for pixels of no region"
+            )
+        object.__setattr__(self, "labels", labels.astype(np.int64))
+        object.__setattr__(self, "names", tuple(self.names))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def centres(self) -> FloatArray:
+        """Mean row and column of each region's pixels, (K, 2)."""
+        places = [np.argwhere(self.labels == k).mean(0) for k in range(len(self))]
+        return np.array(places, dtype=np.float64)
+
+    def spread(self, values: FloatArray) -> FloatArray:
+        """Each region's value shared out among its pixels, (H, W); 0 at pixels of no region."""
+        sizes = np.bincount(self.labels[self.labels >= 0], minlength=len(self))
+        shared = np.append(values / sizes, 0.0)
+        spread: FloatArray = shared[self.labels]  # -1 is the last, the 0
+        return spread
+
+    def hide(self, image: Tensor, fill: Tensor, masks: Tensor) -> Tensor:
+        """An image (C, H, W) with the fill in place of regions: (n, C, H, W).
+
+        Args:
+            image, fill: What shows where regions are kept, and where not, (C, H, W).
+            masks: Which regions are kept, (n, K) bool.
+        """
+        always = torch.ones_like(masks[:, :1])
+        labels = torch.from_numpy(self.labels).to(masks.device)
+        kept = torch.cat([masks, always], 1)[:, labels]  # -1 is the last, which is always kept
+        return torch.where(kept[:, None], image, fill)
+
+
+def grid_regions(size: tuple[int, int], grid: tuple[int, int]) -> Regions:
+    """The cells of a grid, row-major, as DPR replaces them: "r1c1" is the upper left one.
+
+    Args:
+        size: (H, W) in pixels.
+        grid: Rows and columns.
+
+    Raises:
+        ValueError: More rows or columns than pixels.
+
+    >>> grid_regions((2, 4), (1, 2)).labels.tolist()
+    [[0, 0, 1, 1], [0, 0, 1, 1]]
+    """
+    check_size("grid", grid)
+    (height, width), (rows, columns) = size, grid
+    if rows > height or columns > width:
+        raise ValueError(
+            f"grid: got {grid}; want a pixel or more for each cell of {height}x{width}"
+        )
+    row, column = np.arange(height) * rows // height, np.arange(width) * columns // width
+    names = [f"r{i + 1}c{j + 1}" for i in range(rows) for j in range(columns)]
+    return Regions(row[:, None] * columns + column, names)
