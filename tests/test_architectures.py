@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from captum_fv.models import ARCHITECTURES, CATALOGUE, IResNet, XCosBody, describe_models
+from captum_fv.models import CATALOGUE, IResNet, XCosBody, describe_models
 from tests.support.backbones import build_meta
 from tests.support.shared import SHARED, needs_shared
 
@@ -67,7 +67,7 @@ def official_keys(architecture: str) -> tuple[dict[str, tuple[tuple[int, ...], s
 
 
 @needs_shared
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", KEY_LISTS)
 def test_keys_shapes_and_dtypes_are_the_official_ones(architecture: str) -> None:
     official, size = official_keys(architecture)
     model = build_meta(architecture)
@@ -94,6 +94,11 @@ def test_keys_shapes_and_dtypes_are_the_official_ones(architecture: str) -> None
         ("xcos", 87.62, 6.30),  # two such bodies, of which one decides
         ("mobilefacenet", 1.20, 0.221),  # the paper: 221 million multiply-adds
         ("mobilefacenet-casia", 1.00, 0.189),
+        ("ir-50", 43.58, 6.30),
+        ("tface-ir-18", 24.02, 2.60),
+        ("tface-ir-50", 43.59, 6.30),
+        ("tface-ir-101", 65.15, 12.08),
+        ("inception-resnet-v1", 23.48, 1.42),
     ],
 )
 def test_size_and_cost_are_the_published_ones(
@@ -130,6 +135,76 @@ def test_the_list_says_of_every_model_what_it_takes_and_whose_it_is() -> None:
     assert names == ["demo", *CATALOGUE]
     for name, entry in CATALOGUE.items():
         said = listed[listed.index(f"\n{name}\n") :].splitlines()[2:4]
-        assert f"{entry.size[0]}x{entry.size[1]} {entry.channel_order}, mean 0.5, " in said[0]
+        assert (
+            f"{entry.size[0]}x{entry.size[1]} {entry.channel_order}, mean {entry.mean:.4g}, "
+            in said[0]
+        )
         assert said[1].split(": ", 1) == [f"    {entry.licence}", entry.source]
     assert "112x96 RGB, mean 0.5, std 0.502 -> 128" in listed
+
+
+@pytest.mark.parametrize(
+    ("architecture", "keys"),
+    [
+        ("ir-50", {"body.0.res_layer.2.weight": (64,), "output_layer.4.weight": (512,)}),
+        (
+            "tface-ir-50",
+            {
+                "input_layer.0.weight": (64, 3, 3, 3),
+                "body.3.shortcut_layer.0.weight": (128, 64, 1, 1),
+                "body.23.res_layer.2.running_mean": (512,),
+                "body.23.res_layer.3.weight": (512,),
+                "body.23.res_layer.4.weight": (512, 512, 3, 3),
+                "output_layer.3.weight": (512, 25088),
+                "output_layer.4.running_var": (512,),
+            },
+        ),
+        (
+            "inception-resnet-v1",
+            {
+                "conv2d_1a.conv.weight": (32, 3, 3, 3),
+                "conv2d_4b.bn.running_mean": (256,),
+                "repeat_1.4.branch2.2.conv.weight": (32, 32, 3, 3),
+                "repeat_1.0.conv2d.bias": (256,),
+                "mixed_6a.branch1.2.conv.weight": (256, 192, 3, 3),
+                "repeat_2.9.branch1.1.conv.weight": (128, 128, 1, 7),
+                "mixed_7a.branch2.2.bn.weight": (256,),
+                "repeat_3.4.branch1.2.conv.weight": (192, 192, 3, 1),
+                "block8.conv2d.weight": (1792, 384, 1, 1),
+                "last_linear.weight": (512, 1792),
+                "last_bn.running_var": (512,),
+            },
+        ),
+    ],
+)
+def test_published_key_names(architecture: str, keys: dict[str, tuple[int, ...]]) -> None:
+    state = build_meta(architecture).state_dict()
+    assert {key: tuple(state[key].shape) for key in keys} == keys
+
+
+def test_adaface_normalises_within_its_units_and_not_after_its_embedding() -> None:
+    keys = build_meta("tface-ir-18").state_dict()
+    assert "body.0.res_layer.2.running_mean" in keys
+    assert "output_layer.4.weight" not in keys
+    assert "body.0.res_layer.2.running_mean" not in build_meta("ir-50").state_dict()
+
+
+@pytest.mark.parametrize(
+    ("name", "black", "white", "order", "size"),
+    [
+        ("magface", 0, 1, "BGR", (112, 112)),
+        ("adaface-ir-50", -1, 1, "BGR", (112, 112)),
+        ("tface-ir-50", -1, 1, "RGB", (112, 112)),
+        ("face-evolve-ir-50", -1, 1, "RGB", (112, 112)),
+        # (x * 255 - 127.5) / 128, as its authors write it
+        ("facenet-vggface2", -127.5 / 128, 127.5 / 128, "RGB", (160, 160)),
+    ],
+)
+def test_contracts_as_published(
+    name: str, black: float, white: float, order: str, size: tuple[int, int]
+) -> None:
+    entry = CATALOGUE[name]
+    assert ((0 - entry.mean) / entry.std, (1 - entry.mean) / entry.std) == pytest.approx(
+        (black, white)
+    )
+    assert (entry.channel_order, entry.size, entry.dim) == (order, size, 512)

@@ -42,8 +42,28 @@ def saved(tmp_path: Path) -> Callable[[object], Path]:
         lambda s: {"model": {"backbone": OrderedDict(s)}},
         lambda s: {k: v for k, v in s.items() if not k.endswith("num_batches_tracked")},
         lambda s: {k: v.half() if v.is_floating_point() else v for k, v in s.items()},
+        lambda s: {f"backbone.{k}": v for k, v in s.items()},
+        lambda s: {f"module._orig_mod.{k}": v for k, v in s.items()},
+        lambda s: {"state_dict": {f"model.backbone.{k}": v for k, v in s.items()}},
+        lambda s: {"state_dict": {f"features.module.{k}": v for k, v in s.items()}},
+        lambda s: {"epoch": 3, "state_dict_backbone": s},
+        lambda s: {f"face_net.trunk.{k}": v for k, v in s.items()},
     ],
-    ids=["bare", "parallel", "state_dict", "net_state_dict", "nested", "uncounted", "half"],
+    ids=[
+        "bare",
+        "parallel",
+        "state_dict",
+        "net_state_dict",
+        "nested",
+        "uncounted",
+        "half",
+        "backbone",
+        "compiled",
+        "lightning",
+        "magface",
+        "arcface_torch",
+        "unheard of",
+    ],
 )
 def test_the_same_model_comes_from_every_wrapping(
     wrap: Callable[[State], object], small: State, saved: Callable[[object], Path]
@@ -228,3 +248,54 @@ def test_a_dictionary_with_attributes_of_its_own(saved: Callable[[object], Path]
     path = saved({"state_dict": _Disguised(weight=torch.zeros(1))})
     with pytest.raises(ValueError, match="weights of no architecture known here"):
         load_backbone(path)
+
+
+def test_a_prefix_leaves_the_margin_head_out_with_a_warning(
+    small: State, saved: Callable[[object], Path]
+) -> None:
+    prefixed = {f"model.{key}": value for key, value in small.items()}
+    path = saved({"state_dict": prefixed | {"head.kernel": torch.zeros(128, 10)}})
+    with pytest.warns(UserWarning, match=r"left out head\.kernel \(128, 10\)"):
+        model = load_backbone(path)
+    assert torch.equal(model.state_dict()["conv1.bn.bias"], small["conv1.bn.bias"])
+
+
+def test_two_networks_in_a_file_are_not_chosen_from(
+    small: State, saved: Callable[[object], Path]
+) -> None:
+    both = {f"{name}.{key}": v for name in ("student", "teacher") for key, v in small.items()}
+    with pytest.raises(ValueError, match=r"several networks, under student\. and teacher\.;"):
+        load_backbone(saved(both))
+
+
+def test_magface_is_not_taken_for_arcface(saved: Callable[[object], Path]) -> None:
+    state = build_meta("iresnet100").state_dict()
+    path = saved(
+        {f"features.module.{k}": torch.zeros(()).expand(v.shape) for k, v in state.items()}
+    )
+    with pytest.raises(ValueError, match=r'load_backbone\("magface", checkpoint=\.\.\.\)'):
+        load_backbone(path)
+    loaded = load_backbone("magface", checkpoint=path)
+    assert (loaded.mean, loaded.std) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.pth", b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
+        ("a.h5", b"\x89HDF\r\n\x1a\n", "HDF5"),
+        ("a.pth", b"\n<!DOCTYPE html><html>", "a web page"),
+        ("a.safetensors", b"<html><body>", "a web page"),
+        ("model-0000.params", b"\x12\x01\0\0\0\0\0\0", "MXNet"),
+        ("model.safetensors.index.json", b'{"metadata": {}, "weight_map": {}}', "several"),
+    ],
+)
+def test_foreign_files_are_named_for_what_they_are(
+    name: str, content: bytes, told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"this is .*{told}"):
+        load_backbone(path)
+    with pytest.raises(ValueError, match=f"this is .*{told}"):
+        load_backbone("iresnet18", checkpoint=path)

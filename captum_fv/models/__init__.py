@@ -2,6 +2,7 @@
 
 from captum_fv.models.catalogue import ARCHITECTURES, CATALOGUE, Entry, describe_models
 from captum_fv.models.download import download_checkpoint, from_hub
+from captum_fv.models.inception import InceptionResnetV1
 from captum_fv.models.mobilefacenet import MobileFaceNet, MobileFaceNetCASIA
 from captum_fv.models.residual import IR_50, IR_101, IResNet, IRNet, XCosBody
 from captum_fv.models.xcos.head import (
@@ -21,6 +22,7 @@ __all__ = [
     "Entry",
     "IRNet",
     "IResNet",
+    "InceptionResnetV1",
     "MobileFaceNet",
     "MobileFaceNetCASIA",
     "PatchedCosineHead",

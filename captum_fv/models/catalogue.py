@@ -8,8 +8,9 @@ from functools import partial
 
 from torch import nn
 
+from captum_fv.models.inception import InceptionResnetV1
 from captum_fv.models.mobilefacenet import MobileFaceNet, MobileFaceNetCASIA
-from captum_fv.models.residual import IR_50, IR_101, IResNet, IRNet, XCosBody
+from captum_fv.models.residual import IR_18, IR_50, IR_101, IResNet, IRNet, XCosBody
 from captum_fv.models.xcos_published import XCos
 
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
@@ -18,11 +19,16 @@ ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "iresnet50": partial(IResNet, (3, 4, 14, 3)),
     "iresnet100": partial(IResNet, (3, 13, 30, 3)),
     "ir-101": partial(IRNet, IR_101, scaled=False),
+    "ir-50": partial(IRNet, IR_50),
     "ir-se-50": partial(IRNet, IR_50, squeeze=True),
+    "tface-ir-18": partial(IRNet, IR_18, normed=True, scaled=False),
+    "tface-ir-50": partial(IRNet, IR_50, normed=True, scaled=False),
+    "tface-ir-101": partial(IRNet, IR_101, normed=True, scaled=False),
     "ir-se-50-xcos": XCosBody,
     "xcos": XCos,
     "mobilefacenet": MobileFaceNet,
     "mobilefacenet-casia": MobileFaceNetCASIA,
+    "inception-resnet-v1": InceptionResnetV1,
 }
 """How to build each architecture, its weights not yet its authors'."""
 
@@ -72,6 +78,29 @@ _INSIGHTFACE_PYTORCH = partial(
     licence="MIT",
     channel_order="BGR",
 )
+_ADAFACE = partial(
+    Entry,
+    source="https://github.com/mk-minchul/AdaFace",
+    reference="Kim et al., AdaFace, CVPR 2022",
+    licence="MIT",
+    channel_order="BGR",
+)
+_TFACE = partial(
+    Entry,
+    source="https://github.com/Tencent/TFace",
+    reference="Tencent TFace",
+    licence="Apache 2.0",
+)
+_FACENET = partial(
+    Entry,
+    "inception-resnet-v1",
+    source="https://github.com/timesler/facenet-pytorch",
+    reference="Schroff et al., FaceNet, CVPR 2015",
+    licence="MIT",
+    mean=127.5 / 255,
+    std=128 / 255,
+    size=(160, 160),
+)
 _XCOS = partial(
     Entry,
     source="https://github.com/ntubiolin/xcos",
@@ -93,6 +122,30 @@ CATALOGUE: dict[str, Entry] = {
         reference="Huang et al., CurricularFace, CVPR 2020",
         licence="MIT",
     ),
+    "magface": Entry(
+        "iresnet100",
+        source="https://github.com/IrvingMeng/MagFace",
+        reference="Meng et al., MagFace, CVPR 2021",
+        licence="Apache 2.0",
+        mean=0.0,
+        std=1.0,
+        channel_order="BGR",
+    ),
+    "face-evolve-ir-50": Entry(
+        "ir-50",
+        source="https://github.com/ZhaoJ9014/face.evoLVe",
+        reference="Deng et al., ArcFace, CVPR 2019",
+        licence="MIT",
+    ),
+    # Before TFace's, so that a file without a name is asked for its order of channels.
+    "adaface-ir-18": _ADAFACE("tface-ir-18"),
+    "adaface-ir-50": _ADAFACE("tface-ir-50"),
+    "adaface-ir-101": _ADAFACE("tface-ir-101"),
+    "tface-ir-18": _TFACE("tface-ir-18"),
+    "tface-ir-50": _TFACE("tface-ir-50"),
+    "tface-ir-101": _TFACE("tface-ir-101"),
+    "facenet-vggface2": _FACENET(),
+    "facenet-casia-webface": _FACENET(),
     "ir-se-50": _INSIGHTFACE_PYTORCH("ir-se-50", reference="Deng et al., ArcFace, CVPR 2019"),
     "mobilefacenet": _INSIGHTFACE_PYTORCH(
         "mobilefacenet", reference="Chen et al., MobileFaceNets, CCBR 2018"

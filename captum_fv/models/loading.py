@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -15,7 +16,14 @@ from captum_fv.models.programs import brief, program_kind
 StateDict = dict[str, Tensor]
 
 # Where training scripts keep the weights beside their optimisers and counters.
-_WRAPPERS = ("state_dict", "net_state_dict", "model_state_dict", "model", "backbone")
+_WRAPPERS = (
+    "state_dict",
+    "state_dict_backbone",
+    "net_state_dict",
+    "model_state_dict",
+    "model",
+    "backbone",
+)
 _DEPTH = 4  # a dictionary may contain itself
 
 
@@ -32,6 +40,7 @@ def read_weights(path: Path) -> StateDict:
             f"{path}: got a {kind} program; want a checkpoint. A program needs no name: "
             f'load_backbone("{path}", mean=..., std=...)'
         )
+    _check_kind(path)
     try:
         if path.suffix == ".safetensors":
             content = load_file(path)
@@ -55,8 +64,12 @@ def read_weights(path: Path) -> StateDict:
     return _bare(content, path)
 
 
-def fit(model: nn.Module, weights: StateDict, path: Path, name: str) -> None:
+def fit(
+    model: nn.Module, weights: StateDict, path: Path, name: str, outside: StateDict | None = None
+) -> None:
     """Give a freshly built model, also one on the meta device, all of its weights and none else.
+
+    `outside` are the file's tensors beside these weights.
 
     Raises:
         ValueError: Weights of the model are missing, have another shape or are left over; it names
@@ -71,8 +84,9 @@ def fit(model: nn.Module, weights: StateDict, path: Path, name: str) -> None:
             f"{path}: not the weights of {name}: {'; '.join(problems)}. Leave the name out, "
             "load_backbone(path), to have the architecture recognised"
         )
-    if beside:
-        shapes = [f"{key} {tuple(weights[key].shape)}" for key in beside]
+    left_out = {key: weights[key] for key in beside} | (outside or {})
+    if left_out:
+        shapes = [f"{key} {tuple(value.shape)}" for key, value in left_out.items()]
         warnings.warn(
             f"{path}: left out {_some(shapes)}, no part of the embedder {name}", stacklevel=4
         )
@@ -105,6 +119,30 @@ def compare(model: nn.Module, weights: StateDict) -> tuple[list[str], list[str]]
     return problems, [key for key in left_over if key not in within]
 
 
+def readings(weights: StateDict) -> dict[str, StateDict]:
+    """The weights as they are, and without each prefix that at least half of them share.
+
+    Training scripts and wrappers put one before all names of the embedder, such as `module.`,
+    `_orig_mod.`, `model.`, `backbone.` or `features.module.`.
+
+    Returns:
+        The prefix ("" first, then the shorter ones), and the weights that it leads to.
+    """
+    shared: Counter[str] = Counter()
+    for key in weights:
+        parts = key.split(".")[:-1]
+        shared.update(".".join(parts[:count]) + "." for count in range(1, len(parts) + 1))
+    common = [prefix for prefix, count in shared.items() if 2 * count >= len(weights)]
+    return {"": weights} | {
+        prefix: {
+            key.removeprefix(prefix): value
+            for key, value in weights.items()
+            if key.startswith(prefix)
+        }
+        for prefix in sorted(common, key=len)
+    }
+
+
 def _bare(content: object, path: Path) -> StateDict:
     for _ in range(_DEPTH):
         inner = _inner(content)
@@ -127,6 +165,46 @@ def _bare(content: object, path: Path) -> StateDict:
             f"want a state dict, bare or under one of {', '.join(_WRAPPERS)}"
         )
     return weights
+
+
+# How files begin that are often taken for checkpoints: what they are, and what to do.
+_FOREIGN = {
+    b"version https://git-lfs": (
+        "a Git LFS pointer, not the file it stands for; fetch that with `git lfs pull`, or "
+        "download it from the page's own link"
+    ),
+    b"\x89HDF\r\n": (
+        "an HDF5 file, of Keras or TensorFlow; convert the model to PyTorch and save its "
+        "state_dict, or give SiameseCosine a function that calls it"
+    ),
+}
+
+
+def _check_kind(path: Path) -> None:
+    """Raise a ValueError that names a file which is no checkpoint, and the cure."""
+    with path.open("rb") as file:
+        start = file.read(1 << 10)
+    kind = next((kind for begin, kind in _FOREIGN.items() if start.startswith(begin)), None)
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
+        kind = (
+            "a web page, not the file that its link leads to (a login, a consent or an error "
+            "page); download it in a browser and look at its size"
+        )
+    if path.name.endswith(".index.json") or b'"weight_map"' in start:
+        kind = (
+            "the index of a checkpoint in several .safetensors files; merge these into one "
+            "state dict and save that"
+        )
+    if path.suffix == ".params" or start[:8] == b"\x12\x01\0\0\0\0\0\0":
+        kind = (
+            "the parameters of an MXNet model; take the authors' PyTorch weights, or convert the "
+            "model, for example over ONNX"
+        )
+    if path.suffix == ".onnx":
+        kind = "an ONNX model, which has no architecture name: load it by its path alone"
+    if kind:
+        raise ValueError(f"{path}: this is {kind}")
 
 
 def _inner(content: object) -> dict[object, object] | None:

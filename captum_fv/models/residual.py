@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+IR_18 = (2, 2, 2, 2)
 IR_50 = (3, 4, 14, 3)
 IR_101 = (3, 13, 30, 3)
 
@@ -69,22 +70,31 @@ class IRNet(nn.Module):
     """Residual network with or without squeeze-and-excitation, 112 x 112 in, 512 numbers out.
 
     Parameter names are those of the authors' checkpoints. `forward` returns the embedding alone,
-    where CurricularFace's returns (embedding, grid) and InsightFace_Pytorch's divides the embedding
-    by its length, which leaves the cosine as it is.
+    where CurricularFace's returns (embedding, grid), AdaFace's (embedding, length), and those of
+    AdaFace and InsightFace_Pytorch divide it by its length, which leaves the cosine as it is.
 
     Args:
-        units: Residual units in each of the four stages: IR_50 or IR_101.
+        units: Residual units in each of the four stages: IR_18, IR_50 or IR_101.
         squeeze: Whether a squeeze-and-excitation module, with reduction 16, ends each unit.
         scaled: Whether the batch norm of the embedding has a scale and a shift of its own.
+        normed: Whether a unit has a batch norm between its first convolution and the PReLU.
 
     Reference: Huang et al., "CurricularFace", CVPR 2020,
     https://github.com/HuangYG123/CurricularFace (IR_101, scaled=False); Hu et al.,
     "Squeeze-and-Excitation Networks", CVPR 2018, as in
-    https://github.com/TreB1eN/InsightFace_Pytorch (IR_50, squeeze=True).
+    https://github.com/TreB1eN/InsightFace_Pytorch (IR_50, squeeze=True);
+    https://github.com/ZhaoJ9014/face.evoLVe (IR_50); https://github.com/Tencent/TFace and Kim et
+    al., "AdaFace", CVPR 2022 (normed=True, scaled=False). The layouts of the last three are those
+    of the published code; none of their checkpoints was at hand here.
     """
 
     def __init__(
-        self, units: tuple[int, int, int, int], *, squeeze: bool = False, scaled: bool = True
+        self,
+        units: tuple[int, int, int, int],
+        *,
+        squeeze: bool = False,
+        scaled: bool = True,
+        normed: bool = False,
     ) -> None:
         super().__init__()
         self.input_layer = nn.Sequential(_conv3x3(3, 64), nn.BatchNorm2d(64), nn.PReLU(64))
@@ -99,7 +109,7 @@ class IRNet(nn.Module):
         channels_in = 64
         for channels, count in zip((64, 128, 256, 512), units, strict=True):
             for unit in range(count):
-                self.body.append(_Unit(channels_in, channels, 1 if unit else 2, squeeze))
+                self.body.append(_Unit(channels_in, channels, 1 if unit else 2, squeeze, normed))
                 channels_in = channels
 
     def features(self, x: Tensor) -> Tensor:
@@ -161,11 +171,13 @@ def _stage(channels_in: int, channels: int, blocks: int) -> nn.Sequential:
 
 
 class _Unit(nn.Module):
-    """BN, 3x3, PReLU, 3x3 with the stride, BN, perhaps SE; the shortcut only picks every pixel that
-    the stride keeps, or projects where the channels change.
+    """BN, 3x3, perhaps BN, PReLU, 3x3 with the stride, BN, perhaps SE; the shortcut only picks
+    every pixel that the stride keeps, or projects where the channels change.
     """
 
-    def __init__(self, channels_in: int, channels: int, stride: int, squeeze: bool) -> None:
+    def __init__(
+        self, channels_in: int, channels: int, stride: int, squeeze: bool, normed: bool
+    ) -> None:
         super().__init__()
         self.shortcut_layer: nn.Module = nn.MaxPool2d(1, stride)
         if channels_in != channels:
@@ -173,6 +185,7 @@ class _Unit(nn.Module):
         self.res_layer = nn.Sequential(
             nn.BatchNorm2d(channels_in),
             _conv3x3(channels_in, channels),
+            *([nn.BatchNorm2d(channels)] if normed else []),
             nn.PReLU(channels),
             _conv3x3(channels, channels, stride),
             nn.BatchNorm2d(channels),

@@ -15,6 +15,7 @@ from captum_fv.models.loading import (
     compare,
     fit,
     read_weights,
+    readings,
 )
 from captum_fv.models.programs import program_kind, read_program
 
@@ -126,27 +127,31 @@ def _resolve(given: str, checkpoint: str | Path | None) -> tuple[str | None, Pat
 def _load(
     name: str | None, path: Path, architecture: str | None, channel_order: str | None
 ) -> tuple[nn.Module, Entry]:
-    weights = _respelled(read_weights(path))
-    if architecture is None:
-        architecture = CATALOGUE[name].architecture if name else _recognise(weights, path)
-    if architecture not in ARCHITECTURES:
+    if architecture is None and name:
+        architecture = CATALOGUE[name].architecture
+    if architecture not in (None, *ARCHITECTURES):
         raise ValueError(
             f"architecture: got {architecture!r}; want one of {', '.join(ARCHITECTURES)}"
         )
+    content = read_weights(path)
+    architecture, prefix, weights = _recognise(content, path, architecture)
     fitting = [key for key, entry in CATALOGUE.items() if entry.architecture == architecture]
     entry = CATALOGUE[name or fitting[0]]
     if entry.architecture != architecture:
         raise ValueError(
             f"architecture: got {architecture!r}, but {name} is {entry.architecture}; leave it out"
         )
-    if name is None and channel_order is None and entry.channel_order == "BGR":
+    # MagFace's names begin so; its images are other than those of ArcFace's same architecture.
+    other = "magface" if architecture == "iresnet100" and "features." in prefix else fitting[0]
+    if name is None and channel_order is None and CATALOGUE[other].channel_order == "BGR":
         raise ValueError(
             f"{path}: {architecture} is trained on BGR by some and on RGB by others; say whose it "
-            f'is: load_backbone("{fitting[0]}", checkpoint=...), or --model {fitting[0]} '
-            f'--checkpoint ..., for {entry.source}; else channel_order="RGB" or "BGR"'
+            f'is: load_backbone("{other}", checkpoint=...), or --model {other} '
+            f'--checkpoint ..., for {CATALOGUE[other].source}; else channel_order="RGB" or "BGR"'
         )
     model = _skeleton(architecture)
-    fit(model, weights, path, architecture)
+    outside = {key: value for key, value in content.items() if not key.startswith(prefix)}
+    fit(model, weights, path, architecture, outside)
     if (channel_order or entry.channel_order) == "BGR":
         # Reversed weights on RGB are the same convolution as the authors' weights on BGR.
         for layer in model.modules():
@@ -155,16 +160,34 @@ def _load(
     return model, entry
 
 
-def _recognise(weights: StateDict, path: Path) -> str:
-    verdicts = {name: compare(_skeleton(name), weights) for name in ARCHITECTURES}
-    beside = {name: len(keys) for name, (problems, keys) in verdicts.items() if not problems}
-    if not beside:
-        first = ", ".join(list(weights)[:3])
+def _recognise(
+    weights: StateDict, path: Path, architecture: str | None
+) -> tuple[str, str, StateDict]:
+    """The architecture that the weights fit, this one if given, the prefix taken off, and they."""
+    wanted = ARCHITECTURES if architecture is None else [architecture]
+    fitting: dict[str, tuple[str, str, StateDict]] = {}
+    for prefix, reading in readings(weights).items():
+        found = _respelled(reading)
+        verdicts = {name: compare(_skeleton(name), found) for name in wanted}
+        beside = {name: len(keys) for name, (problems, keys) in verdicts.items() if not problems}
+        if beside:
+            fitting[prefix] = min(beside, key=lambda name: beside[name]), prefix, found
+        if "" in fitting:
+            break
+    if len(fitting) > 1:
         raise ValueError(
-            f"{path}: weights of no architecture known here (its keys: {first}, ...). For the "
-            "difference from one, write architecture= and one of " + ", ".join(ARCHITECTURES)
+            f"{path}: holds several networks, under {' and '.join(fitting)}; save the one you mean "
+            "alone, its names without the prefix"
         )
-    return min(beside, key=lambda name: beside[name])
+    if fitting:
+        return next(iter(fitting.values()))
+    if architecture is not None:
+        return architecture, "", _respelled(weights)
+    first = ", ".join(list(weights)[:3])
+    raise ValueError(
+        f"{path}: weights of no architecture known here (its keys: {first}, ...). For the "
+        "difference from one, write architecture= and one of " + ", ".join(ARCHITECTURES)
+    )
 
 
 def _skeleton(architecture: str) -> nn.Module:
