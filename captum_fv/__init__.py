@@ -22,6 +22,7 @@ The rooms of this package; each imports only from those above it, and never from
 from captum_fv.attr import (
     CentrePrior,
     IntegratedArgumentGradient,
+    LocalAgreement,
     OcclusionPairAttribution,
     PatchedCosineAttribution,
     PatchOracle,
@@ -31,7 +32,7 @@ from captum_fv.attr import (
     SimilarityArgumentGradient,
 )
 from captum_fv.benchmark import BenchmarkResults, BenchmarkSettings, run_benchmark
-from captum_fv.data import generated_pairs
+from captum_fv.data import generated_pairs, reference_face
 from captum_fv.metrics import decision_patch_replacement, eer_threshold, error_rates
 from captum_fv.models import load_backbone
 from captum_fv.report import plot_dpr, plot_pair, write_report
@@ -42,6 +43,7 @@ __all__ = [
     "BenchmarkSettings",
     "CentrePrior",
     "IntegratedArgumentGradient",
+    "LocalAgreement",
     "OcclusionPairAttribution",
     "PartnerView",
     "PatchOracle",
@@ -58,6 +60,7 @@ __all__ = [
     "load_backbone",
     "plot_dpr",
     "plot_pair",
+    "reference_face",
     "run_benchmark",
     "unfold_prelu",
     "write_report",

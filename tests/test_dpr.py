@@ -262,3 +262,20 @@ def test_errors_name_the_fault(run_input):
         other.auc_interval("eer")
     with pytest.raises(ValueError, match="confidence"):
         other.auc_interval(confidence=95)
+
+
+def test_movement_is_how_far_scores_go_to_the_right_side():
+    """Two genuine pairs rise, one impostor pair falls; by hand, trapezoids over four steps."""
+    scores = np.array([[0.0, 0.1, 0.8], [0.4, 0.1, 0.6], [0.4, 0.3, 0.2]])
+    run = DPRResult(scores, np.array([0.8, 0.5, 0.2]), np.array([True, True, False]), 0.5)
+    expected = [
+        (0.4 / 2 + 0.4 + 0.6) / 3,
+        (0 + 0.1 + 0.3) / 3,
+        (0.2 / 2 + 0.4 + 0.6) / 3,
+    ]
+    np.testing.assert_allclose(run.pair_movement, expected)
+    assert run.movement().value == pytest.approx(np.mean(expected))
+    assert run.movement(run) == (0, 0, 0)
+    assert run.misled.tolist() == [True, True, True]
+    with pytest.raises(ValueError, match="not over the same pairs"):
+        run.movement(DPRResult(scores, scores[2], np.array([True, False, True]), 0.5))

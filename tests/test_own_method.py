@@ -44,19 +44,20 @@ def test_every_part_says_what_it_must(script, monkeypatch, tmp_path, capsys):
         header, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
         tables[part] = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
         assert (tmp_path / f"{part}.csv").is_file()
-    methods = ["rnd", "centre", "xssab", "iag_decision", "iag_polarity", "sensitivity"]
+    methods = ["rnd", "centre", "xssab", "before_decision", "before_polarity"]
+    methods += ["iag_decision", "iag_polarity", "iag_agreement", "sensitivity"]
     for part in set(tables) - {"bars"}:
         assert list(tables[part]) == methods
     costs = {name: row["forwards + 2 backwards"] for name, row in tables["cost"].items()}
-    assert [costs[name] for name in methods] == ["0.0", "1.0", "5.0", "10.0", "10.0", "3.0"]
+    assert [costs[name] for name in methods] == ["0.0", "1.0", "5.0"] + 5 * ["10.0"] + ["3.0"]
     dpr = tables["dpr"]
     assert dpr["rnd"]["mean / RND"] == "1.00 [1.00, 1.00]"
     assert dpr["centre"]["FMR - centre"] == dpr["xssab"]["FNMR - xssab"] == "0.00 [0.00, 0.00]"
     bars = tables["bars"]
     assert bars["iag_decision / rnd at most 0.30"]["measured"] == dpr["iag_decision"]["mean / RND"]
     assert (
-        bars["iag_polarity - xssab, FNMR, below 0"]["measured"]
-        == (dpr["iag_polarity"]["FNMR - xssab"])
+        bars["iag_polarity - before_polarity, FNMR, below 0"]["measured"]
+        == (dpr["iag_polarity"]["FNMR - before"])
     )
     for row in bars.values():
         value, low, high = (float(part.strip("[],")) for part in row["measured"].split())
@@ -100,6 +101,12 @@ def test_harder_patches_lie_where_they_say(script):
     assert not ring.mask[..., row - 5 : row + 6, column - 5 : column + 6].any()
     kept = batch.mask & ring.mask
     assert torch.equal(ring.patched_a * kept, batch.patched_a * kept)
+
+    rough = stress.inexact(batch)
+    assert torch.equal(rough.mask, batch.mask)
+    assert torch.equal(rough.patched_a * ~batch.mask, batch.original_a * ~batch.mask)
+    off = (rough.patched_a - (0.92 * batch.patched_a.roll((2, 1), (2, 3)) + 8 / 255)) * batch.mask
+    assert 0.5 * 3 / 255 < off[batch.mask.expand_as(off)].std() < 3.5 / 255
 
     block = stress.quarter_block(faces, batch)
     assert block.mask.sum((1, 2, 3)).tolist() == [16 * 16] * 6

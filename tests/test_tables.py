@@ -104,6 +104,16 @@ def test_localisation_and_latency_are_means_and_sums():
     row = row_of(TABLES["localisation"], "net", SLOW)
     assert row["AUROC"].value == pytest.approx(result.auroc.mean())
     assert row["average precision"].value == pytest.approx(result.average_precision.mean())
+    threshold = RUN.models["net"].threshold
+    patched = RUN.models["net"].patched_scores[result.pairs]
+    false_matches = (patched >= threshold) & ~GENUINE[result.pairs]
+    false_non_matches = (patched < threshold) & GENUINE[result.pairs]
+    for kind, some in (("matches", false_matches), ("non-matches", false_non_matches)):
+        assert 0 < some.sum() < len(some)
+        cell = row[f"AUROC on false {kind}"]
+        assert cell.value == pytest.approx(result.auroc[some].mean())
+        cell = row[f"average precision on false {kind}"]
+        assert cell.value == pytest.approx(result.average_precision[some].mean())
     row = row_of(TABLES["table3"], "net", SLOW)
     seconds = result.latency.seconds
     expected = [seconds.mean(), seconds.sum(), result.latency.batched_total]

@@ -27,8 +27,8 @@ from iag.tables import PARTS
 from shared.command import hand_over, study_parser
 from shared.two_faced import generated_with_three_photos
 
-OWN = "iag_decision,iag_polarity"
-NEEDED = ["rnd", "centre", "xssab"]
+OWN = "iag_decision,iag_polarity,iag_agreement"
+NEEDED = ["rnd", "centre", "xssab", "before_decision", "before_polarity"]
 
 
 def main() -> None:

@@ -40,3 +40,15 @@ def quarter_block(pairs: PairSet, batch: PairBatch) -> PairBatch:
     """One block of a quarter of the image in place of many small patches."""
     side = batch.mask.shape[-2] // 2
     return patch_pairs(pairs, count=1, patch=side).batch(batch.numbers.tolist())
+
+
+def inexact(batch: PairBatch) -> PairBatch:
+    """The same patches 2 and 1 pixels off, a little duller and lighter, and with grain.
+
+    The patches of an impostor pair are copies of B's pixels at the same place, so whatever compares
+    the photos finds them. What finds only copies does not find these.
+    """
+    patches = torch.roll(batch.patched_a, (2, 1), (2, 3))
+    grain = torch.randn(patches.shape, generator=torch.Generator().manual_seed(3))
+    patches = (0.92 * patches + (8 + 3 * grain) / 255).clamp(0, 1)
+    return replace(batch, patched_a=torch.where(batch.mask, patches, batch.original_a))

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from captum_fv import SiameseCosine
 from captum_fv.attr.methods import METHODS
+from captum_fv.attr.pair import abilities
 from captum_fv.data import PairSet
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics import DPRResult, decision_patch_replacement
@@ -61,15 +62,27 @@ class Study:
     def maps(self, name: str) -> Tensor:
         """Maps of the patched images, (N, 1, H, W)."""
         if name not in self._maps:
-            self._maps[name] = self.explain(name, self.batch.patched_a, self.batch.img_b)
+            batch, reference = self.batch, self.reference
+            self._maps[name] = self.explain(name, batch.patched_a, batch.img_b, reference)
         return self._maps[name]
 
-    def explain(self, name: str, img_a: Tensor, img_b: Tensor) -> Tensor:
-        """Maps of A of any pairs, (N, 1, H, W)."""
+    @cached_property
+    def reference(self) -> Tensor | None:
+        """For each pair the mean face of other people."""
+        return self.batch.reference
+
+    def explain(
+        self, name: str, img_a: Tensor, img_b: Tensor, reference: Tensor | None = None
+    ) -> Tensor:
+        """Maps of A of any pairs, (N, 1, H, W), for methods that want one with a reference."""
         method = BUILD[name](self.siamese, self.threshold)
-        pairs = zip(img_a.split(ROWS), img_b.split(ROWS), strict=True)
-        found = [method.attribute(pair)[0] for pair in tqdm([*pairs], desc=f"maps of {name}")]
-        return torch.cat(found).mean(1, keepdim=True)
+        maps = []
+        for rows in tqdm(torch.arange(len(img_a)).split(ROWS), desc=f"maps of {name}"):
+            options = {}
+            if reference is not None and "reference" in abilities(method).options:
+                options["reference"] = reference[rows]
+            maps.append(method.attribute((img_a[rows], img_b[rows]), **options)[0])
+        return torch.cat(maps).mean(1, keepdim=True)
 
     def run(self, name: str) -> DPRResult:
         """DPR as published."""

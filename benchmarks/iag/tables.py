@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 import torch
-from iag.bars import bars_table, dpr_table
+from iag.bars import RATES, bars_table, before, dpr_table, gap
 from iag.costs import cost_table
-from iag.stress import feathered, outer_ring, quarter_block
+from iag.stress import feathered, inexact, outer_ring, quarter_block
 from iag.study import BUILD, Study
 from shared.cells import mean_text, ratio, text
 from shared.two_faced import two_faced_pairs
@@ -35,9 +35,11 @@ def corrected_table(study: Study) -> TextTable:
     for name, run in runs.items():
         row: list[Cell] = [name]
         row += [ratio(run, runs["rnd"], rate) for rate in ("fmr", "fnmr", "mean")]
+        row += [gap(run, runs.get(before(name)), rate) for rate in RATES]
         dealt = study.replace(study.maps(name)[others])
         rows.append([*row, ratio(study.run(name), dealt)])
-    header = ["method", "FMR / RND", "FNMR / RND", "mean / RND", "own / other pair's map"]
+    header = ["method", "FMR / RND", "FNMR / RND", "mean / RND", "FMR - before", "FNMR - before"]
+    header += ["own / other pair's map"]
     return TextTable("corrected", "DPR within 64 strata of equal mean sensitivity.", header, rows)
 
 
@@ -47,12 +49,20 @@ def stress_table(study: Study) -> TextTable:
         "feathered patches": study.on(feathered(study.batch)),
         "patches in the outer ring": study.on(outer_ring(study.batch)),
         "a quarter block": study.on(quarter_block(study.pairs, study.batch)),
+        "inexact patches": study.on(inexact(study.batch)),
     }
-    rows: list[list[Cell]] = [
-        [name, *(_mean_or_fnmr(other.run(name), other.run("rnd")) for other in sets.values())]
-        for name in study.names
-    ]
-    return TextTable("stress", "DPR AUC over RND's, mean.", ["method", *sets], rows)
+    rows: list[list[Cell]] = []
+    for name in study.names:
+        row: list[Cell] = [name]
+        for other in sets.values():
+            run, chance = other.run(name), other.run("rnd")
+            row += [_mean_or_fnmr(run, chance), text(run.movement(chance))]
+        rows.append(row)
+    header = ["method"]
+    for kind in sets:
+        header += [kind, f"{kind}: movement above RND's"]
+    caption = "DPR AUC over RND's, mean (low is good); how far scores move above RND's (high is)."
+    return TextTable("stress", caption, header, rows)
 
 
 def _mean_or_fnmr(run: DPRResult, chance: DPRResult) -> Cell:
@@ -68,10 +78,14 @@ def localisation_table(study: Study) -> TextTable:
     rows: list[list[Cell]] = []
     for name in study.names:
         auroc, precision = patch_localisation(study.maps(name), batch.mask, study.match)
-        maps = study.explain(name, batch.original_a, batch.img_b)
+        maps = study.explain(name, batch.original_a, batch.img_b, study.reference)
         free, _ = patch_localisation(maps, batch.mask, clean)
-        rows.append([name, *map(mean_text, (auroc, precision, free, auroc - free))])
+        row: list[Cell] = [name, *map(mean_text, (auroc, precision, free, auroc - free))]
+        misled = study.match.numpy() != batch.genuine
+        row += [mean_text(auroc[misled & kind]) for kind in (~batch.genuine, batch.genuine)]
+        rows.append(row)
     header = ["method", "AUROC", "average precision", "AUROC, no patches there", "gain"]
+    header += ["AUROC on false matches", "on false non-matches"]
     share = f"{batch.mask.double().mean():.2f}"
     return TextTable("localisation", f"By chance 0.5 and {share}.", header, rows)
 
@@ -92,7 +106,7 @@ def deletion_table(study: Study) -> TextTable:
     batch = study.batch
     runs = {}
     for name in study.names:
-        maps = study.explain(name, batch.original_a, batch.img_b)
+        maps = study.explain(name, batch.original_a, batch.img_b, study.reference)
         for population in ("genuine", "impostor"):
             runs[name, population] = deletion_insertion(
                 study.siamese,

@@ -66,7 +66,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
             that of all.
         steps: Points on the path, by Gauss-Legendre quadrature.
         alternative: :math:`\lambda`, which part of the start is the alternative, from 0 (against a
-            blurred face) to 1. None: 0.3, and 1 for the polarity. In a mixture the alternative is
+            blurred face) to 1. None: 0.4, and 1 for the polarity. In a mixture the alternative is
             blurred by 3 pixels of 112.
         reference: Somebody else's face, as `Alternative` takes it.
         blur: Standard deviation of the blur of A in the start, as a share of the height.
@@ -128,7 +128,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         self.output = output
         self.arguments = arguments
         self.steps = int(steps)
-        self.alternative = _share("alternative", alternative, 1.0 if signed else 0.3)
+        self.alternative = _share("alternative", alternative, 1.0 if signed else 0.4)
         self.reference = reference
         self.blur = _width("blur", blur)
         self.partner = _share("partner", partner)

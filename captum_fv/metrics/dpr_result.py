@@ -9,7 +9,12 @@ from typing import Literal
 import numpy as np
 
 from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
-from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
+from captum_fv.metrics.bootstrap import (
+    Interval,
+    mean_interval,
+    percentile_interval,
+    resampled_means,
+)
 
 Rate = Literal["fmr", "fnmr", "mean"]
 
@@ -100,6 +105,35 @@ class DPRResult:
         return self._area(self.scores)
 
     @property
+    def misled(self) -> BoolArray:
+        """Which pairs are decided wrongly before anything went back, (N,)."""
+        return np.asarray((self.scores[0] >= self.threshold) != self.genuine)
+
+    @property
+    def pair_movement(self) -> FloatArray:
+        """How far each pair's score moves to the right side, a mean over the curve, (N,).
+
+        In cosines, from nothing to all replaced; higher is better. Where a perturbation makes
+        hardly an error the areas have nothing to show, and this has.
+        """
+        from scipy.integrate import trapezoid
+
+        moved = np.vstack([self.scores, self.repaired_scores]) - self.scores[0]
+        towards = np.where(self.genuine, 1, -1)
+        return np.asarray(trapezoid(towards * moved, axis=0) / len(self.scores))
+
+    def movement(self, other: DPRResult | None = None, confidence: float = 0.95) -> Interval:
+        """The mean of `pair_movement`, or what it is above another method's, with an interval.
+
+        Raises:
+            ValueError: Results over different pairs, thresholds or steps.
+        """
+        if other is None:
+            return mean_interval(self.pair_movement, confidence)
+        _check_alike(self, other)
+        return mean_interval(self.pair_movement - other.pair_movement, confidence)
+
+    @property
     def _pair_auc_normalised(self) -> FloatArray:
         return self._area(np.vstack([self.scores, self.repaired_scores])) / len(self.scores)
 
@@ -146,18 +180,23 @@ def _ratio(auc: FloatArray, baseline: FloatArray) -> FloatArray:
     return np.asarray(auc / baseline)
 
 
+def _check_alike(first: DPRResult, other: DPRResult) -> None:
+    """Raise a ValueError for runs that cannot be compared pair by pair."""
+    if (
+        not np.array_equal(first.genuine, other.genuine)
+        or first.threshold != other.threshold
+        or len(first.scores) != len(other.scores)
+    ):
+        raise ValueError("the two runs are not over the same pairs, threshold and steps")
+
+
 def _interval(
     results: list[DPRResult], figure: Callable[..., FloatArray], rate: Rate, confidence: float
 ) -> Interval:
     """A figure computed from each method's AUC, and its interval over pairs."""
     first, *others = results
     for other in others:
-        if (
-            not np.array_equal(first.genuine, other.genuine)
-            or first.threshold != other.threshold
-            or len(first.scores) != len(other.scores)
-        ):
-            raise ValueError("the two runs are not over the same pairs, threshold and steps")
+        _check_alike(first, other)
     populations = {"fmr": [False], "fnmr": [True], "mean": [False, True]}
     if rate not in populations:
         raise ValueError(f"rate: got {rate!r}; want one of {list(populations)}")
