@@ -182,7 +182,7 @@ def test_names_are_shown_as_they_are():
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.texts] == [name + areas for name in names]
     img_a, img_b = random_pair(1)
-    pair = plot_pair(img_a, img_b, {name: (img_a - 0.5, img_b) for name in names}, 0.5, 0.3)
+    pair = plot_pair(img_a, img_b, dict.fromkeys(names, (img_a - 0.5, img_b)), 0.5, 0.3)
     for drawn in (figure, pair):
         drawn.canvas.draw()
         shown = [*drawn.findobj(lambda artist: hasattr(artist, "get_parse_math"))]
