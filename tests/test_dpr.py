@@ -7,7 +7,12 @@ import pytest
 import scipy.stats
 import torch
 
-from captum_fv.metrics import DecisionPatchReplacement, DPRResult, decision_patch_replacement
+from captum_fv.metrics import (
+    DecisionPatchReplacement,
+    DPRResult,
+    decision_patch_replacement,
+    eer_threshold,
+)
 from captum_fv.metrics.replacement import replacement_steps, tied_share
 from tests.support.nets import random_pair, small_siamese
 from tests.support.ties import scattered
@@ -218,6 +223,72 @@ def test_a_method_equals_itself_exactly():
     mean = result.auc_interval("mean")
     assert mean.value == pytest.approx((result.fmr_auc + result.fnmr_auc) / 2)
     assert mean.low < mean.value < mean.high
+
+
+def few_errors(rng, count, errors, genuine):
+    """Scores in which some of the pairs of one class are in error, for a while."""
+    scores = np.tile(np.where(genuine, 1.0, -1.0), (STEPS, 1))
+    for pair in rng.choice(np.flatnonzero(~genuine), errors, replace=False):
+        scores[: rng.integers(1, STEPS), pair] = 1.0
+    return DPRResult(scores, np.where(genuine, 1.0, -1.0), genuine, 0.0)
+
+
+def test_few_errors_are_not_believed_to_be_none():
+    """The rule of three: without an error in 40 pairs the rate may be 3 / 40 and more."""
+    genuine = np.arange(80) % 2 == 0
+    none = few_errors(np.random.default_rng(0), 80, 0, genuine)
+    interval = none.auc_interval("fmr")
+    assert interval.value == interval.low == 0
+    assert interval.high == pytest.approx(19 * 3 / 42, rel=0.05)
+    assert none.errors("fmr") == none.errors() == 0
+    another = few_errors(np.random.default_rng(1), 80, 0, genuine)
+    assert none.difference_to(another, "fmr").low < -0.5 < 0.5 < none.difference_to(another).high
+    assert none.difference_to(none, "fmr") == (0, 0, 0)
+
+
+def test_intervals_of_few_errors_hold_the_truth():
+    """In nine of ten draws at least, where the plain bootstrap held it in five."""
+    rng, held = np.random.default_rng(0), 0
+    genuine = np.arange(80) % 2 == 0
+    for _ in range(100):
+        run = few_errors(rng, 80, rng.binomial(40, 0.03), genuine)
+        truth = (
+            0.03 * 9.5
+        )  # in error at step 0 to t - 1, t uniform from 1 to 19: t - 1/2 on average
+        interval = run.auc_interval("fmr")
+        held += interval.low <= truth <= interval.high
+    assert held >= 90
+
+
+def test_a_threshold_from_the_same_pairs_is_estimated_in_each_resample():
+    """Against a plain bootstrap that draws pairs of both classes and begins anew with each."""
+    rng = np.random.default_rng(0)
+    genuine = np.arange(200) % 2 == 0
+    repaired = rng.normal(np.where(genuine, 1.0, -1.0))
+    scores = repaired + np.where(genuine, -1, 1) * np.linspace(1, 0, STEPS)[:, None]
+    threshold = eer_threshold(repaired, genuine)
+    known = DPRResult(scores, repaired, genuine, threshold)
+    found = DPRResult(scores, repaired, genuine, threshold, threshold_from_pairs=True)
+    areas = []
+    for _ in range(1000):
+        drawn = np.concatenate(
+            [rng.choice(np.flatnonzero(genuine == kind), 100) for kind in (0, 1)]
+        )
+        level = eer_threshold(repaired[drawn], genuine[drawn])
+        again = DPRResult(scores[:, drawn], repaired[drawn], genuine[drawn], level)
+        areas.append([again.fmr_auc, again.fnmr_auc])
+    for rate, expected in zip(
+        ("fmr", "fnmr"), np.quantile(areas, [0.025, 0.975], axis=0).T, strict=True
+    ):
+        interval, width = found.auc_interval(rate), np.ptp(expected)
+        assert interval.value == known.auc_interval(rate).value
+        np.testing.assert_allclose(interval[1:], expected, atol=0.1 * width)
+        assert interval != known.auc_interval(rate)
+    assert found.relative_to(found) == (1, 1, 1)
+    assert not found.on(np.arange(50)).threshold_from_pairs
+    assert found.on(np.arange(200)).threshold_from_pairs
+    with pytest.raises(ValueError, match=r"got the threshold 0\.5; the EER"):
+        DPRResult(scores, repaired, genuine, 0.5, threshold_from_pairs=True)
 
 
 def test_errors_name_the_fault(run_input):

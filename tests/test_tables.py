@@ -10,7 +10,7 @@ from scipy.integrate import trapezoid
 
 from captum_fv.metrics import DPRResult, Interval, unbeaten_controls
 from captum_fv.report.tables import benchmark_tables, dpr_table
-from captum_fv.report.text_table import CONTROL, TextTable
+from captum_fv.report.text_table import CONTROL, Rounded, TextTable
 from tests.support.synthetic_run import GENUINE, METHODS, MODELS, SUBSET, synthetic_run
 
 RUN = synthetic_run()
@@ -171,7 +171,17 @@ def test_markdown_csv_and_latex_hold_the_same_figures(table):
     assert len(rows) - 1 == len(markdown) - 2 == len(table.rows)
     for line, row in enumerate(table.rows):
         expected = figures(" ".join(str(cell) for cell in row))
-        assert figures(" ".join(rows[line + 1])) == expected
+        full = iter(rows[line + 1])
+        for title, cell in zip(table.header, row, strict=True):
+            if isinstance(cell, Interval):
+                found = [float(next(full)) for _ in cell]
+                assert tuple(found) == cell  # every digit
+            elif isinstance(cell, Rounded):
+                assert float(next(full)) == cell.value == pytest.approx(float(cell), rel=0.05)
+            else:
+                assert next(full) == str(cell)
+                if title in table.with_interval:
+                    assert next(full) == next(full) == ""
         assert figures(markdown[line + 2]) == expected
         assert figures(body[line]) == expected
         assert rows[line + 1][:2] == [str(cell) for cell in row[:2]]
@@ -185,6 +195,67 @@ def test_names_cannot_break_a_format():
     assert r"\caption{A \& B\_1.}" in latex
     assert list(csv.reader(io.StringIO(table.csv())))[1] == ["[x] \\ # {} ~^", "<b>\n|"]
     assert MODELS[1].replace("<", "&lt;") in TABLES["table1"].markdown()
+
+
+HOSTILE = {
+    "=HYPERLINK(1)": "'=HYPERLINK(1)",
+    "+1+cmd|' /C calc'!A0": "'+1+cmd|' /C calc'!A0",
+    "@SUM(A1)": "'@SUM(A1)",
+    "-2+3": "'-2+3",
+    "\t=1": "'\t=1",
+    "\r=1": "\\r=1",
+    "-0.5": "-0.5",
+    "-": "-",
+    "\x1b]0;x\x07net\x9b2J": "\\x1b]0;x\\x07net\\x9b2J",
+    "a\u202eb": "a\\u202eb",
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), HOSTILE.items())
+def test_names_cannot_run_anything(name, shown):
+    table = TextTable("t", "A.", ["method", name], [[name, Interval(-1.0, -2.0, 0.5)]])
+    header, row = csv.reader(io.StringIO(table.csv()))
+    assert header[1:] == [shown, f"{shown} low", f"{shown} high"]
+    assert row == [shown, "-1.0", "-2.0", "0.5"]
+    for text in (table.csv(), table.markdown(), table.latex()):
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", text)
+
+
+def test_names_cannot_fetch_anything():
+    name = "![x](https://example.org/pixel.png) [y](https://example.org)"
+    shown = TextTable("t", "A.", ["method"], [[name]]).markdown()
+    assert "![" not in shown
+    assert "](" not in shown
+
+
+def test_columns_are_the_same_whether_or_not_there_are_errors():
+    rng = np.random.default_rng(0)
+    genuine = np.arange(80) % 2 == 0
+    right = np.tile(np.where(genuine, 1.0, -1.0), (5, 1))
+    wrong = right * np.where(rng.random((5, 80)) < 0.5, 1, -1)
+    headers = []
+    for scores in (right, wrong):
+        run, rnd = (DPRResult(scores, right[0], genuine, 0.0) for _ in range(2))
+        headers.append(dpr_table({"mine": run, "rnd": rnd}).csv().splitlines()[0])
+    assert headers[0] == headers[1]
+    assert "FMR / RND low" in headers[0]
+
+
+def test_too_few_errors_have_no_interval():
+    genuine = np.arange(80) % 2 == 0
+    right = np.tile(np.where(genuine, 1.0, -1.0), (5, 1))
+    one_wrong = right.copy()
+    one_wrong[:3, 1] *= -1
+    table = dpr_table({"mine": DPRResult(one_wrong, right[0], genuine, 0.0)})
+    row = row_of(table, "mine")
+    assert str(row["FMR AUC"]) == "0.06 (too few errors)"
+    assert str(row["FNMR AUC"]) == "0.00 (too few errors)"
+    assert list(csv.reader(io.StringIO(table.csv())))[1][2:5] == ["0.0625", "", ""]
+    assert "Too few errors: of fewer than 5 pairs at any step." in table.notes
+
+
+def test_a_small_run_says_so():
+    assert TABLES["table1"].notes[0].startswith("There are only 30 pairs of one class")
 
 
 def test_rows_must_fit_the_header():

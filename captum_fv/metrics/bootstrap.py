@@ -12,10 +12,12 @@ from captum_fv.core.checks import as_number
 
 
 class Interval(NamedTuple):
-    """A figure and its bootstrap interval.
+    """A figure and its bootstrap interval, or NaN for both ends where errors are too few for one.
 
     >>> print(Interval(2.571, 2.4, 2.719))
     2.57 [2.40, 2.72]
+    >>> print(Interval(0.0, np.nan, np.nan))
+    0.00 (too few errors)
     """
 
     value: float
@@ -29,7 +31,9 @@ class Interval(NamedTuple):
 
     @property
     def span(self) -> str:
-        """The interval in brackets."""
+        """The interval in brackets, or why there is none."""
+        if np.isnan(self.low):
+            return "(too few errors)"
         return f"[{self.low:.2f}, {self.high:.2f}]"
 
     def __str__(self) -> str:
@@ -47,11 +51,12 @@ def resampled_means(values: FloatArray, resamples: int = 2000, seed: int = 0) ->
     Returns:
         (resamples, ...).
     """
-    return np.moveaxis(values @ _weights(values.shape[-1], resamples, seed).T, -1, 0)
+    return np.moveaxis(values @ resampled_shares(values.shape[-1], resamples, seed).T, -1, 0)
 
 
 @lru_cache(maxsize=4)  # a table of methods asks for the same few draws again and again
-def _weights(count: int, resamples: int, seed: int) -> FloatArray:
+def resampled_shares(count: int, resamples: int = 2000, seed: int = 0) -> FloatArray:
+    """How often each of N pairs is drawn, as a share of N: (resamples, N), rows that sum to 1."""
     # N draws with replacement matter only by how often each pair came, which is multinomial: one
     # matrix of shares, and all resampled means are a product with it. A seed fixes the matrix, so
     # methods on the same pairs are resampled together and their differences are paired.

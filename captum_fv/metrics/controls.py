@@ -35,9 +35,10 @@ def unbeaten_controls(
     Raises:
         ValueError: No run of this name, or runs over different pairs.
 
-    >>> scores = np.array([[1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
-    >>> slow = DPRResult(scores, scores[-1], np.array([False, True]), 0.0)
-    >>> fast = DPRResult(scores[[0, 2, 2]], scores[-1], np.array([False, True]), 0.0)
+    >>> scores = np.tile([[1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]], 25)
+    >>> genuine = np.tile([False, True], 25)
+    >>> slow = DPRResult(scores, scores[-1], genuine, 0.0)
+    >>> fast = DPRResult(scores[[0, 2, 2]], scores[-1], genuine, 0.0)
     >>> unbeaten_controls("mine", {"mine": fast, "rnd": slow, "centre": fast})
     ['centre']
     """

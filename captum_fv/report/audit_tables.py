@@ -7,7 +7,7 @@ import numpy as np
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.metrics.deletion import AREA_TITLES
 from captum_fv.metrics.sanity import SanityResult
-from captum_fv.report.text_table import Cell, TextTable, Verdict
+from captum_fv.report.text_table import Cell, Rounded, TextTable, Verdict
 
 
 def deletion_table(results: BenchmarkResults) -> TextTable:
@@ -43,6 +43,7 @@ def deletion_table(results: BenchmarkResults) -> TextTable:
             "On genuine pairs the most similar places go first, on impostor pairs the most "
             "dissimilar. What beats chance need not beat the controls."
         ],
+        list(AREA_TITLES.values()),
     )
 
 
@@ -55,10 +56,10 @@ def sanity_table(results: BenchmarkResults) -> TextTable:
         rows.append(
             [
                 *(model, name, str(len(sanity.swap_error))),
-                f"{np.abs(sanity.randomised_signed).mean():.2f}",
-                f"{np.abs(sanity.randomised_absolute).mean():.2f}",
-                f"{sanity.swap_error.max():.1g}",
-                f"{sanity.identity_error.max():.1g}",
+                Rounded.of(np.abs(sanity.randomised_signed).mean(), ".2f"),
+                Rounded.of(np.abs(sanity.randomised_absolute).mean(), ".2f"),
+                Rounded.of(sanity.swap_error.max(), ".1g"),
+                Rounded.of(sanity.identity_error.max(), ".1g"),
                 sanity.localisation_gain,
                 _verdict(sanity),
             ]
@@ -73,6 +74,7 @@ def sanity_table(results: BenchmarkResults) -> TextTable:
             *("swap error", "identity error", "patch gain", "fails"),
         ],
         rows,
+        with_interval=["patch gain"],
     )
 
 

@@ -15,13 +15,19 @@ from captum_fv.metrics.bootstrap import Interval, mean_interval
 from captum_fv.metrics.controls import CONTROLS, unbeaten_controls
 from captum_fv.metrics.dpr_result import DPRResult, Rate
 from captum_fv.report.audit_tables import deletion_table, sanity_table
-from captum_fv.report.text_table import CONTROL, Cell, TextTable, Verdict
+from captum_fv.report.text_table import CONTROL, Cell, Rounded, TextTable, Verdict
 
 BASELINES = {"rnd": "RND", "centre": "centre"}
 """Controls to which every area is also given as a ratio, and what the columns call them."""
 
 ALL_CONTROLS = frozenset(CONTROLS) | frozenset(GROUPS["controls"])
 """Methods that stand in the tables only to be compared with."""
+
+TOO_FEW_ERRORS = 5
+"""With fewer pairs in error, tables give a figure without an interval, and say why."""
+
+FEW_PAIRS = 50
+"""With fewer pairs of a class, tables say that thresholds and rates are coarse."""
 
 MANY_TIES = 0.1
 """From this mean share of equal values on, tables say how much chance ranks in a method's maps."""
@@ -41,6 +47,11 @@ CONTROLS_NOTE = (
     "model, sensitivity has no polarity (oracle knows the patches). A method beats a control if "
     "the paired 95 % interval of its mean AUC minus the control's lies below zero; those that it "
     "does not beat are named."
+)
+
+FEW_PAIRS_NOTE = (
+    "There are only {} pairs of one class: thresholds and error rates are coarse below "
+    + f"{FEW_PAIRS}. With a few hundred pairs they say more."
 )
 
 SUBSET_NOTE = (
@@ -74,18 +85,24 @@ def error_table(results: BenchmarkResults) -> TextTable:
         [
             name,
             str(len(model.genuine)),
-            f"{model.eer:.4f}",
-            f"{model.threshold:.4f}",
-            *(f"{rate:.3f}" for rate in model.patched_errors),
+            Rounded.of(model.eer, ".4f"),
+            Rounded.of(model.threshold, ".4f"),
+            *(Rounded.of(rate, ".3f") for rate in model.patched_errors),
         ]
         for name, model in results.models.items()
     ]
+    fewest = min(
+        (min(model.genuine.sum(), (~model.genuine).sum()) for model in results.models.values()),
+        default=FEW_PAIRS,
+    )
+    notes = [FEW_PAIRS_NOTE.format(fewest)] if fewest < FEW_PAIRS else []
     return TextTable(
         "table1",
         "Errors of the models on the clean pairs, and on the patched pairs at the clean pairs' "
         "EER threshold.",
         ["model", "pairs", "EER", "threshold", "patched FMR", "patched FNMR"],
         rows,
+        notes,
     )
 
 
@@ -127,11 +144,12 @@ def localisation_table(results: BenchmarkResults) -> TextTable:
         rows.append(row)
     figures = ("AUROC", "average precision")
     kinds = ("", " on false matches", " on false non-matches")
+    titles = [figure + kind for figure in figures for kind in kinds]
     return TextTable(
         "localisation",
         "Patch localisation: mean AUROC and average precision of the maps of A against the true "
         "patches, with 95 % intervals; higher is better.",
-        ["model", "method", "pairs", *(figure + kind for figure in figures for kind in kinds)],
+        ["model", "method", "pairs", *titles],
         rows,
         [
             "By chance AUROC is 0.5, and average precision the patched share of the image.",
@@ -139,6 +157,7 @@ def localisation_table(results: BenchmarkResults) -> TextTable:
             "honest map comes near 1. The patches of an impostor pair are copies of B, so what "
             "compares A with B finds them.",
         ],
+        titles,
     )
 
 
@@ -174,13 +193,15 @@ def _dpr_table(table: str, caption: str, lines: Sequence[_Line]) -> TextTable:
     for model, name, compared in lines:
         row: list[Cell] = [model, name, str(len(compared[name].genuine))]
         for rate in get_args(Rate):
-            row += [compared[name].auc_interval(rate)] if rate != "mean" else []
+            row += [_area(compared[name], rate)] if rate != "mean" else []
             row += [ratio_to(compared.get(b), compared[name], rate) or "-" for b in baselines]
         row += [_verdict(name, compared)] if controlled else []
         rows.append(row)
     notes = [f"Areas run from 0 to {len(next(iter(runs.values())).scores) - 1}."]
     if baselines:
         notes.append("Under mean stands the mean of the ratios of FMR and FNMR.")
+    if any(isinstance(cell, Interval) and np.isnan(cell.low) for row in rows for cell in row):
+        notes.append(f"Too few errors: of fewer than {TOO_FEW_ERRORS} pairs at any step.")
     if any(cell == "-" for row in rows for cell in row):
         notes.append("A dash: too few errors for a ratio.")
     if controlled:
@@ -188,7 +209,8 @@ def _dpr_table(table: str, caption: str, lines: Sequence[_Line]) -> TextTable:
     if len({len(compared[name].genuine) for _, name, compared in lines}) > 1:
         notes.append(SUBSET_NOTE)
     notes += _tie_notes(lines)
-    return TextTable(table, caption, header, rows, notes)
+    with_interval = [title for title in header if "AUC" in title or " / " in title]
+    return TextTable(table, caption, header, rows, notes, with_interval)
 
 
 def _tie_notes(lines: Sequence[_Line]) -> list[str]:
@@ -221,12 +243,25 @@ def _verdict(name: str, runs: Mapping[str, DPRResult]) -> Verdict:
     return Verdict(", ".join(unbeaten), "bad") if unbeaten else Verdict("beats all", "good")
 
 
+def _area(run: DPRResult, rate: Rate) -> Interval:
+    return _unless_too_few(run.auc_interval(rate), rate, run)
+
+
 def ratio_to(baseline: DPRResult | None, run: DPRResult, rate: Rate) -> Interval | None:
     """A run's area over a baseline's; None without one, or with too few errors for a ratio."""
     try:
-        return None if baseline is None else run.relative_to(baseline, rate)
+        if baseline is None:
+            return None
+        return _unless_too_few(run.relative_to(baseline, rate), rate, run, baseline)
     except ValueError:  # the areas beside it still stand
         return None
+
+
+def _unless_too_few(interval: Interval, rate: Rate, *runs: DPRResult) -> Interval:
+    """The same, without its ends if a run has too few errors to speak of them."""
+    if min(run.errors(rate) for run in runs) >= TOO_FEW_ERRORS:
+        return interval
+    return interval._replace(low=np.nan, high=np.nan)
 
 
 def _mean(values: FloatArray) -> Cell:
@@ -234,6 +269,7 @@ def _mean(values: FloatArray) -> Cell:
     return mean_interval(known) if len(known) else "-"
 
 
-def _seconds(value: float) -> str:
+def _seconds(value: float) -> Rounded:
     """Three digits, without an exponent."""
-    return np.format_float_positional(value, 3, unique=False, fractional=False).rstrip(".")
+    digits = np.format_float_positional(value, 3, unique=False, fractional=False).rstrip(".")
+    return Rounded(digits, value)
