@@ -5,8 +5,11 @@ from contextlib import nullcontext
 import captum.attr as captum
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from captum_fv.cli import main
+from captum_fv.models import load_backbone
 from captum_fv.siamese import SiameseCosine
 from tests.support.nets import random_pair, small_siamese
 
@@ -68,6 +71,72 @@ def test_programs_may_take_one_batch_size_and_no_statistics_of_it(size, training
             siamese(*pair)
     else:
         torch.testing.assert_close(siamese(*pair), small_siamese()(*pair))
+
+
+def _traced_in_training(path):
+    example = torch.rand(4, 3, 20, 18)
+    traced = torch.jit.trace(small_siamese().backbone.train(), example, check_trace=False)
+    torch.jit.save(traced, path)
+
+
+def _exported_in_training(path):
+    net, shapes = small_siamese().backbone.train(), ({0: torch.export.Dim("size", min=2)},)
+    torch.export.save(
+        torch.export.export(net, (torch.rand(4, 3, 20, 18),), dynamic_shapes=shapes), path
+    )
+
+
+class Centred(nn.Module):
+    """Embeddings minus the mean of their batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = small_siamese().backbone
+
+    def forward(self, images):
+        embeddings = self.net(images)
+        return embeddings - embeddings.mean(0)
+
+
+def _centred(path):
+    torch.jit.save(torch.jit.trace(Centred().eval(), torch.rand(4, 3, 20, 18)), path)
+
+
+OF_FILES = {
+    "traced.pt": _traced_in_training,
+    "exported.pt2": _exported_in_training,
+    "centred.pt": _centred,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("name", OF_FILES)
+def test_programs_that_mix_their_batch_are_refused_from_files_too(name, tmp_path, capsys):
+    path = tmp_path / name
+    OF_FILES[name](path)
+    says = "depends on the other images of its batch .*exported or traced in training mode.*eval"
+    for backbone in (load_backbone(path), nn.Sequential(load_backbone(path)).eval()):
+        with pytest.raises(ValueError, match=says):
+            SiameseCosine(backbone, 0.5, 0.5)(*random_pair(2))
+    photos = [str(tmp_path / f"{side}.png") for side in "ab"]
+    for photo, image in zip(photos, random_pair(1), strict=True):
+        Image.fromarray((image[0] * 255).byte().permute(1, 2, 0).numpy()).save(photo)
+    out = ["--size", "20", "18", "--threshold", "0.3", "--out", str(tmp_path / "out.png")]
+    assert main(["explain", *photos, "--model", str(path), *out]) != 0
+    assert "depends on the other images of its batch" in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("name", ["traced.pt", "centred.pt"])
+def test_a_program_that_pytorch_loads_is_asked_as_well(name, tmp_path):
+    OF_FILES[name](tmp_path / name)
+    siamese = SiameseCosine(torch.jit.load(tmp_path / name), 0.5, 0.5)
+    if name == "traced.pt":
+        with pytest.raises(ValueError, match=r"training mode.*siamese.eval\(\)"):
+            siamese(*random_pair(2))
+    with pytest.raises(ValueError, match=BATCH):  # the mode is burnt in
+        siamese.eval()(*random_pair(2))
 
 
 def rounding(share, when):

@@ -12,6 +12,7 @@ from captum.attr import DeepLift, IntegratedGradients, LayerActivation, LayerGra
 from torch import nn
 
 import captum_fv
+from captum_fv.attr import SimilarityArgumentGradient
 from captum_fv.models import MobileFaceNetCASIA
 from captum_fv.siamese import PartnerView, SiameseCosine
 from captum_fv.siamese.backbone import MayCarry, contract
@@ -94,6 +95,19 @@ def test_exported_backbones_give_scores_and_gradients(pair, kind):
         gradients.append(torch.autograd.grad(scores.sum(), img_a)[0])
     torch.testing.assert_close(scores, exported(*pair))
     torch.testing.assert_close(gradients[0], gradients[1])
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_a_frozen_torchscript_module_is_a_backbone(pair):
+    """`torch.jit.freeze` leaves no training flag."""
+    plain = small_siamese()
+    frozen = SiameseCosine(torch.jit.freeze(torch.jit.script(plain.backbone)), 0.5, 0.5)
+    torch.testing.assert_close(frozen(*pair), plain(*pair).detach())
+    torch.testing.assert_close(frozen.eval()(*pair), plain(*pair).detach())
+    maps, expected = (
+        SimilarityArgumentGradient(siamese, 0.1).attribute(*pair) for siamese in (frozen, plain)
+    )
+    torch.testing.assert_close(maps, expected)
 
 
 def test_a_backbone_brings_its_own_normalisation(pair):

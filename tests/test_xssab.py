@@ -1,10 +1,16 @@
 """xSSAB against a naive loop, and against the official code on real faces."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
-from captum_fv.attr import SimilarityArgumentGradient
+from captum_fv.attr import (
+    IntegratedArgumentGradient,
+    SensitivityControl,
+    SimilarityArgumentGradient,
+)
 from captum_fv.siamese import SiameseCosine
 from tests.support.nets import THRESHOLD, random_pair, small_siamese
 from tests.support.shared import SHARED, needs_shared
@@ -53,6 +59,24 @@ def test_costs_one_forward_and_two_backwards():
     assert (len(forwards), len(backwards)) == (1, 2)
     SimilarityArgumentGradient(siamese, THRESHOLD, "similarity").attribute(pair)
     assert (len(forwards), len(backwards)) == (2, 3)
+
+
+@pytest.mark.parametrize("polarity", ["both", "similarity", "dissimilarity"])
+@pytest.mark.parametrize("compiler", ["aot_eager", "inductor"])
+def test_a_compiled_backbone_gives_the_same_maps(compiler, polarity):
+    """A compiled forward gives its memory away in the first backward, and two are needed."""
+    if compiler == "inductor" and not shutil.which("gcc"):
+        pytest.skip("no C++ compiler")
+    pair, siamese = random_pair(3), small_siamese()
+    torch._dynamo.reset()
+    compiled = SiameseCosine(torch.compile(siamese.backbone, backend=compiler), 0.5, 0.5)
+    for method in (
+        lambda model: SimilarityArgumentGradient(model, 0.3, polarity),
+        lambda model: SensitivityControl(model, 0.3),
+        lambda model: IntegratedArgumentGradient(model, 0.3),
+    ):
+        maps, expected = (method(model).attribute(*pair) for model in (compiled, siamese))
+        torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_errors_say_what_to_write():

@@ -68,6 +68,25 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         self.polarity = polarity
 
     def _maps(self, pair: Pair, threshold: float | Tensor, extra: None) -> Pair:
+        sets = {"similarity": (True,), "dissimilarity": (False,)}.get(self.polarity, (True, False))
+        try:
+            terms = self._terms(pair, threshold, sets)
+        except RuntimeError as error:
+            if "donated buffer" not in str(error):
+                raise
+            # What torch.compile made gives a forward's memory away in its first backward.
+            terms = [self._terms(pair, threshold, (one,))[0] for one in sets]
+        if len(terms) == 1:
+            (maps,) = terms
+            warn_of_zero_gradients(*maps)
+            return maps
+        similar, dissimilar = terms
+        maps = similar[0] - dissimilar[0], similar[1] - dissimilar[1]
+        warn_of_zero_gradients(*maps)
+        return zeros_at_maximum(pair, maps)
+
+    def _terms(self, pair: Pair, threshold: float | Tensor, sets: tuple[bool, ...]) -> list[Pair]:
+        """Gradients to both images of the arguments for (True) or against (False) a match."""
         with input_gradients(pair) as leaves:
             embed_a, embed_b = self.forward_func.embed(*leaves)
             arguments = (embed_a * embed_b).detach()
@@ -86,13 +105,7 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
                 grad_a, grad_b = image_gradients(score, leaves, retain_graph=not last)
                 return grad_a.abs(), grad_b.abs()
 
-            if self.polarity != "both":
-                similarity = self.polarity == "similarity"
-                maps = input_gradient(supports if similarity else ~supports, last=True)
-                warn_of_zero_gradients(*maps)
-                return maps
-            similar = input_gradient(supports, last=False)
-            dissimilar = input_gradient(~supports, last=True)
-        maps = similar[0] - dissimilar[0], similar[1] - dissimilar[1]
-        warn_of_zero_gradients(*maps)
-        return zeros_at_maximum(pair, maps)
+            return [
+                input_gradient(supports == one, last=k == len(sets))
+                for k, one in enumerate(sets, 1)
+            ]

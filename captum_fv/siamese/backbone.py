@@ -107,7 +107,7 @@ def ask(backbone: nn.Module, function: Callable[[Tensor], Any], images: Tensor) 
 def check_mode(model: nn.Module, name: str = "siamese") -> None:
     """Raise a ValueError for a model, of this name, in which one pair changes another's score."""
     parts = _own_parts(model)
-    if any(part.training for part in parts):
+    if any(map(_trains, parts)):
         raise ValueError(
             f"{name} is in training mode, where one pair changes another's score; write "
             f"{name}.eval()"
@@ -170,7 +170,11 @@ def warn_of_unknowns(backbone: nn.Module, images: Tensor, normalised: bool) -> N
 
 def is_training(model: nn.Module) -> bool:
     """Whether any part is in training mode; an exported program is not, whatever its flags say."""
-    return any(part.training for part in _own_parts(model))
+    return any(map(_trains, _own_parts(model)))
+
+
+def _trains(part: nn.Module) -> bool:
+    return getattr(part, "training", False)  # torch.jit.freeze leaves no flag
 
 
 def is_exported(module: nn.Module) -> bool:

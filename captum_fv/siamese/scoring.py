@@ -25,6 +25,8 @@ NO_GRADIENT = (
 def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
     """Scores (N,) of a forward function (images (N, C, H, W), ...) -> (N,).
 
+    The function may write on what it is given, as normalising in place does: it gets copies.
+
     Raises:
         TypeError: No function.
         ValueError: A model in training mode, something else than scores, or one that is not finite.
@@ -37,7 +39,7 @@ def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
     if isinstance(forward_func, nn.Module) and not isinstance(forward_func, SiameseCosine):
         check_mode(forward_func, "forward_func")  # a SiameseCosine looks for itself
     try:
-        scores, count = forward_func(images, *others), len(images)
+        scores, count = forward_func(*map(_own, (images, *others))), len(images)
     except TypeError as error:
         if _takes(forward_func, 1 + len(others)):
             raise
@@ -57,6 +59,10 @@ def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
     if not all_finite(scores):
         raise ValueError("forward_func gave scores that are NaN or infinite")
     return scores
+
+
+def _own(argument: Any) -> Any:
+    return argument.clone() if isinstance(argument, Tensor) else argument
 
 
 def _takes(function: Any, count: int) -> bool:

@@ -1,0 +1,55 @@
+"""Scoring functions and backbones that write on their input: the caller's tensors stay."""
+
+import pytest
+import torch
+from torch import nn
+
+from captum_fv.attr import CentrePrior, OcclusionPairAttribution, SensitivityControl
+from captum_fv.metrics import decision_patch_replacement
+from captum_fv.siamese import SiameseCosine
+from captum_fv.siamese.scoring import ask_scores
+from tests.support.nets import random_pair, small_siamese
+
+BACKBONE = small_siamese().backbone
+
+
+def pure(img_a, img_b):
+    return nn.functional.cosine_similarity(BACKBONE(img_a * 2 - 1), BACKBONE(img_b * 2 - 1))
+
+
+def in_place(img_a, img_b):
+    return nn.functional.cosine_similarity(
+        BACKBONE(img_a.mul_(2).sub_(1)), BACKBONE(img_b.mul_(2).sub_(1))
+    )
+
+
+class InPlace(nn.Module):
+    def forward(self, images):
+        return BACKBONE(images.mul_(2).sub_(1))
+
+
+SCORERS = {"function": in_place, "backbone": SiameseCosine(InPlace().eval())}
+ASKING = {
+    "scores": lambda score, pair: ask_scores(score, *pair),
+    "sensitivity": lambda score, pair: SensitivityControl(score, 0.1).attribute(*pair),
+    "prior": lambda score, pair: CentrePrior(score, 0.1).attribute(*pair),
+    "xface": lambda score, pair: OcclusionPairAttribution(
+        score, variant=2, patch_sizes=(5,), fill=0.0
+    ).attribute(*pair),
+    "dpr": lambda score, pair: (
+        decision_patch_replacement(
+            score, pair, pair[0].flip(0), pair[0] - pair[1], 0.1, [True, False]
+        ).gap
+    ),
+}
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize("name", ASKING)
+def test_what_writes_on_its_input_changes_nothing(name, scorer):
+    pair = random_pair(2)
+    before = [image.clone() for image in pair]
+    answer = ASKING[name](SCORERS[scorer], pair)
+    assert all(map(torch.equal, pair, before))
+    expected = ASKING[name](pure, pair)
+    torch.testing.assert_close(answer, expected)
