@@ -16,12 +16,12 @@ from captum_fv.benchmark.audit import audit_method
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.folder import RunFolder
 from captum_fv.benchmark.forecast import Forecast
+from captum_fv.benchmark.intact import untouched
 from captum_fv.benchmark.latency import time_method
 from captum_fv.benchmark.measure import measure_batch, score_batch
 from captum_fv.benchmark.results import AUDIT, LATENCY, MAPS, SCORES
 from captum_fv.benchmark.settings import STRATA, BenchmarkSettings, evenly
 from captum_fv.benchmark.source import PairSource
-from captum_fv.benchmark.untouched import untouched
 from captum_fv.benchmark.workers import Workers
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.rates import eer_threshold
