@@ -14,6 +14,7 @@ from captum_fv.benchmark import columns, provenance
 from captum_fv.benchmark.folder import RunFolder
 from captum_fv.benchmark.forecast import Forecast
 from captum_fv.benchmark.intact import untouched
+from captum_fv.benchmark.operating_point import given_thresholds
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.benchmark.source import Item, as_source
@@ -36,8 +37,8 @@ def run_benchmark(
 ) -> BenchmarkResults:
     """Measure methods on models over patched pairs, and write a run folder.
 
-    Of every model: scores of the clean pairs and their EER threshold; errors of the patched pairs;
-    of each method DPR, stratified DPR, patch localisation and latency, and on demand deletion,
+    Of every model: scores of the clean pairs and their threshold; errors of the patched pairs; of
+    each method DPR, stratified DPR, patch localisation and latency, and on demand deletion,
     insertion and sanity. The same call goes on where an interrupted one stopped, and its results
     are the same, times aside. Under torchrun the processes share the work. Memory does not grow
     with the number of pairs, but for their scores.
@@ -80,6 +81,7 @@ def run_benchmark(
         **provenance.of_models(models),
         **provenance.of_methods(methods, models.values()),
         **settings.config(),
+        "thresholds": given_thresholds(models, settings),
     }
     _check_text(config)
     with torchrun_workers() as workers:
