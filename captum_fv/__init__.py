@@ -19,32 +19,38 @@ The rooms of this package; each imports only from those above it, and never from
     cli                  the commands, a file for each
 """
 
-from captum_fv.attr import (
-    AdversarialPathMap,
-    CentrePrior,
-    CorrelationRiseAttribution,
-    FeatureGuidedGradient,
-    IntegratedArgumentGradient,
-    LocalAgreement,
-    MinPlusAttribution,
-    OcclusionPairAttribution,
-    PairGradCam,
-    PairInputXGradient,
-    PairInteraction,
-    PairSaliency,
-    PatchedCosineAttribution,
-    PatchOracle,
-    PixelDifference,
-    RandomPairBaseline,
-    SensitivityControl,
-    SimilarityArgumentGradient,
-)
-from captum_fv.benchmark import BenchmarkResults, BenchmarkSettings, run_benchmark
-from captum_fv.data import generated_pairs, reference_face
-from captum_fv.metrics import decision_patch_replacement, eer_threshold, error_rates
-from captum_fv.models import load_backbone
-from captum_fv.report import plot_dpr, plot_links, plot_pair, write_report
-from captum_fv.siamese import PartnerView, SiameseCosine, unfold_prelu
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from captum_fv.attr import (
+        AdversarialPathMap,
+        CentrePrior,
+        CorrelationRiseAttribution,
+        FeatureGuidedGradient,
+        IntegratedArgumentGradient,
+        LocalAgreement,
+        MinPlusAttribution,
+        OcclusionPairAttribution,
+        PairGradCam,
+        PairInputXGradient,
+        PairInteraction,
+        PairSaliency,
+        PatchedCosineAttribution,
+        PatchOracle,
+        PixelDifference,
+        RandomPairBaseline,
+        SensitivityControl,
+        SimilarityArgumentGradient,
+    )
+    from captum_fv.benchmark import BenchmarkResults, BenchmarkSettings, run_benchmark
+    from captum_fv.data import generated_pairs, reference_face
+    from captum_fv.metrics import decision_patch_replacement, eer_threshold, error_rates
+    from captum_fv.models import load_backbone
+    from captum_fv.report import plot_dpr, plot_links, plot_pair, write_report
+    from captum_fv.siamese import PartnerView, SiameseCosine, unfold_prelu
 
 __all__ = [
     "AdversarialPathMap",
@@ -82,3 +88,23 @@ __all__ = [
     "unfold_prelu",
     "write_report",
 ]
+
+_ROOMS = ("core", "siamese", "data", "models", "metrics", "attr", "benchmark", "report")
+
+
+def __getattr__(name: str) -> Any:
+    """All public names and rooms, once the first of them is asked for.
+
+    Not before, for PyTorch takes seconds to load: the command must have the say by then, to stop
+    at Ctrl-C with one line.
+    """
+    if name not in (*__all__, *_ROOMS):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    for room in _ROOMS:
+        public = vars(importlib.import_module(f"{__name__}.{room}"))
+        globals().update({key: public[key] for key in __all__ if key in public})
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS})

@@ -248,6 +248,7 @@ def test_a_method_that_does_not_fit_a_model_stops_the_run_at_once(tmp_path):
     ("change", "says"),
     [
         ({"models": {}}, "models: got none"),
+        ({"models": {"net\udcff": small_siamese()}}, r"not UTF-8, in .*net\\udcff"),
         ({"methods": ["xsab"]}, "unknown method 'xsab'"),
         ({"methods": "xssab"}, r"want a list, as \['xssab'\]"),
         ({"methods": ["torch:nothing"]}, "nothing"),

@@ -13,6 +13,7 @@ from PIL import Image
 from captum_fv.report import write_report
 from captum_fv.report.gallery import choose_pairs
 from captum_fv.report.html import tag, text
+from captum_fv.report.page import Pictures, render_page
 from captum_fv.report.tables import benchmark_tables
 from captum_fv.report.write import file_name, report_files
 from tests.support.synthetic_run import MODELS, measured_run, synthetic_run
@@ -80,6 +81,34 @@ def test_equal_results_give_equal_bytes(run, files, tmp_path):
     assert path.read_bytes() == files["report.html"]
     assert written.keys() == files.keys()
     assert [name for name in files if files[name] != written[name]] == []
+
+
+def test_a_report_without_faces_leaves_no_photos_of_an_earlier_one(run, tmp_path):
+    results, methods, pairs, _ = run
+    write_report(results, tmp_path, pairs, methods)
+    assert (tmp_path / "figures/figure3_net.png").is_file()
+    (tmp_path / "figures/mine.png").write_bytes(b"mine")
+    (tmp_path / "figure3_mine.png").write_bytes(b"mine")
+    write_report(results, tmp_path)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {name for name, _ in report_files(results)} | {
+        "figures/mine.png",
+        "figure3_mine.png",
+    }
+
+
+def test_files_beside_no_report_are_left_alone(run, tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures/figure3_of_my_paper.png").write_bytes(b"mine")
+    write_report(run[0], tmp_path)
+    assert (tmp_path / "figures/figure3_of_my_paper.png").is_file()
+
+
+def test_dollars_in_names_are_text_on_the_page():
+    name = "$title ${style} $$ \\frac{1}{2} $x^2"
+    run = synthetic_run(models=[name], methods={"$y$": 1.0, "rnd": 1.0}, stratified=False)
+    page = Page(render_page(run, benchmark_tables(run), {name: Pictures({}, {}, [])}))
+    assert [row[:2] for row in page.cells["table2"][1:]] == [[name, "$y$"], [name, "rnd"]]
 
 
 def test_all_files_are_there_and_open(files):

@@ -18,7 +18,7 @@ import numpy as np
 BAR = 0.3
 COMMANDS = {
     "import torch, captum": ["-c", "import torch, captum"],
-    "import captum_fv": ["-c", "import captum_fv"],
+    "import captum_fv": ["-c", "import captum_fv; captum_fv.SiameseCosine"],
     "captum-fv --help": ["-m", "captum_fv", "--help"],
 }
 

@@ -13,8 +13,8 @@ from tqdm.auto import tqdm
 from captum_fv.attr.methods import Method
 from captum_fv.attr.pair import abilities
 from captum_fv.benchmark.columns import Table
+from captum_fv.benchmark.intact import check_untouched, state_of
 from captum_fv.benchmark.maps import maps_of_a
-from captum_fv.benchmark.untouched import check_untouched, state_of
 from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import check_images
 from captum_fv.data.pairs import PairSet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from captum_fv.benchmark.audit import MapAudit
 from captum_fv.benchmark.columns import Table, read_table
+from captum_fv.benchmark.operating_point import OperatingPoint
 from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
 from captum_fv.metrics.dpr_result import DPRResult
-from captum_fv.metrics.rates import ErrorRates, eer_threshold, equal_error_rate, error_rates
+from captum_fv.metrics.rates import ErrorRates, equal_error_rate, error_rates
 
 CONFIG, SCORES, MAPS = "config.json", "scores", "maps"
 LATENCY, AUDIT = "latency", "audit"
@@ -99,17 +100,19 @@ class ModelResults:
         clean_scores, patched_scores: (N,) cosines of the pairs without and with patches.
         genuine: (N,) bool.
         methods: Name -> results, in the order asked for.
+        point: How the threshold is set.
     """
 
     clean_scores: FloatArray
     patched_scores: FloatArray
     genuine: BoolArray
     methods: dict[str, MethodResults]
+    point: OperatingPoint = field(default_factory=OperatingPoint)
 
     @property
     def threshold(self) -> float:
-        """The EER threshold of the clean pairs."""
-        return eer_threshold(self.clean_scores, self.genuine)
+        """As given, for an FMR of the clean pairs, or their EER threshold."""
+        return self.point.threshold_on(self.clean_scores, self.genuine)
 
     @property
     def eer(self) -> float:
@@ -197,9 +200,12 @@ class BenchmarkResults:
         for model in _names(scores["model"]):
             clean = _select(scores, model=model)
             own = _select(maps, model=model)
+            point = OperatingPoint.in_config(config, model)
+            threshold = point.threshold_on(clean["clean_score"], clean["genuine"])
             methods = {
                 method: _method_results(
                     clean,
+                    threshold,
                     _select(own, method=method),
                     None if latency is None else _select(latency, model=model, method=method),
                     None if audit is None else _select(audit, model=model, method=method),
@@ -207,7 +213,7 @@ class BenchmarkResults:
                 for method in _names(own["method"])
             }
             models[model] = ModelResults(
-                clean["clean_score"], clean["patched_score"], clean["genuine"], methods
+                clean["clean_score"], clean["patched_score"], clean["genuine"], methods, point
             )
         return cls(config, models)
 
@@ -232,10 +238,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _method_results(
-    scores: Table, maps: Table, latency: Table | None, audit: Table | None
+    scores: Table, threshold: float, maps: Table, latency: Table | None, audit: Table | None
 ) -> MethodResults:
     """One method on one model, from its rows of the run's tables and the model's scores."""
-    threshold = eer_threshold(scores["clean_score"], scores["genuine"])
 
     def genuine(table: Table) -> BoolArray:
         return scores["genuine"][np.searchsorted(scores["pair"], table["pair"])]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,11 +13,12 @@ from captum_fv.attr.methods import Builder, expand_names, method_builder
 from captum_fv.benchmark import columns, provenance
 from captum_fv.benchmark.folder import RunFolder
 from captum_fv.benchmark.forecast import Forecast
+from captum_fv.benchmark.intact import untouched
+from captum_fv.benchmark.operating_point import given_thresholds
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.benchmark.source import Item, as_source
 from captum_fv.benchmark.stages import Run
-from captum_fv.benchmark.untouched import untouched
 from captum_fv.benchmark.workers import torchrun_workers
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.siamese.model import SiameseCosine
@@ -34,8 +37,8 @@ def run_benchmark(
 ) -> BenchmarkResults:
     """Measure methods on models over patched pairs, and write a run folder.
 
-    Of every model: scores of the clean pairs and their EER threshold; errors of the patched pairs;
-    of each method DPR, stratified DPR, patch localisation and latency, and on demand deletion,
+    Of every model: scores of the clean pairs and their threshold; errors of the patched pairs; of
+    each method DPR, stratified DPR, patch localisation and latency, and on demand deletion,
     insertion and sanity. The same call goes on where an interrupted one stopped, and its results
     are the same, times aside. Under torchrun the processes share the work. Memory does not grow
     with the number of pairs, but for their scores.
@@ -78,7 +81,9 @@ def run_benchmark(
         **provenance.of_models(models),
         **provenance.of_methods(methods, models.values()),
         **settings.config(),
+        "thresholds": given_thresholds(models, settings),
     }
+    _check_text(config)
     with torchrun_workers() as workers:
         folder = RunFolder(out, config)
         forecast = Forecast(workers.label, show_progress)
@@ -94,6 +99,16 @@ def run_benchmark(
         finally:
             folder.close()
         return BenchmarkResults.load(out)
+
+
+def _check_text(config: Mapping[str, Any]) -> None:
+    """Raise a ValueError for names that no report can hold, before anything is measured."""
+    text = json.dumps(config, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        near = ascii(text[max(0, error.start - 40) : error.end + 20])
+        raise ValueError(f"a name that is not UTF-8, in {near}; rename the file") from error
 
 
 def _check_models(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -32,6 +32,9 @@ class BenchmarkSettings:
             and on a few of them its sanity; 0 leaves them out.
         latency_pairs: On how many pairs methods are timed; 0 leaves Table 3 out.
         latency_seconds: After so many seconds no further pair of a method is timed.
+        threshold: From which cosine on a pair matches: a number, or "model" for that which each
+            backbone brings. None: set on the clean pairs, by `fmr` or at the EER.
+        fmr: The lowest threshold that keeps the FMR of the clean pairs at or below this, in (0, 1).
     """
 
     subset: Mapping[str, int] = field(default_factory=dict)
@@ -41,6 +44,8 @@ class BenchmarkSettings:
     audit_pairs: int = 0
     latency_pairs: int = 100
     latency_seconds: float = 60.0
+    threshold: float | Literal["model"] | None = None
+    fmr: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
@@ -49,6 +54,15 @@ class BenchmarkSettings:
         for method, count in self.subset.items():
             if count < 1:
                 raise ValueError(f"subset: got {count} pairs for {method}; want 1 or more")
+
+        if self.threshold is not None and self.fmr is not None:
+            raise ValueError("threshold and fmr: got both; want one of them, which sets the other")
+        if self.fmr is not None and not 0 < self.fmr < 1:
+            raise ValueError(f"fmr: got {self.fmr}; want a share above 0 and below 1, as 0.001")
+        if self.threshold not in (None, "model") and not -1 <= float(self.threshold) <= 1:
+            raise ValueError(
+                f'threshold: got {self.threshold}; want a cosine in [-1, 1], or "model"'
+            )
 
     def config(self) -> dict[str, Any]:
         """What config.json says of them: whatever changes a figure."""
@@ -59,6 +73,7 @@ class BenchmarkSettings:
             "strata": STRATA if self.stratified else 0,
             "audit_pairs": self.audit_pairs,
             "latency": [self.latency_pairs, self.latency_seconds],
+            "fmr": self.fmr,
         }
 
     def measured(self, method: str, count: int) -> IntArray:

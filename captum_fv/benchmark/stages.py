@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,17 +17,20 @@ from captum_fv.benchmark.audit import audit_method
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.folder import RunFolder
 from captum_fv.benchmark.forecast import Forecast
+from captum_fv.benchmark.intact import untouched
 from captum_fv.benchmark.latency import time_method
 from captum_fv.benchmark.measure import measure_batch, score_batch
+from captum_fv.benchmark.operating_point import OperatingPoint
 from captum_fv.benchmark.results import AUDIT, LATENCY, MAPS, SCORES
 from captum_fv.benchmark.settings import STRATA, BenchmarkSettings, evenly
 from captum_fv.benchmark.source import PairSource
-from captum_fv.benchmark.untouched import untouched
 from captum_fv.benchmark.workers import Workers
 from captum_fv.data.patched_pairs import PairBatch
-from captum_fv.metrics.rates import eer_threshold
 from captum_fv.metrics.strata import equal_strata, summed_sensitivity
 from captum_fv.siamese.model import SiameseCosine
+
+FEW = 50
+"""Pairs of a class below which a run warns: one error more or less is 2 % and more."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,8 @@ class Run:
         if self.scores:
             first = next(iter(self.scores.values()))
             _check_same(first.table["image_sha256"], table["image_sha256"])
+        elif self.workers.is_first:
+            _warn_of_few(genuine)
         for name in self.builders:
             labels = genuine[self.settings.measured(name, len(genuine))]
             if labels.all() or not labels.any():
@@ -152,7 +158,8 @@ class Run:
         strata = None
         if sensitivity:
             strata = equal_strata(torch.from_numpy(np.sum(sensitivity, axis=0)), STRATA)
-        return _Scores(table, eer_threshold(table["clean_score"], genuine), strata)
+        point = OperatingPoint.in_config(self.folder.settings, model)
+        return _Scores(table, point.threshold_on(table["clean_score"], genuine), strata)
 
     def _explain(self, model: str, batch: PairBatch) -> Table:
         """All methods' maps of some pairs, measured: one row for each method and pair."""
@@ -254,6 +261,16 @@ class Run:
 
     def _check_images(self, model: str, batch: PairBatch) -> None:
         _check_same(self.scores[model].table["image_sha256"][batch.numbers], batch.image_hashes())
+
+
+def _warn_of_few(genuine: npt.NDArray[np.bool_]) -> None:
+    counts = int(genuine.sum()), int((~genuine).sum())
+    if min(counts) < FEW:
+        warnings.warn(
+            f"{counts[0]} genuine and {counts[1]} impostor pairs are few, and every rate below is "
+            f"rough; want {FEW} of each or more",
+            stacklevel=2,
+        )
 
 
 def _check_same(before: npt.NDArray[np.str_], now: npt.NDArray[np.str_]) -> None:

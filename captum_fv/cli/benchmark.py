@@ -10,6 +10,7 @@ from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.benchmark.workers import is_first_process, own_device
 from captum_fv.cli.options import (
+    SEED,
     add_option,
     add_run_options,
     load_patched,
@@ -70,14 +71,16 @@ def run(options: Namespace) -> None:
             for name in expand_names(group.split(","))
         },
         batch_size=options.batch_size,
-        seed=options.seed,
+        seed=SEED if options.seed is None else options.seed,
+        threshold=options.threshold,
+        fmr=options.fmr,
         stratified=not options.no_strata,
         audit_pairs=options.audit_pairs,
         latency_pairs=options.latency_pairs,
         latency_seconds=options.latency_seconds,
     )
     options.device = own_device(options.device)
-    models, patched = _load_models(options), load_patched(options)
+    models, patched = _load_models(options), load_patched(options, draws_maps=True)
     results = run_benchmark(
         models,
         patched,

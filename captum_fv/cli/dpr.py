@@ -7,6 +7,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from captum_fv.benchmark.results import ModelResults
 from captum_fv.benchmark.run import run_benchmark
@@ -26,7 +27,7 @@ from captum_fv.siamese.model import SiameseCosine
 
 HELP = "measure methods by decision-based patch replacement"
 DESCRIPTION = """
-Score the clean pairs, set the EER threshold, patch the pairs, explain them, and replace what the
+Score the clean pairs, set the threshold, patch the pairs, explain them, and replace what the
 maps point at. Writes curves.png, curves.csv and table.md beside a run's files. The same command
 goes on where an interrupted one stopped."""
 
@@ -47,6 +48,8 @@ def run(options: Namespace) -> None:
         batch_size=options.batch_size,
         device=options.device,
         command=options.command_line,
+        threshold=options.threshold,
+        fmr=options.fmr,
     )
 
 
@@ -60,10 +63,14 @@ def measure(
     batch_size: int = 32,
     device: str = "cpu",
     command: str | None = None,
+    threshold: float | Literal["model"] | None = None,
+    fmr: float | None = None,
 ) -> ModelResults:
     """DPR alone of some methods: no strata, no audit, no latency; curves and one table, printed."""
     started = time.monotonic()
-    settings = BenchmarkSettings(batch_size=batch_size, stratified=False, latency_pairs=0)
+    settings = BenchmarkSettings(
+        batch_size=batch_size, stratified=False, latency_pairs=0, threshold=threshold, fmr=fmr
+    )
     results = run_benchmark(
         {name: siamese},
         patched,
@@ -80,8 +87,8 @@ def measure(
     pairs = patched.clean.name
     fmr, fnmr = model.patched_errors
     summary = (
-        f"{pairs}: {len(patched)} pairs, EER {model.eer:.4f} at threshold {model.threshold:.4f}; "
-        f"patched: FMR {fmr:.3f}, FNMR {fnmr:.3f}"
+        f"{pairs}: {len(patched)} pairs, EER {model.eer:.4f}, threshold {model.threshold:.4f} "
+        f"({model.point}); patched: FMR {fmr:.3f}, FNMR {fnmr:.3f}"
     )
     text = "\n".join([summary, "", table.markdown(), *table.notes])
     plot_dpr(runs, f"{pairs}, {len(patched)} pairs").savefig(out / "curves.png", dpi=150)

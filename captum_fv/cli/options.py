@@ -19,6 +19,9 @@ from captum_fv.models import attach_head, load_backbone
 from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
 
+SEED = 3
+"""Of the patches, as published."""
+
 METHOD_NAMES = ", ".join([*METHODS, *GROUPS])
 """What --methods takes, for help."""
 
@@ -74,9 +77,7 @@ def add_data_options(parser: ArgumentParser) -> None:
         type=positive,
         help="use this many pairs, spread evenly over the set (generated: 300 if not given)",
     )
-    group.add_argument(
-        "--seed", type=whole, default=3, help="of the patches (default: 3, as published)"
-    )
+    group.add_argument("--seed", type=whole, help=f"of the patches (default: {SEED}, as published)")
 
 
 def add_run_options(parser: ArgumentParser, default_out: str) -> None:
@@ -85,11 +86,29 @@ def add_run_options(parser: ArgumentParser, default_out: str) -> None:
     add_model_options(parser)
     methods = f"any of {METHOD_NAMES}, or module:Class for one of your own; commas between"
     add_option(parser, "--methods", default="xssab,rnd,controls", help=methods)
+    parser.add_argument(
+        "--threshold",
+        type=_threshold,
+        metavar="COSINE",
+        help='from where a pair matches: a number, or "model" for the model\'s own '
+        "(default: where the clean pairs' FMR equals their FNMR)",
+    )
+    parser.add_argument(
+        "--fmr", type=float, help="in place of it the lowest that keeps the clean pairs' FMR there"
+    )
     size = BenchmarkSettings.batch_size
     at_once = "pairs explained at once, and lost if the run is killed"
     add_option(parser, "--batch-size", type=positive, default=size, help=at_once)
     folder = "the run's folder: new, empty, or of an interrupted run"
     add_option(parser, "--out", default=Path(default_out), help=folder)
+
+
+def _threshold(text: str) -> float | str:
+    try:
+        return text if text == "model" else float(text)
+    except ValueError as error:
+        want = f'got {text!r}; want a cosine in [-1, 1], or "model"'
+        raise argparse.ArgumentTypeError(want) from error
 
 
 def positive(text: str) -> int:
@@ -129,17 +148,23 @@ def model_name(model: str) -> str:
     return Path(model).stem if Path(model).suffix else model
 
 
-def load_patched(options: Namespace) -> PatchedPairs:
-    """The pairs that `add_data_options` describes, patched."""
+def load_patched(options: Namespace, draws_maps: bool = False) -> PatchedPairs:
+    """The pairs that `add_data_options` describes, patched.
+
+    `draws_maps`: the seed is also that of random maps, and so has a use where patches are given.
+    """
+    seed = SEED if options.seed is None else options.seed
     if options.data == "generated":
         if options.pairs is not None:
             raise ValueError("--pairs: give --data too, the folder that its photos are in")
-        return patch_pairs(generated_pairs(options.limit or 300), options.seed)
+        return patch_pairs(generated_pairs(options.limit or 300), seed)
     folder = Path(options.data)
     if options.pairs is not None:
         pairs = lfw_pairs(folder, options.pairs, check_images=True)
-        patched = patch_pairs(pairs, options.seed)
+        patched = patch_pairs(pairs, seed)
     elif (folder / MANIFEST).is_file():
+        if options.seed is not None and not draws_maps:
+            raise ValueError(f"--seed: the patches in {folder} are drawn already; leave it out")
         patched = read_patch_set(folder)
     else:
         raise ValueError(

@@ -81,6 +81,7 @@ def benchmark_tables(results: BenchmarkResults) -> list[TextTable]:
 
 def error_table(results: BenchmarkResults) -> TextTable:
     """Table 1: what each model errs on clean pairs and, at the same threshold, on patched ones."""
+    points = [str(model.point) for model in results.models.values()]
     rows = [
         [
             name,
@@ -99,7 +100,7 @@ def error_table(results: BenchmarkResults) -> TextTable:
     return TextTable(
         "table1",
         "Errors of the models on the clean pairs, and on the patched pairs at the clean pairs' "
-        "EER threshold.",
+        f"threshold: {', '.join(dict.fromkeys(points))}.",
         ["model", "pairs", "EER", "threshold", "patched FMR", "patched FNMR"],
         rows,
         notes,

@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 GALLERY = 24
 """Pairs in the gallery, of all models and kinds together, or a few less."""
 
+_OF_A_REPORT = re.compile(
+    r"figures/figure(3|4_6|5|5_stratified|7)(_\d+)?_.+\.(png|svg)|"
+    r"tables/(table[123]|table2_stratified|localisation|deletion|sanity)\.(md|csv|tex)",
+    re.DOTALL,
+)
+"""What a report's tables and figures are called."""
+
 Methods = Mapping[str, Mapping[str, Method]]
 """Model's name -> method's name -> the method for this model and its threshold."""
 
@@ -46,7 +53,8 @@ def write_report(
     """Write report.html, and all tables and figures as files.
 
     Equal results give equal bytes. Each file is whole or not there. Nothing is measured anew; for
-    faces, the pairs of the gallery are explained again.
+    faces, the pairs of the gallery are explained again. Tables and figures of an earlier report,
+    such as its photos, are removed if this one has none of their names.
 
     Args:
         run: A finished run: its folder, or its results.
@@ -81,10 +89,23 @@ def write_report(
         source = as_source(pairs, chunk_size=32)
         pairs = lambda numbers: source.batch(numbers).to(device)  # noqa: E731
     out = Path(out)
+    earlier = _files_of_a_report(out)
+    written = set()
     for name, content in report_files(run, pairs, methods, show_progress):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out / name, content)
+        written.add(name)
+    for name in earlier - written:
+        (out / name).unlink(missing_ok=True)
     return out / "report.html"
+
+
+def _files_of_a_report(out: Path) -> set[str]:
+    """The tables and figures of the report that lies in a folder; nobody else's files."""
+    if not (out / "report.html").is_file():
+        return set()
+    names = {path.relative_to(out).as_posix() for path in out.glob("*/*") if path.is_file()}
+    return {name for name in names if _OF_A_REPORT.fullmatch(name)}
 
 
 def _build_methods(results: BenchmarkResults, models: Mapping[str, SiameseCosine]) -> Methods:

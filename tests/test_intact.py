@@ -7,8 +7,8 @@ from torch import nn
 
 from captum_fv.attr import PixelDifference, SensitivityControl
 from captum_fv.benchmark import BenchmarkSettings, run_benchmark
+from captum_fv.benchmark.intact import untouched
 from captum_fv.benchmark.maps import maps_of_pair
-from captum_fv.benchmark.untouched import untouched
 from tests.support.nets import random_pair, small_siamese
 from tests.test_benchmark import loader
 
