@@ -20,6 +20,13 @@ from captum_fv.attr.controls import (
 from captum_fv.attr.corrrise import CorrelationRiseAttribution, correlation_map
 from captum_fv.attr.iag import IntegratedArgumentGradient
 from captum_fv.attr.minplus import MinPlusAttribution
+from captum_fv.attr.strangers import (
+    s_norm,
+    significant_share,
+    split_half_reliability,
+    stranger_score,
+    z_map,
+)
 from captum_fv.attr.xcos import PatchedCosineAttribution
 from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.attr.xssab import SimilarityArgumentGradient
@@ -45,6 +52,11 @@ __all__ = [
     "pair_feature_masks",
     "pair_grad_cam",
     "rise_masks",
+    "s_norm",
+    "significant_share",
+    "split_half_reliability",
     "split_layer_maps",
     "square_masks",
+    "stranger_score",
+    "z_map",
 ]
