@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from captum_fv.attr.bank import SCORE_NOISE, BankFill, hidden_share, spread
-from captum_fv.attr.bank_masks import gaussian_masks
+from captum_fv.attr.bank_masks import check_sigma, gaussian_masks
 from captum_fv.attr.bank_method import BankMethod, MaskedEmbeddings
-from captum_fv.core.checks import as_number, check_choice, check_counts
+from captum_fv.core.checks import check_choice, check_counts
 
 Output = Literal["s0-", "s0+", "s1-", "s1+", "avg", "minplus"]
 
@@ -88,8 +88,7 @@ class MinPlusAttribution(BankMethod):
         super().__init__(siamese, fill, threshold, reference)
         check_choice("output", output, get_args(Output))
         check_counts(points=points, steps=steps)
-        if not as_number("sigma", sigma) > 0:
-            raise ValueError(f"sigma: got {sigma}; want a share of the height above 0")
+        check_sigma(sigma)
         self.output = output
         self.signed = signed
         self.points = points

@@ -71,6 +71,9 @@ def significant_share(
     For Gaussian maps it is .046 at level 2. The pixels of a map go together, so a single
     stranger's share is often twice that or nothing.
 
+    On LFW with EdgeFace-XXS, 500 black masks of three squares and 100 strangers, .043 of the pixels
+    stand out in 30 impostor pairs and .34 in 20 genuine ones, where .050 would by chance.
+
     Args:
         bank, partner: As in `z_map`.
         cohort: As there, with 3 people or more.
