@@ -99,6 +99,8 @@ def test_a_score_that_never_changes_says_nothing():
     bank = OcclusionBank(hidden, torch.full((6, 1), 0.3), torch.tensor([0.3]))
     for correlation in ("pearson", "spearman"):
         assert not correlation_map(bank, torch.tensor([1.0]), correlation).any()
+    rounding = OcclusionBank(hidden, 0.3 + 1e-7 * torch.rand(6, 1), torch.tensor([0.3]))
+    assert not correlation_map(rounding, torch.tensor([1.0])).any()
 
 
 def test_masks_are_the_same_for_every_call_unless_a_generator_moves_on(siamese):

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from captum_fv.attr import (
     CentrePrior,
+    CorrelationRiseAttribution,
     IntegratedArgumentGradient,
+    MinPlusAttribution,
     OcclusionPairAttribution,
     PatchedCosineAttribution,
     PatchOracle,
@@ -49,6 +51,20 @@ OPTIONS: dict[type, dict[str, Any]] = {
         "normalise_coverage": (False, FLAGS),
         "remove_offset": (False, FLAGS),
     },
+    CorrelationRiseAttribution: {
+        "masks": ("squares", st.one_of(NAMES, st.just("rise"))),
+        "num_masks": (9, SOME_COUNTS),
+        "correlation": ("spearman", st.one_of(NAMES, st.just("pearson"))),
+        "fill": ("black", st.one_of(NAMES, SOME_NUMBERS, st.sampled_from(["mean", "blur"]))),
+        "generator": (None, GENERATORS),
+    },
+    MinPlusAttribution: {
+        "output": ("s0-", st.one_of(NAMES, st.sampled_from(["s0+", "s1-", "s1+", "avg"]))),
+        "signed": (False, FLAGS),
+        "points": (2, SOME_COUNTS),
+        "sigma": (0.1, SOME_NUMBERS),
+        "steps": (2, SOME_COUNTS),
+    },
     PatchedCosineAttribution: {
         "head": (small_head(), MODELS),
         "output": ("weight", NAMES),
@@ -77,6 +93,10 @@ OPTIONS: dict[type, dict[str, Any]] = {
 }
 CALLS: dict[type, dict[str, Any]] = {
     OcclusionPairAttribution: {
+        "explain": ("both", st.one_of(NAMES, st.sampled_from("ab"))),
+        "perturbations_per_eval": (8, SOME_COUNTS),
+    },
+    CorrelationRiseAttribution: {
         "explain": ("both", st.one_of(NAMES, st.sampled_from("ab"))),
         "perturbations_per_eval": (8, SOME_COUNTS),
     },

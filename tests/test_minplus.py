@@ -147,7 +147,7 @@ BAD = {
     "output": ({"output": "s2"}, "want one of"),
     "points": ({"points": 0}, "1 or more"),
     "steps": ({"steps": 1.5}, "whole number"),
-    "sigma": ({"sigma": 0}, "above 0"),
+    "sigma": ({"sigma": 0}, "0.001 to 1000"),
 }
 
 

@@ -27,6 +27,13 @@ from captum_fv.attr.interaction import PairInteraction
 from captum_fv.attr.links import Interactions, Link
 from captum_fv.attr.minplus import MinPlusAttribution
 from captum_fv.attr.regions import Regions, grid_regions
+from captum_fv.attr.strangers import (
+    s_norm,
+    significant_share,
+    split_half_reliability,
+    stranger_score,
+    z_map,
+)
 from captum_fv.attr.xcos import PatchedCosineAttribution
 from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.attr.xssab import SimilarityArgumentGradient
@@ -62,6 +69,11 @@ __all__ = [
     "pair_feature_masks",
     "pair_grad_cam",
     "rise_masks",
+    "s_norm",
+    "significant_share",
+    "split_half_reliability",
     "split_layer_maps",
     "square_masks",
+    "stranger_score",
+    "z_map",
 ]

@@ -25,6 +25,9 @@ BankFill = Literal["black", "mean", "blur"]
 BLUR_SIZE = 16 / 112
 """Twice the standard deviation of the fill "blur", as a share of the height: 8 pixels of 112."""
 
+SCORE_NOISE = 1e-6
+"""Cosines no further apart than this are the same in single precision."""
+
 _CHUNK = 64
 """Masks that are numbers of floating point at once."""
 

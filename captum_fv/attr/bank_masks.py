@@ -122,8 +122,7 @@ def gaussian_masks(size: tuple[int, int], points: int = 16, sigma: float = 10 / 
     """
     check_counts(points=points)
     check_size("size", size)
-    if not as_number("sigma", sigma) > 0:
-        raise ValueError(f"sigma: got {sigma}; want a share of the height above 0")
+    check_sigma(sigma)
     bumps = []
     for length in size:
         centres = (torch.arange(points) + 0.5) * length / points - 0.5
@@ -131,6 +130,12 @@ def gaussian_masks(size: tuple[int, int], points: int = 16, sigma: float = 10 / 
         bumps.append(torch.exp(-(distance**2) / 2))
     masks = torch.einsum("ih,jw->ijhw", *bumps).flatten(0, 1)
     return (255 * masks).round().byte()
+
+
+def check_sigma(sigma: float) -> None:
+    """Raise for a standard deviation, as a share of the height, that no picture shows."""
+    if not 0.001 <= as_number("sigma", sigma) <= 1000:
+        raise ValueError(f"sigma: got {sigma}; want a share of the height, 0.001 to 1000")
 
 
 def _seeded(generator: torch.Generator | None) -> torch.Generator:

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from captum_fv.attr.bank import BankFill, OcclusionBank, hidden_share
+from captum_fv.attr.bank import SCORE_NOISE, BankFill, OcclusionBank, hidden_share
 from captum_fv.attr.bank_masks import rise_masks, square_masks
 from captum_fv.attr.bank_method import BankMethod, MaskedEmbeddings
 from captum_fv.core.checks import check_choice, check_counts, check_generator
@@ -103,6 +103,9 @@ def correlation_map(
     """
     check_choice("correlation", correlation, get_args(Correlation))
     scores = bank.scores(partner)
+    if scores.max() - scores.min() <= SCORE_NOISE * partner.norm():
+        # A correlation knows no size: of rounding errors alone it would be as large as any.
+        return torch.zeros(bank.hidden.shape[1:]).to(scores)
     seen = -hidden_share(bank.hidden.to(scores.device), scores.dtype).flatten(1)
     if correlation == "spearman":
         scores = _ranks(scores[:, None])[:, 0]
@@ -110,10 +113,10 @@ def correlation_map(
         seen = seen if bank.hidden.dtype == torch.bool else _ranks(seen)
     scores = scores - scores.mean()
     seen -= seen.mean(0)
-    length = scores.norm() * seen.norm(dim=0)
+    length = seen.norm(dim=0)
     constant = length <= torch.finfo(length.dtype).eps * len(scores)
-    values: Tensor = (scores @ seen / length).masked_fill(constant, 0).clamp(-1, 1)
-    return values.reshape(bank.hidden.shape[1:])
+    values: Tensor = (scores @ seen / (scores.norm() * length)).masked_fill(constant, 0)
+    return values.clamp(-1, 1).reshape(bank.hidden.shape[1:])
 
 
 def _ranks(values: Tensor) -> Tensor:

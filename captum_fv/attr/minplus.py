@@ -8,10 +8,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from captum_fv.attr.bank import BankFill, hidden_share, spread
-from captum_fv.attr.bank_masks import gaussian_masks
+from captum_fv.attr.bank import SCORE_NOISE, BankFill, hidden_share, spread
+from captum_fv.attr.bank_masks import check_sigma, gaussian_masks
 from captum_fv.attr.bank_method import BankMethod, MaskedEmbeddings
-from captum_fv.core.checks import as_number, check_choice, check_counts
+from captum_fv.core.checks import check_choice, check_counts
 
 Output = Literal["s0-", "s0+", "s1-", "s1+", "avg", "minplus"]
 
@@ -32,7 +32,7 @@ class MinPlusAttribution(BankMethod):
     - "s0-": :math:`H(c) = s(A) - s(A (1 - g_c))`, what erasing c costs;
     - "s0+": :math:`H(c) = s(A g_c) - s(0)`, what c alone is worth;
     - "s1-": erase greedily. At every step :math:`c_t` costs most, :math:`H(c_t)` is that fall, and
-      :math:`c_t` stays erased; the end is when nothing falls any more, or after `steps`;
+      :math:`c_t` stays erased; the end is when nothing falls any more (by 1e-6), or after `steps`;
     - "s1+": show greedily, from nothing. What shows is the largest of the windows at each pixel,
       :math:`c_t` gives most, :math:`H(c_t)` is that rise;
 
@@ -88,8 +88,7 @@ class MinPlusAttribution(BankMethod):
         super().__init__(siamese, fill, threshold, reference)
         check_choice("output", output, get_args(Output))
         check_counts(points=points, steps=steps)
-        if not as_number("sigma", sigma) > 0:
-            raise ValueError(f"sigma: got {sigma}; want a share of the height above 0")
+        check_sigma(sigma)
         self.output = output
         self.signed = signed
         self.points = points
@@ -126,6 +125,8 @@ class MinPlusAttribution(BankMethod):
                 weights = self._erased(masks, whole, score)
             else:
                 weights = self._shown(masks, score)
+            # Scaled, rounding errors alone would look like any other map.
+            weights = weights * (weights.abs().max() > SCORE_NOISE)
             maps.append(self._scaled(spread(weights[None], masks)[0]))
         return torch.stack(maps).mean(0)
 
@@ -137,7 +138,7 @@ class MinPlusAttribution(BankMethod):
         for _ in range(self.steps):
             scores = score(1 - shown * (1 - windows))
             best = int(scores.argmin())
-            if scores[best] >= whole:
+            if whole - scores[best] <= SCORE_NOISE:
                 break
             falls[best] += whole - scores[best]
             shown, whole = shown * (1 - windows[best]), scores[best]
@@ -151,7 +152,7 @@ class MinPlusAttribution(BankMethod):
         for _ in range(self.steps):
             scores = score(255 - torch.maximum(shown, masks))
             best = int(scores.argmax())
-            if scores[best] <= so_far:
+            if scores[best] - so_far <= SCORE_NOISE:
                 break
             rises[best] += scores[best] - so_far
             shown, so_far = torch.maximum(shown, masks[best]), scores[best]
