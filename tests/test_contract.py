@@ -92,7 +92,9 @@ CASES = {
     "agreement": Case(lambda s: LocalAgreement(s)),
     "fggb": Case(lambda s: FeatureGuidedGradient(s, THRESHOLD)),
     "fggb-largest": Case(lambda s: FeatureGuidedGradient(s, THRESHOLD, 8, batch_size=6)),
-    "fame": Case(lambda s: AdversarialPathMap(s, steps=4)),
+    # Short paths up and down mirror each other, and half precision would leave noise of them.
+    "fame": Case(lambda s: AdversarialPathMap(s, steps=8, step_size=0.02)),
+    "fame-similarity": Case(lambda s: AdversarialPathMap(s, "similarity", steps=4)),
     "gradcam": Case(lambda s: PairGradCam(s)),
     "saliency": Case(lambda s: PairSaliency(s)),
     "input-x-gradient": Case(lambda s: PairInputXGradient(s)),

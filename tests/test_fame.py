@@ -103,6 +103,12 @@ def test_a_score_below_zero_has_no_similarity_to_take_away():
     assert AdversarialPathMap(siamese, steps=3).attribute(pair)[0].abs().max() <= 1
 
 
+def test_a_face_and_itself_have_no_gradient_to_follow():
+    siamese, (photo, _) = small_siamese(), random_pair(2)
+    for mapped in AdversarialPathMap(siamese, steps=3).attribute(photo, photo.clone()):
+        assert not mapped.any()
+
+
 def test_costs_a_forward_for_each_step_sign_and_image():
     siamese, pair = small_siamese(), random_pair(2)
     siamese(*pair)  # the first call asks the backbone more often

@@ -21,9 +21,9 @@ class PairGradCam(PairMethod, GradientAttribution):  # type: ignore[misc]
 
     with F the grid of a layer for the image, of channels k and places p, enlarged bilinearly.
     Positive speaks for a match. The paper on classes keeps that part alone; `pair_grad_cam` with
-    `relu=True` does. It says as little of where as the grid is coarse, 7 by 7 cells as a rule, and
-    each cell has seen most of the face. Costs one forward over both images and a backward as far as
-    the layer. No threshold.
+    `relu=True` does. It says as little of where as the grid is coarse (7 by 7 cells as a rule, 3
+    by 3 in EdgeFace-XXS), and each cell has seen most of the face. Costs one forward over both
+    images and one backward. No threshold.
 
     Args:
         siamese: The model.

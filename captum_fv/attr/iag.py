@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from captum_fv.attr.agreement import embed_and_compare
 from captum_fv.attr.alternative import Alternative, fit_reference
+from captum_fv.attr.contrast import less_others
 from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
 from captum_fv.attr.smoothing import smooth
 from captum_fv.core.checks import as_number, check_choice, check_counts
@@ -52,6 +53,12 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
       was taken? It is twice the smoothed e that speaks for the decision: positive after a match,
       negative after a non-match. What speaks against it is 0, so it is the order in which
       decision-based patch replacement should repair an image.
+
+    Asked `against` somebody else's embedding :math:`v_C`, all of this holds with
+    :math:`v_B - v_C` in place of v, so for s(A, B) - s(A, C), decided at 0 in place of th: why B
+    and not C? The decision is then which of the two A is more like (positive: B), and the
+    alternative to "C" is B. The polarity of all arguments is linear in the partner: with one start,
+    it is that of B less that of C.
 
     The map of B is the same with the roles swapped. Costs, for an image, one forward and for each
     step one forward and one backward to the image: 10 forwards with 3 steps, if a backward costs
@@ -153,6 +160,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         additional_forward_args: Any = None,
         threshold: float | Tensor | None = None,
         reference: Tensor | None = None,
+        against: Tensor | None = None,
         return_convergence_delta: bool = False,
     ) -> Any:
         """Explain a batch of pairs; all else as in `PairMethod.attribute`.
@@ -160,6 +168,10 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         Args:
             inputs, img_b, target, additional_forward_args, threshold: As there.
             reference: For this call, in place of the constructor's.
+            against: Embeddings of others than the partner, as `less_others` of
+                `captum_fv.attr.contrast` takes them: (d,) of one person for all pairs, (N, d) of
+                one for each pair, (1 or N, n, d) of a cohort, whose mean is taken. No threshold
+                is asked then.
             return_convergence_delta: Also return how much the integral is wrong.
 
         Returns:
@@ -172,6 +184,10 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
             images = torch.stack(pair, 1).flatten(0, 1)
             embeddings, alike = self._embed_and_compare(images)
             partners = _pairwise(embeddings).flip(1).flatten(0, 1)
+            if against is not None:
+                self._check_contrast(threshold)
+                partners = less_others(_pairwise(partners), against).flatten(0, 1)
+                level = 0.0
             scores = cosine(embeddings, partners)
             levels = as_threshold(level, scores[::2]).repeat_interleave(2)
             reference = self.reference if reference is None else reference
@@ -189,6 +205,19 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
             wanted = scores - cosine(self._embed(start), partners)
             delta = added.sum((1, 2, 3)).to(wanted) - wanted
         return (map_a, map_b), _pairwise(delta)
+
+    def _check_contrast(self, threshold: float | Tensor | None) -> None:
+        """Raise for what has no meaning where the partner is asked against somebody else."""
+        if threshold is not None:
+            raise ValueError(
+                f"threshold: got {threshold} with against; s(A, B) - s(A, C) is decided at 0, so "
+                "leave it out"
+            )
+        if self.agreement:
+            raise ValueError(
+                "against: the agreement compares the photos of A and B, and knows no other; take "
+                "agreement=0"
+            )
 
     def has_convergence_delta(self) -> bool:
         """True: `attribute` takes `return_convergence_delta`."""
