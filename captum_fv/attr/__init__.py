@@ -19,6 +19,7 @@ from captum_fv.attr.iag import IntegratedArgumentGradient
 from captum_fv.attr.interaction import PairInteraction
 from captum_fv.attr.links import Interactions, Link
 from captum_fv.attr.regions import Regions, grid_regions
+from captum_fv.attr.spatial import spatial_decomposition
 from captum_fv.attr.xcos import PatchedCosineAttribution
 from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.attr.xssab import SimilarityArgumentGradient
@@ -43,5 +44,6 @@ __all__ = [
     "one_sided_baselines",
     "pair_feature_masks",
     "pair_grad_cam",
+    "spatial_decomposition",
     "split_layer_maps",
 ]
