@@ -51,9 +51,11 @@ NOTES = {
     "iag_decision": MethodNote(
         "what the decision rests on, against the other one", "4 forwards, 3 backwards", _OURS
     ),
-    "iag_polarity": MethodNote("its sign at each place", "4 forwards, 3 backwards", _OURS),
+    "iag_polarity": MethodNote(
+        "what is similar, what dissimilar", "4 forwards, 3 backwards", _OURS
+    ),
     "iag_relevance": MethodNote(
-        "what the score reacts to, with that sign", "4 forwards, 3 backwards", _OURS
+        "what matters to the score, for or against", "4 forwards, 3 backwards", _OURS
     ),
     "iag_agreement": MethodNote(
         "iag_decision, where the faces are alike", "4 forwards, 3 backwards", _ALTERNATIVE
