@@ -175,6 +175,14 @@ def test_models_are_listed(capsys):
     assert "elasticface-arc" in capsys.readouterr().out
 
 
+def test_methods_are_listed_with_cost_and_source(capsys):
+    assert main(["methods"]) == 0
+    said = capsys.readouterr().out
+    assert [line for line in said.splitlines() if line in METHODS] == list(METHODS)
+    assert "costs 1 forward, 2 backwards; Huber et al., WACV 2024" in said
+    assert "xcos stands for xcos_s, xcos_w, xcos_sw" in said
+
+
 def test_align_takes_landmarks_and_a_size(photos, tmp_path, capsys):
     face = np.asarray(Image.open(photos[0]))
     out = tmp_path / "new" / "face.png"

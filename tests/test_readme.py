@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import captum_fv as fv
+from captum_fv.attr.method_notes import NOTES
 from captum_fv.attr.methods import METHODS
 from tests.support.nets import THRESHOLD, random_pair, small_head, small_siamese
 
@@ -20,7 +21,7 @@ TEXTS = {
     for path in ROOT.glob(pattern)
 }
 BLOCK = re.compile(r"```python\n(.*?)```", flags=re.DOTALL)
-RUN_HERE = {"README.md": 2, "docs/benchmark.md": 8, "docs/alternative.md": 0}
+RUN_HERE = {"README.md": 2, "docs/benchmark.md": 8, "docs/alternative.md": 0, "docs/methods.md": 0}
 """Texts, and how many words their code prints."""
 
 
@@ -93,3 +94,12 @@ def test_the_table_of_methods_spells_them_as_they_are_built():
         assert type(spelled) is type(built)
         for option in vars(built).keys() - {"generator"}:
             assert getattr(spelled, option) == getattr(built, option), (name, option)
+
+
+def test_the_page_of_methods_and_the_command_list_all_of_them():
+    """Each in the same words, which stand in one place."""
+    rows = re.findall(r"^\| `(\w+)` \|(.+)\|$", TEXTS["docs/methods.md"], re.MULTILINE)
+    assert [name for name, _ in rows] == list(METHODS) == list(NOTES)
+    for name, row in rows:
+        shows, _, cost, source = (cell.strip() for cell in row.split("|"))
+        assert (shows, cost, source) == NOTES[name], name

@@ -27,6 +27,7 @@ from captum_fv.attr.interaction import PairInteraction
 from captum_fv.attr.links import Interactions, Link
 from captum_fv.attr.minplus import MinPlusAttribution
 from captum_fv.attr.regions import Regions, grid_regions
+from captum_fv.attr.spatial import spatial_decomposition
 from captum_fv.attr.strangers import (
     s_norm,
     significant_share,
@@ -71,6 +72,7 @@ __all__ = [
     "rise_masks",
     "s_norm",
     "significant_share",
+    "spatial_decomposition",
     "split_half_reliability",
     "split_layer_maps",
     "square_masks",

@@ -55,7 +55,8 @@ class PairInteraction(PairMethod, PerturbationAttribution):  # type: ignore[misc
 
     `explain` gives the effects, with R2 on masks not fitted beside that of the best two maps, which
     no pair of heatmaps exceeds. `attribute` gives the maps that they imply, :math:`\Phi_{i0} +
-    \frac12 \sum_j \Phi_{ij}` shared out among the pixels of region i, the same in all channels.
+    c \sum_j \Phi_{ij}` shared out among the pixels of region i, the same in all channels; c is p
+    for "banzhaf", which makes it the weighted Banzhaf value, and 1/2 for "adds_up".
 
     Both faces are hidden by the same masks, so that swapping the photos transposes the effects and
     an image's embeddings serve any partner. Costs 2 (masks + 34) forwards a pair, 580 by default.

@@ -82,14 +82,18 @@ class Interactions:
         ]
 
     def maps(self) -> tuple[FloatArray, FloatArray]:
-        """The maps of A and of B that these imply, (H, W): a link belongs to both by halves.
+        """The maps of A and of B that these imply, (H, W).
 
-        Each region's value is shared out among its pixels, so a map's sum is that of its values,
-        and both sums with the base are the sum of all effects.
+        A region's value is its main effect and a share of its links: under "banzhaf" p of them,
+        which is what it adds while a share p of the other face is kept, and the best that two maps
+        can say; under "adds_up" half, so that both maps and the base sum to the score. It is
+        shared out among the region's pixels, so a map's sum is that of its values.
         """
-        half_a, half_b = self.links.sum(1) / 2, self.links.sum(0) / 2
+        share = self.keep if self.weights == "banzhaf" else 0.5
         a, b = self.regions
-        return a.spread(self.main_a + half_a), b.spread(self.main_b + half_b)
+        map_a = a.spread(self.main_a + share * self.links.sum(1))
+        map_b = b.spread(self.main_b + share * self.links.sum(0))
+        return map_a, map_b
 
     def __str__(self) -> str:
         return (

@@ -10,10 +10,20 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from captum_fv.cli import align, benchmark, demo, dpr, explain, models, patch, xcos_train
+from captum_fv.cli import (
+    align,
+    benchmark,
+    demo,
+    dpr,
+    explain,
+    methods,
+    models,
+    patch,
+    xcos_train,
+)
 from captum_fv.cli.console import on_console, one_line
 
-COMMANDS = (explain, dpr, benchmark, patch, align, xcos_train, models, demo)
+COMMANDS = (explain, dpr, benchmark, patch, align, xcos_train, methods, models, demo)
 
 EXAMPLES = """\
 examples:

@@ -53,12 +53,23 @@ def plot_links(img_a: Tensor, img_b: Tensor, found: Interactions, count: int = 8
     links = found.strongest(count)
     largest = abs(links[0].effect) or 1.0
     centres_a, centres_b = (regions.centres() for regions in found.regions)
-    for link in reversed(links):  # the strongest on top
+    labels_at = [0] * len(found.regions[1])
+    for rank, link in reversed(list(enumerate(links))):  # the strongest on top
         ends = centres_a[link.of_a][::-1], centres_b[link.of_b][::-1]  # x, then y
         colour = SIMILARITY_COLOURS[-1 if link.effect > 0 else 0]
         width = _WIDEST * abs(link.effect) / largest
+        # Bent by rank, since links of one row would hide each other.
+        bend = f"arc3,rad={(-1) ** rank * (0.08 + 0.04 * rank)}"
         line = ConnectionPatch(
-            *ends, "data", "data", axesA=axes[0], axesB=axes[1], color=colour, lw=width, alpha=0.8
+            *ends,
+            "data",
+            "data",
+            axesA=axes[0],
+            axesB=axes[1],
+            connectionstyle=bend,
+            color=colour,
+            lw=width,
+            alpha=0.8,
         )
         figure.add_artist(line)
         for axis, (x, y) in zip(axes, ends, strict=True):
@@ -66,10 +77,11 @@ def plot_links(img_a: Tensor, img_b: Tensor, found: Interactions, count: int = 8
         axes[1].annotate(
             f"{link.effect:+.3f}",
             ends[1],
-            xytext=(4, 4),
+            xytext=(4, 4 + 12 * labels_at[link.of_b]),
             textcoords="offset points",
             fontsize=8,
             bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": colour, "alpha": 0.85},
         )
+        labels_at[link.of_b] += 1
     figure.suptitle(str(found), fontsize=9)
     return figure
