@@ -10,8 +10,7 @@ import PIL.Image
 
 from captum_fv.cli.options import positive
 from captum_fv.data.alignment import align_detected, align_face
-from captum_fv.data.identities import IMAGE_SUFFIXES
-from captum_fv.data.images import read_image
+from captum_fv.data.images import IMAGE_SUFFIXES, read_image
 
 HELP = "cut the one face of a photo out, as models want it"
 DESCRIPTION = """

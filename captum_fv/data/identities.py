@@ -13,11 +13,10 @@ import numpy as np
 from captum_fv.core.arrays import Image, IntArray
 from captum_fv.core.checks import check_counts, check_seed, is_count
 from captum_fv.data.generated.photos import PAIR_REACH, UNSEEN_PEOPLE, photograph
-from captum_fv.data.images import read_image
+from captum_fv.data.images import IMAGE_SUFFIXES, read_image
 from captum_fv.data.pairs import PairSet
 
 T = TypeVar("T")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from captum_fv.core.arrays import Image
@@ -112,9 +112,20 @@ def _parse(path: Path, number: int, line: str, genuine: bool) -> tuple[_Photo, _
         raise ValueError(
             f"{path}, line {number}: want an image number from 1, got {wrong[0]!r} in {line!r}"
         )
+    for name in (name_a, name_b):
+        check_name(name, f"{path}, line {number}")
     if not genuine and name_a == name_b:
         raise ValueError(f"{path}, line {number}: an impostor pair names {name_a} twice")
     return _Photo(name_a, int(count_a), number), _Photo(name_b, int(count_b), number)
+
+
+def check_name(name: str, where: str) -> None:
+    """Raise unless this names a folder within a folder, and nothing outside of it."""
+    parts = PureWindowsPath(name).parts  # which knows both kinds of slashes, and drives
+    if len(parts) != 1 or parts[0] in ("..", "/", "\\") or PureWindowsPath(name).drive:
+        raise ValueError(f"{where}: want a person's name, a folder of the photos; got {name!r}")
+    if not name.isprintable():
+        raise ValueError(f"{where}: want a name that can be printed, got {name!r}")
 
 
 def _is_count(word: str) -> bool:
