@@ -72,6 +72,12 @@ def test_loads_jpg_and_png(tmp_path):
         (5, "Cy\t-4\tAnn\t3", r"line 5: want an image number from 1, got '-4'"),
         (5, "Cy\t4\tCy\t3", r"line 5: an impostor pair names Cy twice"),
         (6, "", r"line 6: .* got 0 columns"),
+        (2, "..\t1\t2", r"line 2: want a person's name, .* got '\.\.'"),
+        (2, "../Ann\t1\t2", r"line 2: want a person's name, .* got '\.\./Ann'"),
+        (2, "/etc/Ann\t1\t2", r"line 2: want a person's name, .* got '/etc/Ann'"),
+        (5, "a\\b\t1\tAnn\t2", r"line 5: want a person's name"),
+        (5, "C:Ann\t1\tAnn\t2", r"line 5: want a person's name"),
+        (5, "A\x1b[2J\t1\tAnn\t2", r"line 5: want a name that can be printed"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, row, message):

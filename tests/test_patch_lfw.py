@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import PIL.Image
@@ -63,6 +64,27 @@ def test_follows_the_published_recipe_on_any_pairs():
         changed = (patched.patched(k) != patched.original(k)).any(axis=-1)
         assert not (changed & ~patched.mask(k)).any()
         assert changed.sum() > 0.99 * patched.mask(k).sum()  # noise seldom agrees by chance
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_donors_are_drawn_from_a_list_of_the_others_or_as_if(seed):
+    rng = np.random.default_rng(seed)
+    people = rng.choice(list("abcdef"), 2 * 40, p=[0.5, 0.2, 0.1, 0.1, 0.05, 0.05]).tolist()
+    donors = patch_places(people, seed, count=2).donors
+    drawn = np.random.RandomState(seed)
+    for k in range(40):
+        if people[2 * k] == people[2 * k + 1]:
+            drawn.randint(0, 96, 2), drawn.randint(16, 112, 2)
+            others = [i for i, person in enumerate(people) if person != people[2 * k]]
+            assert donors[k] == drawn.choice(others)
+
+
+def test_a_long_list_is_drawn_in_seconds():
+    count = 40_000  # a search through all images for each pair took a minute
+    people = [f"person-{k // 3}" for k in range(count) for _ in range(2)]
+    started = time.process_time()
+    patch_places(people, count=1)
+    assert time.process_time() - started < 5
 
 
 def test_the_global_generator_is_left_alone():

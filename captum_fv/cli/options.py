@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from argparse import ArgumentParser, Namespace, _ActionsContainer
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from captum_fv.attr.methods import GROUPS, METHODS, expand_names
 from captum_fv.benchmark.settings import BenchmarkSettings, evenly
 from captum_fv.data.identities import generated_pairs
-from captum_fv.data.lfw import lfw_pairs
+from captum_fv.data.pair_lists import read_pairs
+from captum_fv.data.pairs import PairSet
 from captum_fv.data.patch_folder import MANIFEST, read_patch_set
 from captum_fv.data.patched_pairs import PatchedPairs, patch_pairs
+from captum_fv.data.published_patch_lfw import LISTS, read_published_patch_lfw
 from captum_fv.models import attach_head, load_backbone
 from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
@@ -24,6 +27,10 @@ SEED = 3
 
 METHOD_NAMES = ", ".join([*METHODS, *GROUPS])
 """What --methods takes, for help."""
+
+
+USUAL_SIZES = ((112, 112), (112, 96), (160, 160), (224, 224))
+"""(H, W) of aligned faces, as published models take them."""
 
 
 def add_option(
@@ -69,9 +76,23 @@ def add_data_options(parser: ArgumentParser) -> None:
         "--data",
         default="generated",
         help='"generated" (nobody\'s faces), a folder NAME/NAME_0001.jpg with --pairs, or a folder '
-        "that `captum-fv patch` wrote",
+        "that `captum-fv patch` wrote, or the published Patch-LFW folder",
     )
-    group.add_argument("--pairs", type=Path, help="pairs.txt of an LFW-like folder")
+    group.add_argument(
+        "--pairs",
+        type=Path,
+        help="the list of pairs: LFW's pairs.txt, lines 'path path label', those of CPLFW and "
+        "CALFW, or a .bin of insightface, which needs no --data",
+    )
+    group.add_argument(
+        "--folds", type=folds, metavar="1-4", help="some folds of a list that has them, as 1-4,7"
+    )
+    group.add_argument(
+        "--skip-missing", action="store_true", help="leave pairs out whose photos are not there"
+    )
+    group.add_argument(
+        "--originals", type=Path, help="the photos without patches, for the published Patch-LFW"
+    )
     group.add_argument(
         "--limit",
         type=positive,
@@ -125,6 +146,24 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def folds(text: str) -> list[int]:
+    """The type of --folds: 1-4,7 -> [1, 2, 3, 4, 7]."""
+    chosen: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        chosen += range(positive(first), positive(last if dash else first) + 1)
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise argparse.ArgumentTypeError(f"got {text!r}; want folds as 1-4 or 1,2,5")
+    return chosen
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Print, also what the console has no letters for: a name does not undo what was done."""
+    file = file or sys.stdout
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=file)
+
+
 def load_siamese(options: Namespace) -> SiameseCosine:
     """The model that `add_model_options` describes."""
     backbone = load_backbone(options.model, options.checkpoint, device=options.device)
@@ -148,20 +187,33 @@ def model_name(model: str) -> str:
     return Path(model).stem if Path(model).suffix else model
 
 
-def load_patched(options: Namespace, draws_maps: bool = False) -> PatchedPairs:
+def load_patched(
+    options: Namespace, size: tuple[int, int] | None = None, *, draws_maps: bool = False
+) -> PatchedPairs:
     """The pairs that `add_data_options` describes, patched.
 
-    `draws_maps`: the seed is also that of random maps, and so has a use where patches are given.
+    Args:
+        options: Parsed.
+        size: (H, W) of the model's photos; None takes the first photo's, with a warning if that is
+            no usual one.
+        draws_maps: The seed is also that of random maps, and so has a use where patches are given.
     """
     seed = SEED if options.seed is None else options.seed
-    if options.data == "generated":
+    is_bin = options.pairs is not None and options.pairs.suffix.lower() == ".bin"
+    if options.data == "generated" and not is_bin:
         if options.pairs is not None:
             raise ValueError("--pairs: give --data too, the folder that its photos are in")
         return patch_pairs(generated_pairs(options.limit or 300), seed)
     folder = Path(options.data)
-    if options.pairs is not None:
-        pairs = lfw_pairs(folder, options.pairs, check_images=True)
-        patched = patch_pairs(pairs, seed)
+    if not is_bin and (folder / LISTS[True]).is_file():
+        if options.pairs is None or options.originals is None:
+            raise ValueError(
+                f"{folder} is the published Patch-LFW: give --pairs pairs.txt and --originals, the "
+                "folder of the photos without patches"
+            )
+        patched = read_published_patch_lfw(folder, _read_pairs(options, options.originals, size))
+    elif options.pairs is not None:
+        patched = patch_pairs(_read_pairs(options, folder, size), seed)
     elif (folder / MANIFEST).is_file():
         if options.seed is not None and not draws_maps:
             raise ValueError(f"--seed: the patches in {folder} are drawn already; leave it out")
@@ -170,7 +222,30 @@ def load_patched(options: Namespace, draws_maps: bool = False) -> PatchedPairs:
         raise ValueError(
             f"{folder} holds no {MANIFEST}; for a folder NAME/NAME_0001.jpg give --pairs pairs.txt"
         )
+    found = patched.places.size
+    if size is not None and found != tuple(size):
+        raise ValueError(
+            f"{options.data}: the photos are {found[0]}x{found[1]}, and the model takes "
+            f"{size[0]}x{size[1]}; `captum-fv align --size` cuts faces out as it wants them"
+        )
+    if size is None and found not in USUAL_SIZES:
+        warnings.warn(
+            f"{options.data}: the photos are {found[0]}x{found[1]}, which is no usual size of "
+            "aligned faces; `captum-fv align` cuts faces out as models want them",
+            stacklevel=2,
+        )
     if options.limit is None or options.limit >= len(patched):
         return patched
     # Evenly over the set, so that every fold and both classes stay; the patches stay as they are.
     return patched.subset(evenly(len(patched), options.limit).tolist())
+
+
+def _read_pairs(options: Namespace, folder: Path, size: tuple[int, int] | None) -> PairSet:
+    return read_pairs(
+        folder,
+        options.pairs,
+        size,
+        options.folds,
+        check_images=True,
+        skip_missing=options.skip_missing,
+    )

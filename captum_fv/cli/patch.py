@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from captum_fv.cli.options import add_data_options, load_patched
+from captum_fv.cli.options import add_data_options, load_patched, say
 from captum_fv.data.patch_folder import write_patch_set
 
 HELP = "build a lossless Patch set with its manifest"
@@ -24,4 +24,4 @@ def run(options: Namespace) -> None:
     """Patch the pairs and write them."""
     patched = load_patched(options)
     write_patch_set(patched, options.out, show_progress=True)
-    print(f"wrote {len(patched)} pairs and manifest.json to {options.out}")
+    say(f"wrote {len(patched)} pairs and manifest.json to {options.out}")

@@ -10,6 +10,7 @@ from captum_fv.data.identities import (
 from captum_fv.data.images import read_image
 from captum_fv.data.lfw import lfw_pairs
 from captum_fv.data.mean_face import reference_face
+from captum_fv.data.pair_lists import read_pairs
 from captum_fv.data.pairs import PairSet, to_image, to_tensor
 from captum_fv.data.patch_folder import read_patch_set, write_patch_set
 from captum_fv.data.patched_pairs import PatchedPairs, patch_pairs
@@ -34,6 +35,7 @@ __all__ = [
     "patch_pairs",
     "patch_places",
     "read_image",
+    "read_pairs",
     "read_patch_set",
     "read_published_patch_lfw",
     "reference_face",

@@ -6,18 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from captum_fv.core.arrays import Image, IntArray
 from captum_fv.core.checks import check_counts, check_seed, is_count
 from captum_fv.data.generated.photos import PAIR_REACH, UNSEEN_PEOPLE, photograph
-from captum_fv.data.images import read_image
-from captum_fv.data.pairs import PairSet
-
-T = TypeVar("T")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+from captum_fv.data.images import IMAGE_SUFFIXES, read_image
+from captum_fv.data.pairs import PairSet, load_chosen
 
 
 @dataclass(frozen=True)
@@ -79,11 +75,13 @@ class IdentitySet:
         for _ in range(count - count // 2):
             two = rng.choice(len(photos), 2, replace=False)
             chosen += [int(rng.choice(photos[person])) for person in two]
-        return PairSet(self.name, [self.people[i] for i in chosen], lambda i: self.load(chosen[i]))
+        return PairSet(
+            self.name, [self.people[i] for i in chosen], partial(load_chosen, self.load, chosen)
+        )
 
     def _subset(self, name: str, indices: Sequence[int]) -> IdentitySet:
         people = [self.people[i] for i in indices]
-        return IdentitySet(name, people, partial(_load_chosen, self.load, indices))
+        return IdentitySet(name, people, partial(load_chosen, self.load, indices))
 
 
 def generated_identities(
@@ -141,11 +139,11 @@ def generated_pairs(count: int = 1000, seed: int = 0) -> PairSet:
     impostor = [rng.choice(pool, 2, replace=False) for _ in range(count - count // 2)]
     people = np.concatenate([genuine, *impostor]).tolist()
 
-    def load(image: int) -> Image:
-        # The seed and the image number together are a photo number that no other image has.
-        return photograph(people[image], seed << 32 | image, PAIR_REACH)
-
-    return PairSet("generated", [f"person-{person}" for person in people], load)
+    return PairSet(
+        "generated",
+        [f"person-{person}" for person in people],
+        partial(_photograph_of, people, seed),
+    )
 
 
 def folder_identities(folder: str | Path, size: tuple[int, int] | None = None) -> IdentitySet:
@@ -167,12 +165,13 @@ def folder_identities(folder: str | Path, size: tuple[int, int] | None = None) -
         raise ValueError(f"{folder}: no photos; want a folder for each person, NAME/*.jpg")
     people = [path.parent.name for path in paths]
     read = partial(read_image, size=size)
-    return IdentitySet(folder.name, people, partial(_load_chosen, read, paths))
-
-
-def _load_chosen(load: Callable[[T], Image], chosen: Sequence[T], i: int) -> Image:
-    return load(chosen[i])
+    return IdentitySet(folder.name, people, partial(load_chosen, read, paths))
 
 
 def _photograph(photos: int, first: int, reach: float, i: int) -> Image:
     return photograph(first + i // photos, i % photos, reach)
+
+
+def _photograph_of(people: Sequence[int], seed: int, image: int) -> Image:
+    # The seed and the image number together are a photo number that no other image has.
+    return photograph(people[image], seed << 32 | image, PAIR_REACH)

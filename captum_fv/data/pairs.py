@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +13,8 @@ from torch import Tensor
 
 from captum_fv.core.arrays import BoolArray, Image
 from captum_fv.core.checks import check_counts, check_tensor, check_values
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class PairSet:
     Args:
         name: What reports call the set.
         people: Who is in each image, 2N names; a pair is genuine if both of its names are equal.
-        load: Image number in [0, 2N) -> (H, W, 3) uint8 RGB.
+        load: Image number in [0, 2N) -> (H, W, 3) uint8 RGB. A set pickles if this does.
     """
 
     name: str
@@ -64,7 +68,14 @@ class PairSet:
         """The same images and names for some of the pairs, renumbered from 0."""
         chosen = check_indices(indices, len(self), some=False)
         images = [image for k in chosen for image in (2 * k, 2 * k + 1)]
-        return PairSet(self.name, [self.people[i] for i in images], lambda i: self.load(images[i]))
+        return PairSet(
+            self.name, [self.people[i] for i in images], partial(load_chosen, self.load, images)
+        )
+
+
+def load_chosen(load: Callable[[T], Image], chosen: Sequence[T], i: int) -> Image:
+    """What is loaded as number i of some; a function that other processes can be given."""
+    return load(chosen[i])
 
 
 def check_photo(image: object, name: str = "image") -> None:

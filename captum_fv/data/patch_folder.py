@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tqdm.auto import tqdm
 
 from captum_fv.core.arrays import Image
 from captum_fv.data.images import decode_image
-from captum_fv.data.pairs import PairSet
+from captum_fv.data.pairs import PairSet, load_chosen
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.data.patches import PatchPlaces
 
@@ -80,22 +81,23 @@ def read_patch_set(folder: str | Path) -> PatchedPairs:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not the manifest of a patch set ({error!r})") from error
 
-    def load(file: str) -> Image:
-        if not (folder / file).is_file():
-            raise FileNotFoundError(f"{folder / file}: the manifest lists this image, it is gone")
-        data = (folder / file).read_bytes()
-        if hashlib.sha256(data).hexdigest() != sha256[file]:
-            raise ValueError(
-                f"{folder / file}: changed since the set was written (its sha256 is not the "
-                "manifest's); write the set again"
-            )
-        return decode_image(data, str(folder / file), places.size)
+    load = partial(_load_checked, folder, sha256, places.size)
+    images = [file for k in range(len(places)) for file in (_files(k)[2], _files(k)[1])]
+    patched = [_files(k)[0] for k in range(len(places))]
+    clean = PairSet(name, people, partial(load_chosen, load, images))
+    return PatchedPairs(clean, places, partial(load_chosen, load, patched))
 
-    def clean(image: int) -> Image:
-        _, img_b, original_a = _files(image // 2)
-        return load(img_b if image % 2 else original_a)
 
-    return PatchedPairs(PairSet(name, people, clean), places, lambda k: load(_files(k)[0]))
+def _load_checked(folder: Path, sha256: dict[str, str], size: tuple[int, int], file: str) -> Image:
+    if not (folder / file).is_file():
+        raise FileNotFoundError(f"{folder / file}: the manifest lists this image, it is gone")
+    data = (folder / file).read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256[file]:
+        raise ValueError(
+            f"{folder / file}: changed since the set was written (its sha256 is not the "
+            "manifest's); write the set again"
+        )
+    return decode_image(data, str(folder / file), size)
 
 
 def _files(k: int) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,14 @@ from torch import Tensor
 
 from captum_fv.core.arrays import BoolArray, Image, IntArray
 from captum_fv.data.mean_face import MeanFaces
-from captum_fv.data.pairs import PairSet, check_indices, check_photo, in_batches, to_tensor
+from captum_fv.data.pairs import (
+    PairSet,
+    check_indices,
+    check_photo,
+    in_batches,
+    load_chosen,
+    to_tensor,
+)
 from captum_fv.data.patches import PatchPlaces, apply_patches, patch_mask, patch_places
 
 
@@ -95,8 +102,14 @@ class PatchedPairs:
         """Some of the pairs with the patches they have here, renumbered from 0."""
         chosen = check_indices(indices, len(self), some=False)
         return PatchedPairs(
-            self.clean.subset(chosen), self.places.subset(chosen), lambda k: self.patched(chosen[k])
+            self.clean.subset(chosen),
+            self.places.subset(chosen),
+            partial(load_chosen, self.patched, chosen),
         )
+
+
+def _no_faces(batch: PairBatch) -> None:
+    """No mean faces."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +131,7 @@ class PairBatch:
     original_a: Tensor
     img_b: Tensor
     mask: Tensor
-    mean_faces: Callable[[PairBatch], Tensor | None] = lambda batch: None
+    mean_faces: Callable[[PairBatch], Tensor | None] = _no_faces
 
     @property
     def reference(self) -> Tensor | None:
@@ -166,21 +179,38 @@ def patch_pairs(pairs: PairSet, seed: int = 3, count: int = 27, patch: int = 16)
         raise TypeError(f"pairs: got {type(pairs).__name__}; want a PairSet")
     if not len(pairs):
         raise ValueError(f"{pairs.name}: no pairs to patch")
-    # A and its donor are asked for twice: as they are, and for patched A.
-    recent = lru_cache(maxsize=4)(pairs.load)
+    recent = _Recent(pairs.load)
     first = recent(0)
     check_photo(first, f"{pairs.name}: image 0")
-    pairs = replace(pairs, load=lambda i: np.array(recent(i)))
+    pairs = replace(pairs, load=recent)
     height, width = first.shape[:2]
     places = patch_places(pairs.people, seed, (height, width), count, patch)
 
-    def patched(k: int) -> Image:
-        image, donor = pairs.load(2 * k), pairs.load(int(places.donors[k]))
-        if image.shape[:2] != places.size:
-            raise ValueError(
-                f"{pairs.name}: image {2 * k} is {image.shape[0]}x{image.shape[1]}, image 0 is "
-                f"{height}x{width}; want one size for all"
-            )
-        return apply_patches(image, donor, places.rows[k], places.columns[k], patch)
+    return PatchedPairs(pairs, places, partial(_lay_patches, pairs, places))
 
-    return PatchedPairs(pairs, places, patched)
+
+def _lay_patches(pairs: PairSet, places: PatchPlaces, k: int) -> Image:
+    image, donor = pairs.load(2 * k), pairs.load(int(places.donors[k]))
+    if image.shape[:2] != places.size:
+        raise ValueError(
+            f"{pairs.name}: image {2 * k} is {image.shape[0]}x{image.shape[1]}, image 0 is "
+            f"{places.size[0]}x{places.size[1]}; want one size for all"
+        )
+    return apply_patches(image, donor, places.rows[k], places.columns[k], places.patch)
+
+
+class _Recent:
+    """Loads images, and keeps a few: A and its donor are asked for as they are and for patched A.
+
+    Other processes are given the loader and keep images of their own.
+    """
+
+    def __init__(self, load: Callable[[int], Image]) -> None:
+        self._load = load
+        self._kept = lru_cache(maxsize=4)(load)
+
+    def __call__(self, i: int) -> Image:
+        return np.array(self._kept(i))
+
+    def __reduce__(self) -> tuple[type[_Recent], tuple[Callable[[int], Image]]]:
+        return _Recent, (self._load,)

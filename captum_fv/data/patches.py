@@ -84,7 +84,10 @@ def patch_places(
         )
     if isinstance(people, str) or np.ndim(people) != 1 or len(people) % 2:
         raise ValueError(f"people: got {people!r}; want a list, two names for each pair")
-    persons = np.unique(np.asarray(people), return_inverse=True)[1].reshape(-1, 2)
+    numbers: dict[str, int] = {}
+    persons = np.array([numbers.setdefault(person, len(numbers)) for person in people], np.int64)
+    others = _OtherImages(persons)
+    persons = persons.reshape(-1, 2)
     genuine = persons[:, 0] == persons[:, 1]
     rows = np.empty((len(persons), count), dtype=np.int64)
     columns = np.empty_like(rows)
@@ -96,14 +99,40 @@ def patch_places(
             columns[k] = rng.randint(0, width - patch, count)
             rows[k] = rng.randint(patch, height, count)
             if kind:
-                others = np.flatnonzero(persons.ravel() != persons[k, 0])
-                if not len(others):
+                person = int(persons[k, 0])
+                if not others.count(person):
                     raise ValueError(
                         f"pair {k}: no patches for {people[2 * k]!r}, who is the only person in "
                         "the set; want at least two people"
                     )
-                donors[k] = rng.choice(others)
+                donors[k] = others.get(person, rng.randint(others.count(person)))
     return PatchPlaces(rows, columns, donors, size, patch, seed)
+
+
+class _OtherImages:
+    """The images that do not show a person, ascending, without a list of them for each person.
+
+    Args:
+        persons: Who is in each image, numbered from 0, (2N,).
+    """
+
+    def __init__(self, persons: IntArray) -> None:
+        self._images = np.argsort(persons, kind="stable")  # one person's after the other's
+        counts = np.bincount(persons)
+        self._ends = counts.cumsum()
+        self._starts = self._ends - counts
+        # Of each image, how many of other people stand before it.
+        rank = np.arange(len(persons)) - np.repeat(self._starts, counts)
+        self._others_before = self._images - rank
+
+    def count(self, person: int) -> int:
+        """How many images show somebody else."""
+        return int(len(self._images) - self._ends[person] + self._starts[person])
+
+    def get(self, person: int, index: int) -> int:
+        """The image with this index among them: it stands behind some of the person's own."""
+        own = self._others_before[self._starts[person] : self._ends[person]]
+        return index + int(np.searchsorted(own, index, side="right"))
 
 
 def patch_mask(

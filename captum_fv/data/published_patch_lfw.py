@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from captum_fv.data.images import read_image
-from captum_fv.data.pairs import PairSet
+from captum_fv.data.pairs import PairSet, load_chosen
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.data.patches import PatchPlaces
 
@@ -59,7 +60,9 @@ def read_published_patch_lfw(folder: str | Path, clean: PairSet) -> PatchedPairs
         donors=np.array([entry.donor for entry in ordered]),
         patch=_PATCH,
     )
-    return PatchedPairs(clean, places, lambda k: read_image(images[k], places.size))
+    return PatchedPairs(
+        clean, places, partial(load_chosen, partial(read_image, size=places.size), images)
+    )
 
 
 def _read_list(path: Path, kind: bool, clean: PairSet) -> dict[int, _Entry]:
