@@ -137,7 +137,8 @@ def test_a_device_that_is_burnt_in_is_named(pair, scripted, monkeypatch):
     def fails(images):
         raise RuntimeError(
             "The following operation failed in the TorchScript interpreter.\nRuntimeError: "
-            "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
+            "Expected all tensors to be on the same device, but found at least two devices, "
+            "cuda:0 and cpu!"
         )
 
     says = "burnt into this TorchScript program: trace it on CPU, or export it to .pt2"
