@@ -114,7 +114,7 @@ OF_FILES = {
 def test_programs_that_mix_their_batch_are_refused_from_files_too(name, tmp_path, capsys):
     path = tmp_path / name
     OF_FILES[name](path)
-    says = "depends on the other images of its batch .*exported or traced in training mode.*eval"
+    says = "depends on the other images of its batch .*exported in training mode or traced.*eval"
     for backbone in (load_backbone(path), nn.Sequential(load_backbone(path)).eval()):
         with pytest.raises(ValueError, match=says):
             SiameseCosine(backbone, 0.5, 0.5)(*random_pair(2))

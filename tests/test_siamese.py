@@ -1,8 +1,10 @@
 """The Siamese model: numbers, kinds of backbone, Captum on it, and errors."""
 
+import ast
 import copy
 import re
 import warnings
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ import captum_fv
 from captum_fv.attr import SimilarityArgumentGradient
 from captum_fv.models import MobileFaceNetCASIA
 from captum_fv.siamese import PartnerView, SiameseCosine
-from captum_fv.siamese.backbone import MayCarry, contract
+from captum_fv.siamese.backbone import MayCarry, ask, contract
 from tests.support.nets import SmallNet, random_pair, small_siamese
 
 
@@ -72,8 +74,76 @@ def test_backbones_that_return_dicts(pair):
 
     net = Named().eval()
     assert SiameseCosine(net, output="embedding")(*pair).shape == (4,)
-    with pytest.raises(TypeError, match=r"keys \['embedding'\]"):
+    with pytest.raises(TypeError, match=r"keys \['embedding'\]; .*output='embedding'\)"):
         SiameseCosine(net)(*pair)
+
+
+class Returning(SmallNet):
+    """Gives its embeddings among other things."""
+
+    def __init__(self, wrap):
+        super().__init__()
+        self.wrap = wrap
+
+    def forward(self, images):
+        return self.wrap(super().forward(images))
+
+
+@pytest.mark.parametrize(
+    ("wrap", "key"),
+    [
+        (lambda e: {"last_hidden_state": e[..., None], "pooler_output": e}, "'pooler_output'"),
+        (lambda e: OrderedDict(norm=e.norm(dim=1), feature=e), "'feature'"),
+        (lambda e: (e.norm(dim=1), e), "1"),
+        (lambda e: [None, e[..., None, None]], "1"),
+    ],
+)
+def test_the_part_that_is_proposed_is_there(pair, wrap, key):
+    net = Returning(wrap).eval()
+    with pytest.raises(TypeError, match=re.escape(f"SiameseCosine(backbone, output={key})")):
+        SiameseCosine(net)(*pair)
+    if key != "1" or wrap(torch.rand(8, 3))[0] is not None:
+        siamese, plain = SiameseCosine(net, output=ast.literal_eval(key)), SiameseCosine(net.layers)
+        torch.testing.assert_close(siamese(*pair), plain(*pair))
+
+
+def test_images_are_turned_round_for_a_backbone_that_takes_bgr(pair):
+    net = small_siamese().backbone
+    mean, std = (0.5, 0.4, 0.3), (0.5, 0.6, 0.7)
+    u, v = (
+        net(((image - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)).flip(1))
+        for image in pair
+    )
+    expected = nn.functional.cosine_similarity(u, v)
+    torch.testing.assert_close(SiameseCosine(net, mean, std, channel_order="BGR")(*pair), expected)
+    assert not torch.allclose(SiameseCosine(net, mean, std, channel_order="RGB")(*pair), expected)
+    plain = SiameseCosine(net, channel_order="BGR")
+    torch.testing.assert_close(plain(*pair), SiameseCosine(net)(*(x.flip(1) for x in pair)))
+    with pytest.raises(ValueError, match='channel_order: got \'rgb\'; want "RGB" or "BGR"'):
+        SiameseCosine(net, channel_order="rgb")
+    with pytest.raises(ValueError, match="have 1 channels; want the three of RGB"):
+        plain(*(image[:, :1] for image in pair))
+    net.channel_order = "BGR"
+    torch.testing.assert_close(SiameseCosine(net, mean, std)(*pair), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("scripted", [True, False])
+def test_a_device_that_is_burnt_in_is_named(pair, scripted, monkeypatch):
+    """As a program traced on the CPU says on CUDA, within its interpreter."""
+    net = small_siamese().backbone
+    net = torch.jit.trace(net, torch.rand(2, 3, 20, 18)) if scripted else net
+
+    def fails(images):
+        raise RuntimeError(
+            "The following operation failed in the TorchScript interpreter.\nRuntimeError: "
+            "Expected all tensors to be on the same device, but found at least two devices, "
+            "cuda:0 and cpu!"
+        )
+
+    says = "burnt into this TorchScript program: trace it on CPU, or export it to .pt2"
+    with pytest.raises(ValueError, match=says if scripted else "register_buffer lets it follow"):
+        ask(net, fails, pair[0])
 
 
 @pytest.mark.parametrize("kind", ["program", "module of a program", "torchscript"])
@@ -141,7 +211,8 @@ def test_partner_view_is_the_same_score_and_gradient(pair):
 
 def test_what_a_backbone_may_carry_is_read_by_one_function():
     names = {*MayCarry.__annotations__}
-    assert {"mean", "std", "size", "threshold", "features", "patched_cosine_head"} == names
+    assert {"mean", "std", "channel_order", "size", "threshold"} <= names
+    assert {"features", "patched_cosine_head"} <= names
     for file in Path(captum_fv.__file__).parent.rglob("*.py"):
         read = re.findall(r'getattr\([\w.]*(?:backbone|model), "(\w+)"', file.read_text("utf-8"))
         assert not names & {*read}, file

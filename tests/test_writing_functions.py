@@ -36,10 +36,10 @@ ASKING = {
     "xface": lambda score, pair: OcclusionPairAttribution(
         score, variant=2, patch_sizes=(5,), fill=0.0
     ).attribute(*pair),
-    "dpr": lambda score, pair: (
+    "dpr": lambda score, pair: torch.from_numpy(
         decision_patch_replacement(
             score, pair, pair[0].flip(0), pair[0] - pair[1], 0.1, [True, False]
-        ).gap
+        ).scores
     ),
 }
 

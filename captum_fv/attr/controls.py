@@ -72,7 +72,9 @@ class RandomPairBaseline(PairMethod, PerturbationAttribution):  # type: ignore[m
 
 def _draw(images: Tensor, generator: torch.Generator) -> Tensor:
     """One map of values in [-1, 1) for all of the images, (..., H, W)."""
-    values = torch.rand(images.shape[-2:], generator=generator, device=generator.device) * 2 - 1
+    # Of one type whatever the default is: another draws other numbers.
+    size, device = images.shape[-2:], generator.device
+    values = torch.rand(size, generator=generator, device=device, dtype=torch.float32) * 2 - 1
     return values.to(images).expand_as(images)
 
 

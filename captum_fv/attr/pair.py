@@ -183,7 +183,8 @@ def as_threshold(threshold: float | Tensor, scores: Tensor) -> Tensor:
     if values.ndim > 1 or (values.ndim == 1 and len(values) != len(scores)):
         raise ValueError(
             f"threshold is {tuple(values.shape)} for {len(scores)} pairs; want a number or one "
-            "for each pair. Under NoiseTunnel, repeat it: threshold.repeat_interleave(nt_samples)"
+            "for each pair. Under NoiseTunnel, repeat it: threshold.repeat_interleave(nt_samples), "
+            "or by nt_samples_batch_size if that is given, one that nt_samples is a multiple of"
         )
     if not torch.isfinite(values).all():
         raise ValueError(f"threshold: got {threshold}; want a finite number")

@@ -74,7 +74,8 @@ def smooth(maps: Tensor, sigma: float) -> Tensor:
     """
     height, width = maps.shape[-2:]
     rows, columns = (_spread(size, sigma).to(maps) for size in (height, width))
-    return rows @ maps @ columns
+    with torch.autocast(maps.device.type, enabled=False):  # which would round the map to 8 bits
+        return rows @ maps @ columns
 
 
 def _spread(size: int, sigma: float) -> Tensor:

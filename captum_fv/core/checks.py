@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +24,9 @@ def check_tensor(name: str, value: Any, want: str) -> None:
 
 def check_image(name: str, image: Any) -> None:
     """Raise unless these are finite floating point images (N, C, H, W)."""
-    check_tensor(name, image, "a tensor (N, C, H, W)")
+    photo = isinstance(image, str | Path | np.ndarray) or type(image).__module__.startswith("PIL.")
+    hint = "; write to_tensor([read_image(path)]), both of captum_fv.data" if photo else ""
+    check_tensor(name, image, f"a tensor (N, C, H, W){hint}")
     if image.ndim != 4 or 0 in image.shape:
         hint = f"; for one photo write {name}[None]" if image.ndim == 3 else ""
         raise ValueError(f"{name}: got shape {tuple(image.shape)}; want (N, C, H, W){hint}")

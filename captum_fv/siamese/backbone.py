@@ -31,6 +31,7 @@ class MayCarry:
     Attributes:
         mean, std: Photos in [0, 1] enter the forward as (photo - mean) / std; each a number or one
             for each channel. Read by SiameseCosine, unless it is given others.
+        channel_order: "RGB" or "BGR", in which it takes the channels; likewise.
         size: Height and width of the images that it takes, in pixels. SiameseCosine refuses others;
             the commands read photos at this size.
         threshold: The cosine from which on two photos match, which `captum-fv explain` decides by
@@ -43,6 +44,7 @@ class MayCarry:
 
     mean: Normalisation = None
     std: Normalisation = None
+    channel_order: str | None = None
     size: tuple[int, int] | None = None
     threshold: float | None = None
     patched_cosine_head: nn.Module | None = None
@@ -255,6 +257,13 @@ def _cure(backbone: nn.Module, images: Tensor, told: str) -> str:
         return "; its weights are on the meta device, which holds no values: load them"
     if weight.device != images.device:
         return f'; its weights are on {weight.device}, so write siamese.to("{images.device}")'
+    if "Expected all tensors to be on the same device" in told:
+        if any(isinstance(module, torch.jit.ScriptModule) for module in backbone.modules()):
+            return (
+                "; a device is burnt into this TorchScript program: trace it on "
+                f"{images.device.type.upper()}, or export it to .pt2"
+            )
+        return "; a tensor of its own stays on another device: register_buffer lets it follow"
     if weight.dtype != images.dtype:
         return f"; its weights are {weight.dtype}, so write images.to({weight.dtype})"
     if weight.is_inference():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from captum_fv.core.checks import (
-    all_finite,
     check_image,
     check_images,
     check_photo_range,
@@ -25,13 +23,13 @@ from captum_fv.siamese.backbone import (
     check_image_size,
     check_mode,
     contract,
-    hidden_contract,
     is_exported,
     is_training,
     spatial_features,
     warn_of_unknowns,
 )
 from captum_fv.siamese.captum_guard import guard
+from captum_fv.siamese.normalisation import own_normalisation, per_channel
 from captum_fv.siamese.outputs import EmbeddingPart, embeddings_in, grid_in
 from captum_fv.siamese.repeatable import same_answer_again
 
@@ -55,6 +53,9 @@ class SiameseCosine(nn.Module):
             are the backbone's business.
         output: Where the embedding is in what the backbone returns, if it is not the whole: an
             index, a key, or a function.
+        channel_order: "RGB" or "BGR", in which the backbone takes the channels. Images are RGB, and
+            mean and std in that order too: they are turned round for "BGR". None: the backbone's
+            own `.channel_order`, else as they come.
 
     Raises:
         TypeError: The backbone is no module, or what it returns is not a tensor.
@@ -83,6 +84,7 @@ class SiameseCosine(nn.Module):
         mean: Normalisation = None,
         std: Normalisation = None,
         output: EmbeddingPart = None,
+        channel_order: str | None = None,
     ) -> None:
         super().__init__()
         if isinstance(backbone, torch.export.ExportedProgram):
@@ -95,12 +97,16 @@ class SiameseCosine(nn.Module):
             )
         if (mean is None) != (std is None):
             raise ValueError("mean and std: got one of them; give both or neither")
+        channel_order = channel_order or contract(backbone).channel_order
+        if channel_order not in (None, "RGB", "BGR"):
+            raise ValueError(f'channel_order: got {channel_order!r}; want "RGB" or "BGR"')
         if mean is None:
-            mean, std = _own_normalisation(backbone)
+            mean, std = own_normalisation(backbone)
         self.backbone = backbone
         self.output = output
-        self.register_buffer("mean", _per_channel("mean", mean), persistent=False)
-        self.register_buffer("std", _per_channel("std", std), persistent=False)
+        self.channel_order = channel_order
+        self.register_buffer("mean", per_channel("mean", mean), persistent=False)
+        self.register_buffer("std", per_channel("std", std), persistent=False)
         if self.std is not None and not ((self.std > 0) & (self.std <= 1)).all():
             raise ValueError(
                 f"std: got {std}; want numbers above 0 and up to 1, since photos are in [0, 1]: "
@@ -210,8 +216,17 @@ class SiameseCosine(nn.Module):
     def _normalised(self, images: Tensor) -> Tensor:
         """Images as the backbone takes them, and its own to write on."""
         if self.mean is None or self.std is None:
-            return images.clone()
-        return (images - self.mean.to(images)).div_(self.std.to(images))
+            images = images.clone()
+        else:
+            images = (images - self.mean.to(images)).div_(self.std.to(images))
+        if self.channel_order != "BGR":
+            return images
+        if images.shape[1] != 3:
+            raise ValueError(
+                f"images have {images.shape[1]} channels; want the three of RGB, since the "
+                "backbone takes BGR"
+            )
+        return images.flip(1)
 
 
 class PartnerView(nn.Module):
@@ -248,45 +263,3 @@ class PartnerView(nn.Module):
             )
         check_values("partner_embedding", partner_embedding)
         return cosine(embedding, unit_length(partner_embedding.to(embedding)))
-
-
-def _own_normalisation(backbone: nn.Module) -> tuple[Normalisation, Normalisation]:
-    """The mean and deviation that a backbone carries, or two times None.
-
-    Raises:
-        ValueError: Only a part of it carries them.
-
-    Warns:
-        UserWarning: It has tensors of these names, which may or may not be meant so.
-    """
-    carried = contract(backbone)
-    if carried.mean is not None:
-        return carried.mean, carried.std
-    if hidden := hidden_contract(backbone):
-        name, inner = hidden
-        raise ValueError(
-            f"{type(backbone).__name__} does not say how photos are normalised, and its part "
-            f"{name!r} does, mean={inner.mean}, std={inner.std}; write SiameseCosine(backbone, "
-            f"mean={inner.mean}, std={inner.std}), or mean=0, std=1 if photos in [0, 1] are "
-            "normalised before they come there"
-        )
-    if all(isinstance(vars(backbone).get(name), Tensor) for name in ("mean", "std")):
-        warnings.warn(
-            f"{type(backbone).__name__} has tensors called mean and std, which are taken for its "
-            "own use; if images in [0, 1] are to be normalised by them, write SiameseCosine("
-            "backbone, backbone.mean, backbone.std)",
-            stacklevel=3,
-        )
-    return None, None
-
-
-def _per_channel(name: str, value: Normalisation) -> Tensor | None:
-    if value is None:
-        return None
-    try:
-        values = torch.as_tensor(value, dtype=torch.float32).reshape(-1, 1, 1)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name}: got {value!r}; want a number, or one for each channel") from error
-    if not len(values) or not all_finite(values):
-        raise ValueError(f"{name}: got {value}; want finite numbers")
-    return values

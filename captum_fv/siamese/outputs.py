@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -33,7 +33,7 @@ def embeddings_in(out: Any, part: EmbeddingPart, count: int) -> Tensor:
     if not isinstance(embeddings, Tensor):
         raise TypeError(
             f"the backbone returned {describe(embeddings)}; say which part is the embedding, as in "
-            "SiameseCosine(backbone, output=0)"
+            f"SiameseCosine(backbone, output={_likely_part(embeddings, count)})"
         )
     if embeddings.ndim != 2 or len(embeddings) != count or not embeddings.shape[1]:
         raise ValueError(
@@ -58,3 +58,13 @@ def grid_in(out: Any, count: int) -> Tensor:
         )
     check_values("the backbone's grid", out)
     return out
+
+
+def _likely_part(out: Any, count: int) -> str:
+    """How to write the part of what came that is most like embeddings of so many images."""
+    if not isinstance(out, Mapping | tuple | list):
+        return "lambda out: ..."
+    parts = dict(out if isinstance(out, Mapping) else enumerate(out))
+    tensors = [key for key, value in parts.items() if isinstance(value, Tensor)]
+    rows = [key for key in tensors if parts[key].ndim == 2 and len(parts[key]) == count]
+    return repr(next(iter(rows + tensors + list(parts)), 0))

@@ -49,8 +49,8 @@ def same_answer_again(
     if any(_differ(rows, values[-1:], values, max(1e-3, 10 * coarseness)) for rows in answers):
         raise ValueError(
             f"the {what} of an image depends on the other images of its batch (batch statistics, a "
-            "mean over the batch, a program exported or traced in training mode); want one that "
-            "depends on the image alone, as export and trace give it after model.eval()"
+            "mean over the batch, a program exported in training mode or traced in it); want one "
+            "that depends on the image alone, as export and trace give it after model.eval()"
         )
     return values
 
