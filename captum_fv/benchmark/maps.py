@@ -48,7 +48,10 @@ def maps_of_a(
 
 
 def maps_of_pair(
-    methods: Mapping[str, Method], pair: Pair, show_progress: bool = False
+    methods: Mapping[str, Method],
+    pair: Pair,
+    show_progress: bool = False,
+    reference: Tensor | None = None,
 ) -> dict[str, Pair]:
     """Maps of both images by each method, in the order of the methods.
 
@@ -58,15 +61,22 @@ def maps_of_pair(
         methods: Name -> method.
         pair: Images A and B, each (N, C, H, W).
         show_progress: For methods that have a bar.
+        reference: Somebody else's face, (1 or N, C, H, W), for methods that ask for one.
 
     Raises:
         TypeError: A method that does not give two maps.
     """
     maps: dict[str, Pair] = {}
+    offered = {"show_progress": show_progress, "reference": reference}
     for name in methods:
         if name not in maps:
-            maps |= _attribute(_sharing_sweep(name, methods), pair, show_progress=show_progress)
+            maps |= _attribute(_sharing_sweep(name, methods), pair, **offered)
     return {name: maps[name] for name in methods}
+
+
+def reads_reference(method: Method) -> bool:
+    """Whether a method asks for somebody else's face."""
+    return "reference" in abilities(method).options
 
 
 def reads_patches(method: Method) -> bool:
@@ -84,7 +94,7 @@ def _sharing_sweep(name: str, methods: Mapping[str, Method]) -> dict[str, Method
 
 def _explain(together: Mapping[str, Method], show_progress: bool, batch: PairBatch) -> Maps:
     offered = {"patch_mask": batch.mask, "explain": "a", "show_progress": show_progress}
-    if any("reference" in abilities(method).options for method in together.values()):
+    if any(map(reads_reference, together.values())):
         offered["reference"] = batch.reference  # which takes some time to make
     maps = _attribute(together, (batch.patched_a, batch.img_b), **offered)
     return {name: map_a for name, (map_a, _) in maps.items()}

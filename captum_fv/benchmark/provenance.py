@@ -95,6 +95,7 @@ def _identity(siamese: SiameseCosine) -> dict[str, Any]:
         "weights_sha256": fingerprint(siamese.backbone),
         "mean": None if siamese.mean is None else siamese.mean.flatten().tolist(),
         "std": None if siamese.std is None else siamese.std.flatten().tolist(),
+        "channel_order": siamese.channel_order,
         "output": _output(siamese.output),
     }
     return identity | ({} if head is None else {"xcos_head_sha256": fingerprint(head)})

@@ -20,6 +20,7 @@ from captum_fv.cli.options import (
 )
 from captum_fv.report.tables import benchmark_tables
 from captum_fv.report.write import write_report
+from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
 
 HELP = "measure methods in full: a run folder with tables, figures and a report"
@@ -80,7 +81,10 @@ def run(options: Namespace) -> None:
         latency_seconds=options.latency_seconds,
     )
     options.device = own_device(options.device)
-    models, patched = _load_models(options), load_patched(options, draws_maps=True)
+    models = _load_models(options)
+    sizes = (contract(siamese.backbone).size for siamese in models.values())
+    size = next((size for size in sizes if size is not None), None)
+    patched = load_patched(options, size, draws_maps=True)
     results = run_benchmark(
         models,
         patched,

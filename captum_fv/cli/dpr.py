@@ -23,6 +23,7 @@ from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.report.pictures import plot_dpr
 from captum_fv.report.tables import dpr_table
+from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
 
 HELP = "measure methods by decision-based patch replacement"
@@ -39,10 +40,11 @@ def add(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     """Measure the methods, print their table."""
+    siamese = load_siamese(options)
     measure(
         model_name(options.model),
-        load_siamese(options),
-        load_patched(options),
+        siamese,
+        load_patched(options, contract(siamese.backbone).size),
         method_names(options),
         options.out,
         batch_size=options.batch_size,

@@ -10,7 +10,7 @@ import torch
 from captum_fv.attr.controls import PatchOracle
 from captum_fv.attr.methods import build_methods
 from captum_fv.attr.smoothing import wants_blur
-from captum_fv.benchmark.maps import maps_of_pair
+from captum_fv.benchmark.maps import maps_of_pair, reads_reference
 from captum_fv.cli.options import (
     METHOD_NAMES,
     add_model_options,
@@ -21,6 +21,7 @@ from captum_fv.cli.options import (
 )
 from captum_fv.core.arrays import Image
 from captum_fv.data.images import read_image
+from captum_fv.data.mean_face import read_reference_face
 from captum_fv.data.pairs import to_tensor
 from captum_fv.report.pictures import PICTURE_SUFFIXES, plot_pair, verdict
 from captum_fv.siamese.backbone import contract
@@ -51,6 +52,13 @@ def add(parser: ArgumentParser) -> None:
         metavar=("H", "W"),
         help="height and width of the photos, if the model does not say (default: 112 112)",
     )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="FACE",
+        help="for methods that ask against whom a match was: a picture of a mean face, or a folder "
+        "of other people's aligned photos, whose mean is taken (default: each photo, blurred)",
+    )
     methods = f"one or more of {METHOD_NAMES}; commas between"
     add_option(parser, "--methods", "--method", default="xssab", help=methods)
     add_option(parser, "--out", default=Path("panel.png"), help="the picture to write")
@@ -80,7 +88,14 @@ def run(options: Namespace) -> None:
             raise ValueError(
                 f"{name}: it knows the patches of a Patch set; `captum-fv dpr` takes it"
             )
-    maps = maps_of_pair(methods, (img_a, img_b), show_progress=True)
+    reference = None
+    if options.reference is not None:
+        if not any(map(reads_reference, methods.values())):
+            raise ValueError("--reference: none of these methods asks for it; leave it out")
+        reference = read_reference_face(options.reference, size).to(options.device)
+    elif score >= threshold and any(map(reads_reference, methods.values())):
+        print("somebody else's face: each photo under a heavy blur; --reference takes a better one")
+    maps = maps_of_pair(methods, (img_a, img_b), show_progress=True, reference=reference)
     blur = [name for name, method in methods.items() if wants_blur(method)]
     plot_pair(img_a, img_b, maps, score, threshold, blur).savefig(out, dpi=150)
     print(verdict(score, threshold))

@@ -19,7 +19,7 @@ from captum_fv.data.patch_folder import MANIFEST, read_patch_set
 from captum_fv.data.patched_pairs import PatchedPairs, patch_pairs
 from captum_fv.data.published_patch_lfw import LISTS, read_published_patch_lfw
 from captum_fv.models import attach_head, load_backbone
-from captum_fv.siamese.backbone import contract
+from captum_fv.siamese.backbone import contract, hidden_contract
 from captum_fv.siamese.model import SiameseCosine
 
 SEED = 3
@@ -168,7 +168,7 @@ def load_siamese(options: Namespace) -> SiameseCosine:
     """The model that `add_model_options` describes."""
     backbone = load_backbone(options.model, options.checkpoint, device=options.device)
     mean, std = options.mean, options.std
-    if contract(backbone).mean is None:
+    if contract(backbone).mean is None and hidden_contract(backbone) is None:
         mean, std = (0.5 if value is None else value for value in (mean, std))
     if getattr(options, "xcos_head", None):
         attach_head(backbone, options.xcos_head)

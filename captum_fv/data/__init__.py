@@ -9,7 +9,7 @@ from captum_fv.data.identities import (
 )
 from captum_fv.data.images import read_image
 from captum_fv.data.lfw import lfw_pairs
-from captum_fv.data.mean_face import reference_face
+from captum_fv.data.mean_face import read_reference_face, reference_face
 from captum_fv.data.pair_lists import read_pairs
 from captum_fv.data.pairs import PairSet, to_image, to_tensor
 from captum_fv.data.patch_folder import read_patch_set, write_patch_set
@@ -38,6 +38,7 @@ __all__ = [
     "read_pairs",
     "read_patch_set",
     "read_published_patch_lfw",
+    "read_reference_face",
     "reference_face",
     "to_image",
     "to_tensor",

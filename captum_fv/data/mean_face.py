@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from captum_fv.core.arrays import IntArray
 from captum_fv.core.checks import check_counts
-from captum_fv.data.pairs import PairSet
+from captum_fv.data.images import IMAGE_SUFFIXES, read_image
+from captum_fv.data.pairs import PairSet, to_tensor
 
 
 def reference_face(pairs: PairSet, leave_out: Collection[str] = (), at_most: int = 400) -> Tensor:
@@ -28,6 +30,28 @@ def reference_face(pairs: PairSet, leave_out: Collection[str] = (), at_most: int
         ValueError: Nobody is left, or photos of several sizes.
     """
     return MeanFaces(pairs, at_most).without(leave_out)[None]
+
+
+def read_reference_face(path: str | Path, size: tuple[int, int], at_most: int = 400) -> Tensor:
+    """A reference face from files, (1, 3, H, W) in [0, 1].
+
+    Args:
+        path: A picture of the face; or a folder of aligned photos of other people than those that
+            are explained, whose mean is taken, folders in it included.
+        size: (H, W) of all of them.
+        at_most: So many photos are read, spread evenly over the folder.
+
+    Raises:
+        ValueError: A folder without photos, a file that is no photo or of another size.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return to_tensor([read_image(path, size)])
+    photos = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+    if not photos:
+        raise ValueError(f"{path}: no photos")
+    numbers = np.linspace(0, len(photos) - 1, min(len(photos), at_most)).round().astype(int)
+    return to_tensor([read_image(photos[i], size) for i in numbers]).mean(0, keepdim=True)
 
 
 @dataclass(frozen=True)
