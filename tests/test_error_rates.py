@@ -89,3 +89,4 @@ def test_separable_classes_meet_in_the_middle_of_the_gap():
     high = np.nextafter(low, 1)
     assert eer_threshold([low, high], [False, True]) == high  # nothing lies between
     assert eer_threshold([low, low], [False, True]) == low
+    assert eer_threshold([-1.5e308, 1.5e308], [False, True]) == 0

@@ -82,7 +82,7 @@ def eer_threshold(scores: Values, genuine: Values) -> float:
     impostor_scores, genuine_scores = _by_class(scores, genuine)
     highest, lowest = impostor_scores.max(), genuine_scores.min()
     if highest < lowest:
-        middle = highest + (lowest - highest) / 2
+        middle = highest / 2 + lowest / 2  # their sum or difference could overflow
         return float(middle if middle > highest else lowest)  # nothing lies between neighbours
     thresholds, false_matches, false_non_matches = _error_counts(impostor_scores, genuine_scores)
     # |FMR - FNMR| times both numbers of pairs is a whole number. The difference of two rounded
