@@ -57,7 +57,7 @@ def test_det_curve_has_a_point_for_every_score(data):
 
 
 def test_perfectly_separated_scores():
-    assert eer_threshold([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]) == 0.8
+    assert eer_threshold([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]) == 0.5
     assert equal_error_rate([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]) == 0
 
 
@@ -74,3 +74,19 @@ def test_perfectly_separated_scores():
 def test_bad_input_is_named(scores, genuine, says):
     with pytest.raises(ValueError, match=says):
         eer_threshold(scores, genuine)
+
+
+def test_separable_classes_meet_in_the_middle_of_the_gap():
+    """The lowest genuine score as threshold would fail the next genuine pair by chance."""
+    rng = np.random.default_rng(0)
+    for gap in (1.0, 1e-3):
+        impostor, genuine = -rng.random(12), gap + rng.random(9)
+        scores, labels = np.concatenate([impostor, genuine]), np.arange(21) >= 12
+        threshold = eer_threshold(scores, labels)
+        assert threshold == pytest.approx((impostor.max() + genuine.min()) / 2)
+        assert equal_error_rate(scores, labels) == 0
+    low = 0.3
+    high = np.nextafter(low, 1)
+    assert eer_threshold([low, high], [False, True]) == high  # nothing lies between
+    assert eer_threshold([low, low], [False, True]) == low
+    assert eer_threshold([-1.5e308, 1.5e308], [False, True]) == 0

@@ -41,7 +41,9 @@ def replaced_naively(forward_func, img_a, img_b, original_a, attributions, thres
     scores = np.empty((steps, len(img_a)))
     for k in range(len(img_a)):
         first = float(forward_func(img_a[k : k + 1], img_b[k : k + 1]))
-        order = np.argsort((-1 if first >= threshold else 1) * values[k].flatten(), kind="stable")
+        scattered = torch.randperm(values[k].numel(), generator=torch.Generator().manual_seed(0))
+        signed = (-1 if first >= threshold else 1) * values[k].flatten()[scattered]
+        order = scattered[signed.argsort(stable=True)]
         for t in range(steps):
             image = img_a[k : k + 1].detach().clone().contiguous()
             back = order[: round(len(order) * t / steps)]

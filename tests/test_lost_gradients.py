@@ -59,16 +59,6 @@ def test_a_gradient_that_reaches_no_image_is_an_error(build):
     assert maps[0].any()
 
 
-def test_dynamically_quantised_layers_are_an_error():
-    torch.manual_seed(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 20 * 18, 16), nn.LayerNorm(16)).eval()
-        net = torch.ao.quantization.quantize_dynamic(net, {nn.Linear}, dtype=torch.qint8).eval()
-    with pytest.raises(ValueError, match="no gradient of the score reaches the images"):
-        SimilarityArgumentGradient(SiameseCosine(net), 0.1).attribute(random_pair())
-
-
 @EXPLAINERS
 def test_a_gradient_of_zero_is_named_once_a_call(build):
     torch.manual_seed(0)

@@ -33,11 +33,11 @@ def test_every_part_says_what_it_must(script, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(script, "load_backbone", lambda name: coarse)
     with_three_photos = replace(faces, people=faces.people[:48])  # genuine ones alone
     monkeypatch.setattr(script, "load_pairs", lambda arguments: (faces, with_three_photos))
-    monkeypatch.setattr(script, "patch_pairs", partial(patch_pairs, count=9, patch=9))
-    arguments = ["x", "--range", "8", "40", "--limit", "16", "--steps", "5", "--out", str(tmp_path)]
+    monkeypatch.setattr(script, "patch_pairs", partial(patch_pairs, count=9, patch=12))
+    arguments = ["x", "--range", "8", "40", "--limit", "24", "--steps", "5", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
     script.main()
-    assert "16 of 48 pairs" in capsys.readouterr().out
+    assert "24 of 48 pairs" in capsys.readouterr().out
     tables = {}
     for part in script.PARTS:
         lines = (tmp_path / f"{part}.md").read_text(encoding="utf-8").splitlines()

@@ -70,10 +70,20 @@ def det_curve(scores: Values, genuine: Values) -> DetCurve:
 def eer_threshold(scores: Values, genuine: Values) -> float:
     """The observed score that minimises |FMR - FNMR| as threshold; the lowest if several do.
 
+    Where all genuine pairs score above all impostor pairs, no threshold between them makes an
+    error, and it is the middle of the gap: few pairs say little, and at the lowest genuine score
+    the next genuine pair might well fail.
+
     >>> eer_threshold([0.1, 0.4, 0.3, 0.9], [False, False, True, True])
     0.4
+    >>> eer_threshold([0.0, 0.25, 0.75, 0.9], [False, False, True, True])
+    0.5
     """
     impostor_scores, genuine_scores = _by_class(scores, genuine)
+    highest, lowest = impostor_scores.max(), genuine_scores.min()
+    if highest < lowest:
+        middle = highest / 2 + lowest / 2  # their sum or difference could overflow
+        return float(middle if middle > highest else lowest)  # nothing lies between neighbours
     thresholds, false_matches, false_non_matches = _error_counts(impostor_scores, genuine_scores)
     # |FMR - FNMR| times both numbers of pairs is a whole number. The difference of two rounded
     # rates would break ties by chance; these counts cross-multiplied are exact.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from captum_fv.attr.methods import GROUPS
 from captum_fv.benchmark.results import BenchmarkResults
-from captum_fv.core.arrays import FloatArray
+from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.metrics.bootstrap import Interval, mean_interval
 from captum_fv.metrics.controls import CONTROLS, unbeaten_controls
 from captum_fv.metrics.dpr_result import DPRResult, Rate
@@ -92,11 +92,7 @@ def error_table(results: BenchmarkResults) -> TextTable:
         ]
         for name, model in results.models.items()
     ]
-    fewest = min(
-        (min(model.genuine.sum(), (~model.genuine).sum()) for model in results.models.values()),
-        default=FEW_PAIRS,
-    )
-    notes = [FEW_PAIRS_NOTE.format(fewest)] if fewest < FEW_PAIRS else []
+    notes = _few_pairs_notes(model.genuine for model in results.models.values())
     return TextTable(
         "table1",
         "Errors of the models on the clean pairs, and on the patched pairs at the clean pairs' "
@@ -209,9 +205,16 @@ def _dpr_table(table: str, caption: str, lines: Sequence[_Line]) -> TextTable:
         notes.append(CONTROLS_NOTE)
     if len({len(compared[name].genuine) for _, name, compared in lines}) > 1:
         notes.append(SUBSET_NOTE)
+    notes += _few_pairs_notes(compared[name].genuine for _, name, compared in lines)
     notes += _tie_notes(lines)
     with_interval = [title for title in header if "AUC" in title or " / " in title]
     return TextTable(table, caption, header, rows, notes, with_interval)
+
+
+def _few_pairs_notes(labels: Iterable[BoolArray]) -> list[str]:
+    """That there are few pairs of one class, if there are, from the labels (N,) of each row."""
+    fewest = min((min(some.sum(), (~some).sum()) for some in labels), default=FEW_PAIRS)
+    return [FEW_PAIRS_NOTE.format(fewest)] if fewest < FEW_PAIRS else []
 
 
 def _tie_notes(lines: Sequence[_Line]) -> list[str]:
