@@ -58,6 +58,7 @@ def load_backbone(
 
     Raises:
         FileNotFoundError: There is no such file.
+        ImportError: It needs timm or onnxruntime, which are not installed.
         ValueError: The name is unknown, or the file is damaged, carries Python code or does not
             fit the architecture.
 
@@ -175,7 +176,7 @@ def _recognise(
     weights: StateDict, path: Path, architecture: str | None
 ) -> tuple[str, str, StateDict]:
     """The architecture that the weights fit, this one if given, the prefix taken off, and they."""
-    wanted = ARCHITECTURES if architecture is None else [architecture]
+    wanted = _built_here(weights) if architecture is None else [architecture]
     fitting: dict[str, tuple[str, str, StateDict]] = {}
     for prefix, reading in readings(weights).items():
         found = _respelled(reading)
@@ -199,6 +200,12 @@ def _recognise(
         f"{path}: weights of no architecture known here (its keys: {first}, ...). For the "
         "difference from one, write architecture= and one of " + ", ".join(ARCHITECTURES)
     )
+
+
+def _built_here(weights: StateDict) -> list[str]:
+    """The architectures to try; EdgeFace's, which is timm's, only for weights that look like it."""
+    alike = any(key.endswith("stages.0.blocks.0.conv_dw.weight") for key in weights)
+    return [name for name in ARCHITECTURES if name != "edgeface-xxs" or alike]
 
 
 def _skeleton(architecture: str) -> nn.Module:
