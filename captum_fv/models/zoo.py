@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -180,7 +181,7 @@ def _recognise(
     fitting: dict[str, tuple[str, str, StateDict]] = {}
     for prefix, reading in readings(weights).items():
         found = _respelled(reading)
-        verdicts = {name: compare(_skeleton(name), found) for name in wanted}
+        verdicts = {name: compare(_pattern(name), found) for name in wanted}
         beside = {name: len(keys) for name, (problems, keys) in verdicts.items() if not problems}
         if beside:
             fitting[prefix] = min(beside, key=lambda name: beside[name]), prefix, found
@@ -206,6 +207,12 @@ def _built_here(weights: StateDict) -> list[str]:
     """The architectures to try; EdgeFace's, which is timm's, only for weights that look like it."""
     alike = any(key.endswith("stages.0.blocks.0.conv_dw.weight") for key in weights)
     return [name for name in ARCHITECTURES if name != "edgeface-xxs" or alike]
+
+
+@cache
+def _pattern(architecture: str) -> nn.Module:
+    """One to compare with, and never to hand out."""
+    return _skeleton(architecture)
 
 
 def _skeleton(architecture: str) -> nn.Module:
