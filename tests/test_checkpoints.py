@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 
 from captum_fv.models import ARCHITECTURES, MobileFaceNet, MobileFaceNetCASIA, load_backbone
 from tests.support.backbones import Bomb, State, build_meta, shuffled
+from tests.support.shared import SHARED, needs_shared
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +101,8 @@ def test_safetensors(small: State, tmp_path: Path) -> None:
 def test_every_architecture_is_recognised(
     architecture: str, saved: Callable[[object], Path]
 ) -> None:
+    if architecture == "edgeface-xxs":
+        pytest.importorskip("timm", reason="EdgeFace's network is timm's")
     # One stored number per tensor: 65 million parameters weigh nothing.
     model = build_meta(architecture)
     state = {key: torch.zeros(()).expand(v.shape) for key, v in model.state_dict().items()}
@@ -299,3 +303,27 @@ def test_foreign_files_are_named_for_what_they_are(
         load_backbone(path)
     with pytest.raises(ValueError, match=f"this is .*{told}"):
         load_backbone("iresnet18", checkpoint=path)
+
+
+def test_edgeface_says_that_it_needs_timm(
+    saved: Callable[[object], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    path = saved({"model.stages.0.blocks.0.conv_dw.weight": torch.zeros(24, 1, 3, 3)})
+    for arguments in ((path,), ("edgeface-xxs", path)):
+        with pytest.raises(ImportError, match="write pip install timm"):
+            load_backbone(*arguments)
+
+
+@needs_shared
+def test_edgefaces_weights_give_its_programs_embeddings(
+    saved: Callable[[object], Path],
+) -> None:
+    pytest.importorskip("timm", reason="EdgeFace's network is timm's")
+    program = load_backbone(SHARED / "models/edgeface_xxs.pt2")
+    state = {key.removeprefix("program."): v for key, v in program.state_dict().items()}
+    model = load_backbone(saved(state))
+    assert (model.mean, model.std, model.size) == (0.5, 0.5, (112, 112))
+    x = torch.rand(2, 3, 112, 112)
+    torch.testing.assert_close(model(x), program(x))
+    assert model.features(x).shape == (2, 168, 3, 3)

@@ -115,14 +115,15 @@ def test_from_hub_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "weights.pt").write_bytes(CONTENT)
     asked = []
 
-    def hf_hub_download(repo_id: str, filename: str) -> str:
-        asked.append((repo_id, filename))
+    def hf_hub_download(repo_id: str, filename: str, revision: str | None) -> str:
+        asked.append((repo_id, filename, revision))
         return str(tmp_path / filename)
 
     hub = SimpleNamespace(hf_hub_download=hf_hub_download)
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     assert from_hub("owner/name", "weights.pt", SHA256) == tmp_path / "weights.pt"
-    assert asked == [("owner/name", "weights.pt")]
+    from_hub("owner/name", "weights.pt", SHA256, revision="v1.2")
+    assert asked == [("owner/name", "weights.pt", None), ("owner/name", "weights.pt", "v1.2")]
     with pytest.raises(ValueError, match=r"owner/name/weights\.pt: its sha256"):
         from_hub("owner/name", "weights.pt", "0" * 64)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
+import re
 import sys
 import warnings
 from argparse import ArgumentParser, Namespace, _ActionsContainer
 from pathlib import Path
 from typing import Any, TextIO
+
+from torch import nn
 
 from captum_fv.attr.methods import GROUPS, METHODS, expand_names
 from captum_fv.benchmark.settings import BenchmarkSettings, evenly
@@ -47,15 +51,25 @@ def add_model_options(parser: ArgumentParser, head: bool = True) -> None:
     group = parser.add_argument_group("model")
     file = (
         '"demo", a name, or a file: a checkpoint (data: nothing in it runs), or a program (.pt2 or '
-        "TorchScript: code, like a Python file, so only of somebody you trust)"
+        "TorchScript: code, like a Python file, so only of somebody you trust), or .onnx; or "
+        "module:function, which returns a model of your own"
     )
     add_option(group, "--model", default="demo", help=file)
     group.add_argument("--checkpoint", type=Path, help="weights for a model given by name")
+    unless = "if the model does not say (default: 0.5)"
+    one_or_three = "one number, or three with commas between"
+    group.add_argument("--mean", type=scale, help=f"pixel mean in [0, 1], {one_or_three}, {unless}")
+    group.add_argument("--std", type=scale, help="pixel deviation, likewise")
     group.add_argument(
-        "--mean", type=float, help="pixel mean in [0, 1], if the model does not say (default: 0.5)"
+        "--channel-order",
+        choices=("RGB", "BGR"),
+        help="the order that a model without a name was trained with (default: as its authors say)",
     )
     group.add_argument(
-        "--std", type=float, help="pixel deviation in [0, 1], likewise (default: 0.5)"
+        "--output",
+        type=output_part,
+        metavar="PART",
+        help="which part of what the model returns is the embedding: an index, or a key",
     )
     add_option(group, "--device", default="cpu", help="where to run it")
     if head:
@@ -164,26 +178,85 @@ def say(text: str, file: TextIO | None = None) -> None:
     print(text.encode(encoding, "backslashreplace").decode(encoding), file=file)
 
 
+def scale(text: str) -> float | tuple[float, ...]:
+    """The type of an option that is one number, or one for each channel."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"got {text!r}; want a number, or three as 0.4,0.5,0.6")
+    return values[0] if len(values) == 1 else values
+
+
+def output_part(text: str) -> int | str:
+    """The type of an option that is an index, or else a key."""
+    return int(text) if text.removeprefix("-").isdecimal() else text
+
+
 def load_siamese(options: Namespace) -> SiameseCosine:
     """The model that `add_model_options` describes."""
-    backbone = load_backbone(options.model, options.checkpoint, device=options.device)
+    if _is_function(options.model):
+        backbone = _own_model(options)
+    else:
+        backbone = load_backbone(
+            options.model,
+            options.checkpoint,
+            channel_order=options.channel_order,
+            device=options.device,
+        )
     mean, std = options.mean, options.std
     if contract(backbone).mean is None and hidden_contract(backbone) is None:
         mean, std = (0.5 if value is None else value for value in (mean, std))
     if getattr(options, "xcos_head", None):
         attach_head(backbone, options.xcos_head)
-    return SiameseCosine(backbone, mean, std).to(options.device)
+    return SiameseCosine(backbone, mean, std, options.output).to(options.device)
+
+
+def _is_function(model: str) -> bool:
+    return bool(re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", model)) and not Path(model).exists()
+
+
+def _own_model(options: Namespace) -> nn.Module:
+    """What the function that --model names returns, in evaluation mode."""
+    for name in ("checkpoint", "channel_order"):
+        if getattr(options, name) is not None:
+            raise ValueError(
+                f"--{name.replace('_', '-')}: {options.model} builds the model itself; see to that "
+                "in the function"
+            )
+    _look_here()
+    module, _, function = options.model.partition(":")
+    try:
+        build = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"--model {options.model}: {error}; want module:function, importable from here"
+        ) from error
+    model = build() if callable(build) else build
+    if not isinstance(model, nn.Module):
+        raise ValueError(
+            f"--model {options.model}: it returned {type(model).__name__}; want an nn.Module"
+        )
+    return model.eval()
+
+
+def _look_here() -> None:
+    """Have modules found beside the user."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def method_names(options: Namespace) -> list[str]:
     """The methods that --methods names, a group's members in its place."""
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # so that module:Class is found beside the user
+    _look_here()
     return expand_names(options.methods.split(","))
 
 
 def model_name(model: str) -> str:
-    """What tables call a model: a file's name without its ending, else the name it loads by."""
+    """What tables call a model: a file's name without its ending, a function's, or its own."""
+    if _is_function(model):
+        return model.partition(":")[2]
     return Path(model).stem if Path(model).suffix else model
 
 

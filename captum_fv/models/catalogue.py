@@ -8,6 +8,7 @@ from functools import partial
 
 from torch import nn
 
+from captum_fv.models.edgeface import EdgeFace
 from captum_fv.models.inception import InceptionResnetV1
 from captum_fv.models.mobilefacenet import MobileFaceNet, MobileFaceNetCASIA
 from captum_fv.models.residual import IR_18, IR_50, IR_101, IResNet, IRNet, XCosBody
@@ -29,6 +30,7 @@ ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "mobilefacenet": MobileFaceNet,
     "mobilefacenet-casia": MobileFaceNetCASIA,
     "inception-resnet-v1": InceptionResnetV1,
+    "edgeface-xxs": EdgeFace,
 }
 """How to build each architecture, its weights not yet its authors'."""
 
@@ -146,6 +148,12 @@ CATALOGUE: dict[str, Entry] = {
     "tface-ir-101": _TFACE("tface-ir-101"),
     "facenet-vggface2": _FACENET(),
     "facenet-casia-webface": _FACENET(),
+    "edgeface-xxs": Entry(
+        "edgeface-xxs",
+        source="https://github.com/otroshi/edgeface",
+        reference="George et al., EdgeFace, IEEE T-BIOM 2024",
+        licence="as its authors state there",
+    ),
     "ir-se-50": _INSIGHTFACE_PYTORCH("ir-se-50", reference="Deng et al., ArcFace, CVPR 2019"),
     "mobilefacenet": _INSIGHTFACE_PYTORCH(
         "mobilefacenet", reference="Chen et al., MobileFaceNets, CCBR 2018"

@@ -54,13 +54,14 @@ def download_checkpoint(url: str, sha256: str, folder: str | Path | None = None)
     return path
 
 
-def from_hub(repo_id: str, filename: str, sha256: str) -> Path:
+def from_hub(repo_id: str, filename: str, sha256: str, revision: str | None = None) -> Path:
     """Download one file from the Hugging Face Hub and verify it.
 
     Args:
         repo_id: "owner/name".
         filename: The file's path in that repository.
         sha256: The file's SHA-256, 64 hexadecimal digits.
+        revision: A branch, a tag or a commit; the newest state of the main branch if not given.
 
     Returns:
         The file, in the Hub's own cache.
@@ -77,7 +78,7 @@ def from_hub(repo_id: str, filename: str, sha256: str) -> Path:
         raise ImportError(
             "from_hub needs huggingface_hub; write pip install huggingface_hub"
         ) from error
-    path = Path(hub.hf_hub_download(repo_id, filename))
+    path = Path(hub.hf_hub_download(repo_id, filename, revision=revision))
     _verify(path, sha256, f"{repo_id}/{filename}")
     return path
 

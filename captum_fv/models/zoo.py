@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from captum_fv.models.catalogue import ARCHITECTURES, CATALOGUE, Entry
 from captum_fv.models.demo import load_demo_backbone
@@ -17,6 +18,7 @@ from captum_fv.models.loading import (
     read_weights,
     readings,
 )
+from captum_fv.models.onnx_model import read_onnx
 from captum_fv.models.programs import program_kind, read_program
 
 Scale = float | tuple[float, float, float]
@@ -43,13 +45,13 @@ def load_backbone(
 
     Args:
         name_or_path: "demo", a name from CATALOGUE, or a file: a checkpoint (.pt, .pth, .ckpt,
-            .safetensors) or a program (torch.export or TorchScript). Load a program only if it
-            comes from somebody whom you trust.
+            .safetensors), a program (torch.export or TorchScript) or an .onnx model, which gives
+            no gradient. Load a program only if it comes from somebody whom you trust.
         checkpoint: The authors' checkpoint, for a name.
         architecture: A key of ARCHITECTURES for a checkpoint without a name; else recognised.
         mean, std: Instead of the authors'; a program carries none.
-        channel_order: Instead of the authors': "RGB" or "BGR", the order a checkpoint was trained
-            with.
+        channel_order: Instead of the authors': "RGB" or "BGR", the order that the model was
+            trained with.
         device: Where the model goes.
 
     Returns:
@@ -57,6 +59,7 @@ def load_backbone(
 
     Raises:
         FileNotFoundError: There is no such file.
+        ImportError: It needs timm or onnxruntime, which are not installed.
         ValueError: The name is unknown, or the file is damaged, carries Python code or does not
             fit the architecture.
 
@@ -78,10 +81,16 @@ def load_backbone(
         model = load_demo_backbone()
     else:
         name, path = _resolve(str(name_or_path), checkpoint)
-        if name is None and program_kind(path):
-            if architecture or channel_order:
-                raise ValueError(f"{path}: a program takes no architecture and no channel_order")
-            model, size = read_program(path, device)
+        if name is None and (path.suffix == ".onnx" or program_kind(path)):
+            if architecture:
+                raise ValueError(f"{path}: a program takes no architecture")
+            if path.suffix == ".onnx":
+                model = read_onnx(path)
+                size = model.size
+            else:
+                model, size = read_program(path, device)
+            if channel_order == "BGR":
+                model.register_forward_pre_hook(_reverse_channels)
             contract |= {"mean": None, "std": None, "size": size}
         else:
             model, entry = _load(name, path, architecture, channel_order)
@@ -99,6 +108,10 @@ def check_device(device: str | torch.device) -> None:
     except (AssertionError, RuntimeError, TypeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"device: got {device!r} ({reason}); want one of this machine") from error
+
+
+def _reverse_channels(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (inputs[0].flip(1), *inputs[1:])
 
 
 def _resolve(given: str, checkpoint: str | Path | None) -> tuple[str | None, Path]:
@@ -164,11 +177,11 @@ def _recognise(
     weights: StateDict, path: Path, architecture: str | None
 ) -> tuple[str, str, StateDict]:
     """The architecture that the weights fit, this one if given, the prefix taken off, and they."""
-    wanted = ARCHITECTURES if architecture is None else [architecture]
+    wanted = _built_here(weights) if architecture is None else [architecture]
     fitting: dict[str, tuple[str, str, StateDict]] = {}
     for prefix, reading in readings(weights).items():
         found = _respelled(reading)
-        verdicts = {name: compare(_skeleton(name), found) for name in wanted}
+        verdicts = {name: compare(_pattern(name), found) for name in wanted}
         beside = {name: len(keys) for name, (problems, keys) in verdicts.items() if not problems}
         if beside:
             fitting[prefix] = min(beside, key=lambda name: beside[name]), prefix, found
@@ -188,6 +201,18 @@ def _recognise(
         f"{path}: weights of no architecture known here (its keys: {first}, ...). For the "
         "difference from one, write architecture= and one of " + ", ".join(ARCHITECTURES)
     )
+
+
+def _built_here(weights: StateDict) -> list[str]:
+    """The architectures to try; EdgeFace's, which is timm's, only for weights that look like it."""
+    alike = any(key.endswith("stages.0.blocks.0.conv_dw.weight") for key in weights)
+    return [name for name in ARCHITECTURES if name != "edgeface-xxs" or alike]
+
+
+@cache
+def _pattern(architecture: str) -> nn.Module:
+    """One to compare with, and never to hand out."""
+    return _skeleton(architecture)
 
 
 def _skeleton(architecture: str) -> nn.Module:
