@@ -110,9 +110,7 @@ def test_a_chunk_under_another_chunks_name_is_not_taken(tmp_path):
             assert folder.read_chunk("maps-0-000001") is None
 
 
-@pytest.mark.parametrize(
-    "text", ["[]", "3", '"run"', "null", "{}", '{"tables": "xlsx"}', "[" * 9999]
-)
+@pytest.mark.parametrize("text", ["[]", "3", '"run"', "null", '{"tables": "xlsx"}', "[" * 9999])
 def test_a_config_that_is_no_runs_is_named(tmp_path, text):
     RunFolder(tmp_path, SETTINGS).open().close()
     (tmp_path / "config.json").write_text(text)

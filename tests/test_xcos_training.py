@@ -1,9 +1,12 @@
 """Training of xCos heads: what it learns, that it resumes, and what it refuses."""
 
+import errno
 import os
+import resource
 import shutil
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 import torch
@@ -184,6 +187,54 @@ def test_damaged_files_say_how_to_start_anew(tmp_path, cache):
     torch.save({"recipe": {}}, checkpoint)
     with pytest.raises(ValueError, match=r"cannot be read \(KeyError: 'people'\)"):
         train_head(cache, tmp_path, RECIPE)
+
+
+@pytest.mark.parametrize("name", ["grids.npy", "embeddings.npy"])
+def test_a_changed_cache_is_not_trained_on(tmp_path, cache, name):
+    path = tmp_path / "grids" / name
+    content = bytearray(path.read_bytes())
+    content[-40] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="not those that were written\\); remove it to start anew"):
+        cache_grids(small_siamese(), faces(), tmp_path / "grids")
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path, cache):
+    with filelock.FileLock(tmp_path / ".lock"), pytest.raises(ValueError, match="another process"):
+        train_head(cache, tmp_path, RECIPE)
+    with (
+        filelock.FileLock(tmp_path / "grids/.lock"),
+        pytest.raises(ValueError, match="grids: another process is writing there; wait for it"),
+    ):
+        cache_grids(small_siamese(), faces(), tmp_path / "grids")
+
+
+def test_a_full_disk_is_named_before_anything_is_mapped(tmp_path, monkeypatch):
+    """Written to through its mapping, a file without room would end the process."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        cache_grids(small_siamese(), faces(), tmp_path / "grids")
+    assert caught.value.filename == str(tmp_path / "grids/grids.npy")
+    assert not list((tmp_path / "grids").glob("*.npy"))
+    monkeypatch.undo()
+    made = cache_grids(small_siamese(), faces(), tmp_path / "grids")
+    size = os.stat(tmp_path / "grids/grids.npy")
+    assert size.st_blocks * 512 >= made.grids.nbytes
+
+
+def test_a_file_that_may_not_grow_is_named(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"grids\.npy") as caught:
+            cache_grids(small_siamese(), faces(), tmp_path / "grids")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.errno == errno.EFBIG
 
 
 def test_generated_people_are_not_those_of_the_pairs():

@@ -232,7 +232,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error}); remove it to begin anew") from error
-    if not isinstance(config, dict) or config.get("tables") not in ("npz", "parquet"):
+    if not isinstance(config, dict) or config.get("tables", "npz") not in ("npz", "parquet"):
         raise ValueError(f"{path}: not a run's; remove it to begin anew")
     return config
 

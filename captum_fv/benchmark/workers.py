@@ -11,16 +11,23 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+MEETING = timedelta(minutes=5)
+"""How long a process waits at the start for the others, which may have been killed by then."""
+
 PATIENCE = timedelta(days=30)
-"""How long a process waits for the slowest; if one is lost, torchrun ends the others."""
+"""How long it waits later for the slowest; if one is lost, torchrun ends the others."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """One of `count` processes that share a run: chunk k is measured by process k % count."""
+    """One of `count` processes that share a run: chunk k is measured by process k % count.
+
+    They wait for each other in the `group`; None: in that of all processes.
+    """
 
     rank: int = 0
     count: int = 1
+    group: dist.ProcessGroup | None = None
 
     @property
     def is_first(self) -> bool:
@@ -34,7 +41,7 @@ class Workers:
     def wait(self) -> None:
         """Go on when all processes have come here."""
         if self.count > 1:
-            dist.barrier()
+            dist.barrier(self.group)
 
     @property
     def label(self) -> str:
@@ -47,6 +54,9 @@ def torchrun_workers() -> Iterator[Workers]:
     """The processes that torchrun started, which meet here; or this one alone.
 
     They only wait for each other, which gloo does on every machine, with or without GPUs.
+
+    Raises:
+        RuntimeError: The others did not come within minutes.
     """
     if dist.is_available() and dist.is_initialized():
         yield Workers(dist.get_rank(), dist.get_world_size())
@@ -54,9 +64,16 @@ def torchrun_workers() -> Iterator[Workers]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield Workers()
         return
-    dist.init_process_group("gloo", timeout=PATIENCE)
     try:
-        yield Workers(dist.get_rank(), dist.get_world_size())
+        dist.init_process_group("gloo", timeout=MEETING)
+        group = dist.new_group(backend="gloo", timeout=PATIENCE)
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"the {os.environ['WORLD_SIZE']} processes of torchrun did not meet within "
+            f"{MEETING}; start them again. {error}"
+        ) from error
+    try:
+        yield Workers(dist.get_rank(), dist.get_world_size(), group)
     finally:
         dist.destroy_process_group()
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import torch
 
 
@@ -49,6 +50,23 @@ def reading(path: Path) -> Iterator[None]:
         raise ValueError(
             f"{path}: cannot be read ({type(error).__name__}: {error}); remove it to start anew"
         ) from error
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Have a folder to oneself, against other processes.
+
+    Raises:
+        ValueError: Another process has it.
+    """
+    try:
+        lock = filelock.FileLock(folder / ".lock", timeout=0).acquire()
+    except filelock.Timeout as error:
+        raise ValueError(
+            f"{folder}: another process is writing there; wait for it, or choose another folder"
+        ) from error
+    with lock:
+        yield
 
 
 def refuse_another(path: Path, held: str, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from captum_fv.core.arrays import IntArray
 from captum_fv.core.checks import as_number, check_counts, is_count
-from captum_fv.core.files import reading, refuse_another, save_atomically
+from captum_fv.core.files import alone_in, reading, refuse_another, save_atomically
 from captum_fv.models.xcos.grids import GridCache
 from captum_fv.models.xcos.head import PatchedCosineHead
 from captum_fv.models.xcos.margin import margin_loss
@@ -92,7 +92,7 @@ def train_head(
 
     Raises:
         ValueError: Too few photos for a batch, a checkpoint that is damaged or of another training,
-            or losses that grew beyond all numbers.
+            another process that trains there, or losses that grew beyond all numbers.
 
     Reference:
         Lin et al., "xCos", ACM TOMM 2021; Wang et al., "CosFace", CVPR 2018.
@@ -104,7 +104,14 @@ def train_head(
             f"each of {recipe.batch // 2} people for one batch of {recipe.batch}"
         )
     training = _Training(cache, recipe, steps, device)
-    checkpoint = folder / "checkpoint.pt"
+    with alone_in(folder):
+        _train(training, folder / "checkpoint.pt", steps, show_progress)
+    return training.head.eval().requires_grad_(False), training.losses
+
+
+def _train(training: _Training, checkpoint: Path, steps: int, show_progress: bool) -> None:
+    """All epochs that the checkpoint does not have yet."""
+    cache, recipe = training.cache, training.recipe
     if checkpoint.exists():
         training.restore(checkpoint)
     for epoch in range(len(training.losses.margin), recipe.epochs):
@@ -123,7 +130,6 @@ def train_head(
         training.losses.margin.append(float(margin))
         training.losses.imitation.append(float(imitation))
         training.save(checkpoint)
-    return training.head.eval().requires_grad_(False), training.losses
 
 
 class _Training:
