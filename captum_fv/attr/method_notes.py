@@ -48,6 +48,24 @@ NOTES = {
     "occlusion_alt": MethodNote(
         "xface2_alt with one size of patches", "340 forwards", f"{_XFACE}; {_ALTERNATIVE}"
     ),
+    "corrrise": MethodNote(
+        "where a place under a mask goes with the score", "1,002 forwards", "Lu et al., WACV 2024"
+    ),
+    "corrrise_alt": MethodNote(
+        "corrrise against the other decision",
+        "1,002 forwards",
+        f"Lu et al., WACV 2024; {_ALTERNATIVE}",
+    ),
+    "minplus": MethodNote(
+        "the mean of what erasing and keeping parts does, at once and greedily",
+        "up to 21,510 forwards",
+        "Mery and Morris, WACV 2022",
+    ),
+    "minplus_s0": MethodNote(
+        "how far the score falls when a part is erased, with its sign",
+        "514 forwards",
+        "Mery and Morris, WACV 2022",
+    ),
     "iag_decision": MethodNote(
         "what the decision rests on, against the other one", "4 forwards, 3 backwards", _OURS
     ),
@@ -63,6 +81,23 @@ NOTES = {
     "agreement": MethodNote(
         "where the faces are alike to an early layer", "1 forward", _ALTERNATIVE
     ),
+    "fggb": MethodNote(
+        "gradients of the embedding's dimensions, weighted by their arguments",
+        "1 forward, 512 backwards",
+        "Lu et al., FG 2024",
+    ),
+    "fame": MethodNote(
+        "pixels that an adversarial path changes",
+        "402 forwards, 400 backwards",
+        "Zhang and Günther, 2026",
+    ),
+    "gradcam": MethodNote(
+        "where the last grid speaks for the score, coarsely",
+        "1 forward, 1 backward",
+        "Selvaraju et al., ICCV 2017",
+    ),
+    "saliency": MethodNote("magnitudes of the gradient", "1 forward, 1 backward", "Captum"),
+    "input_x_gradient": MethodNote("pixels times the gradient", "1 forward, 1 backward", "Captum"),
     "xcos_s": MethodNote("cosines of the cells", "1 forward, a trained head", _XCOS),
     "xcos_w": MethodNote("which cells count", "1 forward, a trained head", _XCOS),
     "xcos_sw": MethodNote("what the cells contribute", "1 forward, a trained head", _XCOS),
