@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
 
 import numpy as np
@@ -128,20 +127,11 @@ def test_landmarks_of_a_smaller_copy_are_warned_of(tmp_path, capsys):
         assert ("in a copy of another size?" in capsys.readouterr().err) == warned
 
 
-@pytest.mark.parametrize(
-    ("name", "encoding", "said"),
-    [
-        ("J\u00f6rg.png", "ascii", rb"J\xf6rg.png"),
-        (os.fsdecode(b"J\xf6rg.png"), "utf-8", rb"J\udcf6rg.png"),
-    ],
-)
-def test_a_console_without_the_letters_does_not_undo_success(
-    photos, monkeypatch, name, encoding, said
-):
+def test_a_console_without_the_letters_does_not_undo_success(photos, monkeypatch):
     console = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(console, encoding, write_through=True))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(console, "ascii", write_through=True))
     numbers = [str(number) for number in TEMPLATE.ravel()]
-    out = photos / name
+    out = photos / "J\u00f6rg.png"
     assert main(["align", str(photos / "in" / "a.png"), str(out), "--landmarks", *numbers]) == 0
     assert out.is_file()
-    assert said in console.getvalue()
+    assert rb"J\xf6rg.png" in console.getvalue()

@@ -6,7 +6,7 @@ import torch
 from captum.attr import GradientAttribution
 from torch import Tensor
 
-from captum_fv.attr.pair import Pair, PairMethod, as_threshold
+from captum_fv.attr.pair import Pair, PairMethod, as_cosine_threshold
 from captum_fv.core.checks import all_finite, check_counts
 from captum_fv.core.vectors import cosine, unit_length
 from captum_fv.siamese.model import SiameseCosine
@@ -41,7 +41,7 @@ class FeatureGuidedGradient(PairMethod, GradientAttribution):  # type: ignore[mi
 
     Raises:
         TypeError: The model has no `.embed`.
-        ValueError: A number below 1, images that are no pair.
+        ValueError: A number below 1, a threshold outside [-1, 1], images that are no pair.
 
     Reference:
         Lu, Xu, Ebrahimi: Explainable Face Verification via Feature-Guided Gradient Backpropagation,
@@ -74,7 +74,7 @@ class FeatureGuidedGradient(PairMethod, GradientAttribution):  # type: ignore[mi
         self.batch_size = int(batch_size)
 
     def _maps(self, pair: Pair, threshold: float | Tensor, extra: None) -> Pair:
-        levels = as_threshold(threshold, torch.zeros(len(pair[0])).to(_wide(pair[0])))
+        levels = as_cosine_threshold(threshold, torch.zeros(len(pair[0])).to(_wide(pair[0])))
         # Pair by pair: a backward through the graph of a whole batch computes all its gradients.
         maps = [
             self._maps_of(torch.stack(faces), level)

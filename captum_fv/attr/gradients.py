@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from captum.attr import GradientAttribution, InputXGradient, Saliency
-from torch import Tensor
 
 from captum_fv.attr.pair import Pair, PairMethod, input_gradients, score_pairs
 from captum_fv.siamese.scoring import check_differentiable, check_gradients
@@ -65,13 +64,10 @@ class PairInputXGradient(PairMethod, GradientAttribution):  # type: ignore[misc]
 
 def _captums(kind: Any, forward_func: Any, pair: Pair, extra: Any) -> Pair:
     """Both maps by a method of Captum, whose errors would speak of autograd."""
-
-    def scores(*images: Tensor) -> Tensor:
-        asked = score_pairs(forward_func, (images[0], images[1]), extra)
-        check_differentiable(asked)
-        return asked
-
     with input_gradients(pair) as leaves:
-        map_a, map_b = kind(scores).attribute(leaves)
+        # Asked here and not by Captum, so that the backbone is held to one image, one embedding.
+        scores = score_pairs(forward_func, leaves, extra)
+        check_differentiable(scores)
+        map_a, map_b = kind(lambda *_: scores).attribute(leaves)
     check_gradients(map_a, map_b)
     return map_a.detach(), map_b.detach()

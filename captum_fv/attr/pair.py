@@ -191,6 +191,19 @@ def as_threshold(threshold: float | Tensor, scores: Tensor) -> Tensor:
     return values.expand(len(scores))
 
 
+def as_cosine_threshold(threshold: float | Tensor, values: Tensor) -> Tensor:
+    """`as_threshold`, for methods that share the threshold out among arguments of a cosine.
+
+    Raises:
+        ValueError: Likewise, or a threshold that is no cosine.
+    """
+    level = as_threshold(threshold, values)
+    # A threshold is often an observed score, and a computed cosine may pass 1 by rounding.
+    if level.abs().max() > 1 + 1e-4:
+        raise ValueError(f"threshold: got {level.tolist()}; want cosines, in [-1, 1]")
+    return level
+
+
 def decision_sign(scores: Tensor, threshold: float | Tensor) -> Tensor:
     """+1 where a pair matches (score >= threshold) and -1 where it does not, (N, 1, 1, 1)."""
     match = scores >= as_threshold(threshold, scores)

@@ -7,7 +7,13 @@ from typing import Literal, get_args
 from captum.attr import GradientAttribution
 from torch import Tensor
 
-from captum_fv.attr.pair import Pair, PairMethod, as_threshold, input_gradients, zeros_at_maximum
+from captum_fv.attr.pair import (
+    Pair,
+    PairMethod,
+    as_cosine_threshold,
+    input_gradients,
+    zeros_at_maximum,
+)
 from captum_fv.core.checks import check_choice
 from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import SiameseCosine
@@ -90,10 +96,7 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         with input_gradients(pair) as leaves:
             embed_a, embed_b = self.forward_func.embed(*leaves)
             arguments = (embed_a * embed_b).detach()
-            level = as_threshold(threshold, arguments[:, 0])
-            # A threshold is often an observed score, and a computed cosine may pass 1 by rounding.
-            if level.abs().max() > 1 + 1e-4:
-                raise ValueError(f"threshold: got {level.tolist()}; want cosines, in [-1, 1]")
+            level = as_cosine_threshold(threshold, arguments[:, 0])
             supports = arguments >= level[:, None] / arguments.shape[1]
 
             def input_gradient(kept: Tensor, last: bool) -> Pair:

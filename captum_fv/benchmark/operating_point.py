@@ -12,6 +12,7 @@ from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import as_number
 from captum_fv.metrics.rates import eer_threshold
+from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
 
 
@@ -71,7 +72,7 @@ def given_thresholds(
         return None
     if settings.threshold != "model":
         return dict.fromkeys(models, as_number("threshold", settings.threshold))
-    own = {name: getattr(model.backbone, "threshold", None) for name, model in models.items()}
+    own = {name: contract(model.backbone).threshold for name, model in models.items()}
     for name, threshold in own.items():
         if threshold is None:
             raise ValueError(f"threshold: {name} brings none of its own; want a number, or an FMR")
