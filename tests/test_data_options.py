@@ -11,7 +11,8 @@ import PIL.Image
 import pytest
 
 from captum_fv.cli import main
-from captum_fv.cli.options import add_data_options, folds, load_patched
+from captum_fv.cli.inputs import load_patched
+from captum_fv.cli.options import add_data_options, folds
 from captum_fv.data import patch_pairs, read_image, read_pairs
 from captum_fv.data.alignment import TEMPLATE
 

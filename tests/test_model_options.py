@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from captum_fv.cli.options import add_model_options, load_siamese, model_name
+from captum_fv.cli.inputs import load_siamese, model_name
+from captum_fv.cli.options import add_model_options
 from captum_fv.core.vectors import unit_length
 from captum_fv.siamese import SiameseCosine
 

@@ -12,13 +12,8 @@ from typing import Literal
 from captum_fv.benchmark.results import ModelResults
 from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
-from captum_fv.cli.options import (
-    add_run_options,
-    load_patched,
-    load_siamese,
-    method_names,
-    model_name,
-)
+from captum_fv.cli.inputs import load_patched, load_siamese, method_names, model_name
+from captum_fv.cli.options import add_run_options
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.report.pictures import plot_dpr

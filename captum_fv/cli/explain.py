@@ -11,14 +11,8 @@ from captum_fv.attr.controls import PatchOracle
 from captum_fv.attr.methods import build_methods
 from captum_fv.attr.smoothing import wants_blur
 from captum_fv.benchmark.maps import maps_of_pair, reads_reference
-from captum_fv.cli.options import (
-    METHOD_NAMES,
-    add_model_options,
-    add_option,
-    load_siamese,
-    method_names,
-    positive,
-)
+from captum_fv.cli.inputs import load_siamese, method_names
+from captum_fv.cli.options import METHOD_NAMES, add_model_options, add_option, positive
 from captum_fv.core.arrays import Image
 from captum_fv.data.images import read_image
 from captum_fv.data.mean_face import read_reference_face

@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from captum_fv.cli.options import add_data_options, load_patched, say
+from captum_fv.cli.inputs import load_patched
+from captum_fv.cli.options import add_data_options, say
 from captum_fv.data.patch_folder import write_patch_set
 
 HELP = "build a lossless Patch set with its manifest"

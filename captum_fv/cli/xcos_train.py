@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from captum_fv.cli.options import add_model_options, add_option, load_siamese, positive, whole
+from captum_fv.cli.inputs import load_siamese
+from captum_fv.cli.options import add_model_options, add_option, positive, whole
 from captum_fv.data.identities import (
     IdentitySet,
     folder_identities,
