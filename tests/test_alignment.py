@@ -163,6 +163,7 @@ def test_real_landmarks_pass_and_the_usual_slips_are_named():
             align_face(image, points[[1, 0, 2, 4, 3]])
 
 
+@pytest.mark.extended
 @needs_shared
 def test_a_real_face_six_times_larger_and_noisy_stays_the_person():
     program = SHARED / "models" / "edgeface_xxs.pt2"

@@ -81,6 +81,7 @@ def test_keys_shapes_and_dtypes_are_the_official_ones(architecture: str) -> None
     model.load_state_dict(checkpoint, strict=True, assign=True)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("architecture", "millions", "giga_macs"),
     [

@@ -92,6 +92,7 @@ def chunks(folder):
     return len(list(folder.glob("run/chunks/*.npz")))
 
 
+@pytest.mark.extended
 def test_a_run_prints_its_tables_and_how_to_look_at_it(whole):
     folder, output, errors = whole
     assert "| demo | rogue:Mine | 16 |" in output
@@ -141,6 +142,7 @@ def test_a_lost_process_leaves_what_was_done(whole, tmp_path, monkeypatch):
     assert_same_files(files(tmp_path), files(whole[0]))
 
 
+@pytest.mark.extended
 def test_a_damaged_chunk_is_measured_again(whole, tmp_path, monkeypatch, capsys):
     shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
     for name in ("scores-0-000002", "maps-0-000004"):

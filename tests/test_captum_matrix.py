@@ -15,6 +15,7 @@ TEXT = DOCS.read_text(encoding="utf-8")
 TABLE = TEXT.partition("<!-- table -->\n")[2].partition("<!-- end of table -->")[0].splitlines()
 
 
+@pytest.mark.extended
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ROWS)
 def test_the_table_says_what_happens(name):

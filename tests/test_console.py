@@ -65,18 +65,21 @@ def test_an_error_on_the_way_out_of_ctrl_c_is_a_stop(monkeypatch, capsys):
     assert capsys.readouterr().err == "captum-fv: stopped\n"
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("options", ["models", "--help"])
 def test_head_ends_the_reading_and_nothing_else(tmp_path, options):
     done = shell(f"$FV {options} | true", tmp_path)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.extended
 def test_a_full_disk_behind_stdout_is_an_error(tmp_path):
     done = shell("$FV models > /dev/full", tmp_path)
     assert done.returncode == 2
     assert done.stderr == b"captum-fv: error: [Errno 28] No space left on device\n"
 
 
+@pytest.mark.extended
 def test_closed_streams_close_nothing_else(tmp_path):
     options = "dpr --limit 6 --methods rnd --out"
     assert shell(f"$FV {options} run 2>&-", tmp_path).returncode == 0
@@ -86,6 +89,7 @@ def test_closed_streams_close_nothing_else(tmp_path):
         assert whole.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.extended
 def test_a_console_without_the_letters_of_a_name_is_no_failure(tmp_path):
     done = shell(
         "$FV dpr --limit 6 --methods rnd --out $'\\u00fc\\u4eba'",

@@ -28,6 +28,7 @@ def pairs() -> PairSet:
     return replace(painted_anew, load=cache(painted_anew.load))
 
 
+@pytest.mark.extended
 @torch.no_grad()
 def test_it_verifies_people_it_never_saw_and_so_does_its_xcos(
     backbone: DemoBackbone, pairs: PairSet

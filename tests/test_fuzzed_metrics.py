@@ -100,6 +100,7 @@ def plain(value: Any) -> Any:
     return tuple(map(plain, value)) if isinstance(value, tuple) else value
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.__name__)
 @fuzzed(40)
 @given(data=st.data())

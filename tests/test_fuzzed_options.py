@@ -104,6 +104,7 @@ CALLS: dict[type, dict[str, Any]] = {
 }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("kind", OPTIONS, ids=lambda kind: kind.__name__)
 def test_any_options(kind):
     @fuzzed(8 * len(OPTIONS[kind]))

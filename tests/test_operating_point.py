@@ -85,6 +85,7 @@ def test_a_model_without_a_threshold_of_its_own_is_named(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("command", "options", "threshold"),
     [
@@ -104,6 +105,7 @@ def test_commands_take_it(tmp_path, capsys, command, options, threshold):
     assert "warning: 10 genuine and 10 impostor pairs are few" in printed.err
 
 
+@pytest.mark.extended
 def test_an_fmr_on_the_command_line(tmp_path, capsys):
     call = ["dpr", "--limit", "100", "--methods", "rnd", "--out", str(tmp_path), "--fmr", "0.1"]
     assert main(call) == 0

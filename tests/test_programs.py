@@ -171,6 +171,7 @@ def test_what_torch_export_prints_is_not_printed(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("suffix", [".pt2", ".pt", ".pth"])
 def test_changed_bytes_give_one_clear_error(suffix: str, tmp_path: Path) -> None:
     model, x = nn.Sequential(nn.Flatten(), nn.Linear(3, 2)).eval(), torch.rand(1, 3)

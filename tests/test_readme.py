@@ -31,6 +31,7 @@ RUN_HERE = {
 """Texts, and how many words their code prints."""
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("text", "words"), RUN_HERE.items())
 def test_python_runs_in_an_empty_folder(text, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -61,6 +61,7 @@ def test_costs_one_forward_and_two_backwards():
     assert (len(forwards), len(backwards)) == (2, 3)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("polarity", ["both", "similarity", "dissimilarity"])
 @pytest.mark.parametrize("compiler", ["aot_eager", "inductor"])
 def test_a_compiled_backbone_gives_the_same_maps(compiler, polarity):
