@@ -36,6 +36,7 @@ WRAPPERS = {
 }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_a_known_wrapper_is_looked_through(name, request):
     if name == "DDP":

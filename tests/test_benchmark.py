@@ -106,6 +106,7 @@ def test_chunks_do_not_matter(run, tmp_path):
         np.testing.assert_allclose(own.dpr.scores, before.dpr.scores, atol=1e-5)
 
 
+@pytest.mark.extended
 def test_the_folder_reads_back(run):
     results, folder = run
     again = BenchmarkResults.load(folder)

@@ -176,6 +176,7 @@ def test_other_settings_are_refused(whole, monkeypatch, capsys, extra, says):
     assert_same_files(files(whole[0]), before)
 
 
+@pytest.mark.extended
 def test_no_space_is_an_error_and_the_run_goes_on_later(whole, tmp_path, monkeypatch, capsys):
     shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
     (tmp_path / "run/chunks/scores-0-000005.npz").unlink()

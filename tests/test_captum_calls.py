@@ -206,6 +206,7 @@ FROM_BASELINES += ["KernelShap"]
 OF_FEATURES = ["KernelShap", "ShapleyValueSampling", "ShapleyValues"]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", FROM_BASELINES)
 def test_the_same_baseline_on_both_sides_is_named(pair, name):
     if name == "KernelShap":

@@ -97,6 +97,7 @@ def test_safetensors(small: State, tmp_path: Path) -> None:
     assert (model.mean, model.std) == ((0.4, 0.5, 0.6), 0.25)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_is_recognised(
     architecture: str, saved: Callable[[object], Path]

@@ -80,6 +80,7 @@ def test_explain_wants_a_size_that_it_knows(tmp_path, capsys):
     assert main(["explain", *photos[112, 112], "--size", "112", "112", *options[-2:]]) == 0
 
 
+@pytest.mark.extended
 def test_patch_then_dpr_from_the_folder(tmp_path, capsys):
     patched = tmp_path / "set"
     assert main(["patch", "--limit", "20", "--out", str(patched)]) == 0
@@ -148,6 +149,7 @@ def test_clean_pairs_are_scored_as_the_metrics_say():
     assert clean.eer == equal_error_rate(clean.scores, clean.genuine)
 
 
+@pytest.mark.extended
 def test_batches_do_not_matter_and_the_oracle_repairs_all(tmp_path):
     siamese = {"demo": SiameseCosine(load_backbone("demo"))}
     patched = patch_pairs(generated_pairs(10))
@@ -266,6 +268,7 @@ def test_help_shows_every_command(capsys):
         assert command in printed
 
 
+@pytest.mark.extended
 @needs_shared
 def test_explain_on_real_faces(tmp_path, capsys):
     faces = SHARED / "data" / "lfw_aligned_112"

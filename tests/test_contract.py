@@ -223,6 +223,7 @@ def test_the_callers_gradient_mode_does_not_matter(case, siamese, pair, mode):
     torch.testing.assert_close(maps[1], expected[1])
 
 
+@pytest.mark.extended
 @every_method
 @pytest.mark.parametrize("kind", ["smoothgrad", "smoothgrad_sq", "vargrad"])
 def test_noise_tunnel(case, siamese, pair, kind):

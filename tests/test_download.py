@@ -128,6 +128,7 @@ def test_from_hub_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         from_hub("owner/name", "weights.pt", "0" * 64)
 
 
+@pytest.mark.extended
 def test_from_hub_with_the_hubs_own_client(address: str, tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub", reason="needs the extra hub")
     right, wrong = (

@@ -36,6 +36,7 @@ def run(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "name", sorted({p.name for p in EXAMPLES.glob("*.py")} - OF_TOOLKITS - {OF_EVERYTHING})
 )

@@ -98,6 +98,7 @@ def demo_and_real():
     yield "edgeface", str(SHARED / "models/edgeface_xxs.pt2"), lambda: lfw_pairs(aligned, folds)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("model", "pairs"),
     [

@@ -26,6 +26,7 @@ def script(monkeypatch):
     return method
 
 
+@pytest.mark.extended
 def test_every_part_says_what_it_must(script, monkeypatch, tmp_path, capsys):
     coarse = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, 192, bias=False)).eval()
     nn.init.eye_(coarse[-1].weight)

@@ -70,6 +70,7 @@ def page(files):
     return Page(files["report.html"].decode())
 
 
+@pytest.mark.extended
 def test_equal_results_give_equal_bytes(run, files, tmp_path):
     results, methods, pairs, _ = run
     path = write_report(results, tmp_path, pairs, methods)
@@ -83,6 +84,7 @@ def test_equal_results_give_equal_bytes(run, files, tmp_path):
     assert [name for name in files if files[name] != written[name]] == []
 
 
+@pytest.mark.extended
 def test_a_report_without_faces_leaves_no_photos_of_an_earlier_one(run, tmp_path):
     results, methods, pairs, _ = run
     write_report(results, tmp_path, pairs, methods)

@@ -255,6 +255,7 @@ def test_layer_maps_hold_both_images(pair):
     assert LayerGradCam(siamese, layer).attribute(pair).shape[0] == 8
 
 
+@pytest.mark.extended
 def test_it_can_be_mapped_and_recorded(pair):
     siamese = small_siamese()
     expected = siamese(*pair)

@@ -169,6 +169,7 @@ def test_what_is_wrong_is_said(bank, people, call, error, says):
         call(bank, people)
 
 
+@pytest.mark.extended
 @needs_shared
 def test_impostors_of_lfw_are_strangers_and_genuine_pairs_are_not():
     siamese = fv.SiameseCosine(

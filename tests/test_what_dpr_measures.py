@@ -35,6 +35,7 @@ def small_faces(arguments):
     return patch_pairs(faces, count=9, patch=9), faces, faces
 
 
+@pytest.mark.extended
 def test_controls_read_as_they_must(script, monkeypatch, tmp_path, capsys):
     coarse = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, 192, bias=False)).eval()
     nn.init.eye_(coarse[-1].weight)
