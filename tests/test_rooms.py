@@ -46,7 +46,6 @@ def test_no_module_shares_its_name_with_something_public():
                 assert not {path, f"{path}.__init__"} & FILES.keys(), name
 
 
-@pytest.mark.extended
 def test_importing_the_package_is_quick():
     """What few calls need is imported by those calls: 0.6 s of 0.7 were theirs, after torch's."""
     asked = "import sys, torch, captum.attr, captum.robust; before = set(sys.modules)"
