@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from captum_fv.attr.alternative import Alternative, fit_reference
-from captum_fv.attr.bank import BankFill, bank_fill, embed_masked, require_images
+from captum_fv.attr.bank import BankFill, bank_fill, embed_masked
 from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
 from captum_fv.attr.xface_patches import resolve_fill
 from captum_fv.attr.xface_sweep import embed_images
@@ -59,7 +59,6 @@ class BankMethod(PairMethod, PerturbationAttribution):  # type: ignore[misc]
         reference: Tensor | None,
     ) -> None:
         super().__init__(siamese)
-        require_images(siamese)
         self.reference = reference
         if isinstance(fill, str):
             check_choice("fill", fill, ("black", "mean", "blur", "alternative"))

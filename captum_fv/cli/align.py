@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from captum_fv.cli.options import positive, say
+from captum_fv.cli.options import positive
 from captum_fv.core.arrays import FloatArray, Image
 from captum_fv.data.alignment import align_detected, align_face, find_face
-from captum_fv.data.images import IMAGE_SUFFIXES, read_image
+from captum_fv.data.images import IMAGE_SUFFIXES, photos_in, read_image
 from captum_fv.data.lfw import read_lines
 
 HELP = "cut the one face of a photo out, as models want it"
@@ -71,7 +71,7 @@ def run(options: Namespace) -> None:
     _align(options.photo, out, points, options)
     exact = points is not None
     how = "its landmarks" if exact else "a detected box: good to look at, not to measure with"
-    say(f"wrote {out}, aligned by {how}")
+    print(f"wrote {out}, aligned by {how}")
 
 
 def _align_folder(options: Namespace, known: dict[str, FloatArray]) -> None:
@@ -81,9 +81,7 @@ def _align_folder(options: Namespace, known: dict[str, FloatArray]) -> None:
         raise ValueError("--landmarks are of one photo; give a folder's with --landmarks-file")
     if out.exists() and (not out.is_dir() or out.resolve() == source.resolve()):
         raise ValueError(f"{out}: want another folder to write to")
-    photos = sorted(p for p in source.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not photos:
-        raise ValueError(f"{source}: no photos")
+    photos = photos_in(source)
     failed = 0
     for photo in photos:
         name = photo.relative_to(source)
@@ -94,10 +92,10 @@ def _align_folder(options: Namespace, known: dict[str, FloatArray]) -> None:
             _align(photo, out / name.with_suffix(".png"), points, options)
         except ValueError as error:
             failed += 1
-            say(f"captum-fv: not aligned: {error}", sys.stderr)
+            print(f"captum-fv: not aligned: {error}", file=sys.stderr)
     if failed == len(photos):
         raise ValueError(f"{source}: none of {failed} photos could be aligned")
-    say(f"wrote {len(photos) - failed} of {len(photos)} photos to {out}")
+    print(f"wrote {len(photos) - failed} of {len(photos)} photos to {out}")
 
 
 def _align(photo: Path, out: Path, points: FloatArray | None, options: Namespace) -> None:

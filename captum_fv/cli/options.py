@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from argparse import ArgumentParser, _ActionsContainer
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from captum_fv.attr.methods import GROUPS, METHODS
 from captum_fv.benchmark.settings import BenchmarkSettings
@@ -150,13 +149,6 @@ def folds(text: str) -> list[int]:
     if not chosen or len(set(chosen)) < len(chosen):
         raise argparse.ArgumentTypeError(f"got {text!r}; want folds as 1-4 or 1,2,5")
     return chosen
-
-
-def say(text: str, file: TextIO | None = None) -> None:
-    """Print, also what the console has no letters for: a name does not undo what was done."""
-    file = file or sys.stdout
-    encoding = getattr(file, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=file)
 
 
 def scale(text: str) -> float | tuple[float, ...]:

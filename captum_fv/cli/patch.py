@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from captum_fv.cli.inputs import load_patched
-from captum_fv.cli.options import add_data_options, say
+from captum_fv.cli.options import add_data_options
 from captum_fv.data.patch_folder import write_patch_set
 
 HELP = "build a lossless Patch set with its manifest"
@@ -25,4 +25,4 @@ def run(options: Namespace) -> None:
     """Patch the pairs and write them."""
     patched = load_patched(options)
     write_patch_set(patched, options.out, show_progress=True)
-    say(f"wrote {len(patched)} pairs and manifest.json to {options.out}")
+    print(f"wrote {len(patched)} pairs and manifest.json to {options.out}")

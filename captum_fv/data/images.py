@@ -56,6 +56,18 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None) -> Image:
     return decode_image(path.read_bytes(), str(path), size)
 
 
+def photos_in(folder: Path) -> list[Path]:
+    """The files of a folder, and of folders in it, whose names end as photos' do, in order.
+
+    Raises:
+        ValueError: There is none.
+    """
+    photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not photos:
+        raise ValueError(f"{folder}: no photos")
+    return photos
+
+
 def decode_image(data: bytes, name: str, size: tuple[int, int] | None = None) -> Image:
     """The photo in the bytes of a file; errors call it `name`. See `read_image`."""
     try:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from captum_fv.core.arrays import IntArray
 from captum_fv.core.checks import check_counts
-from captum_fv.data.images import IMAGE_SUFFIXES, read_image
+from captum_fv.data.images import photos_in, read_image
 from captum_fv.data.pairs import PairSet, to_tensor
 
 
@@ -47,9 +47,7 @@ def read_reference_face(path: str | Path, size: tuple[int, int], at_most: int = 
     path = Path(path)
     if not path.is_dir():
         return to_tensor([read_image(path, size)])
-    photos = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-    if not photos:
-        raise ValueError(f"{path}: no photos")
+    photos = photos_in(path)
     numbers = np.linspace(0, len(photos) - 1, min(len(photos), at_most)).round().astype(int)
     return to_tensor([read_image(photos[i], size) for i in numbers]).mean(0, keepdim=True)
 
