@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from captum_fv.attr.pair import Pair, PairMethod, as_threshold
 from captum_fv.attr.smoothing import smooth
 from captum_fv.core.checks import check_values
 
@@ -57,6 +58,68 @@ class Alternative:
         if somebody is None:
             somebody = smooth(images, STAND_IN_BLUR * images.shape[-2])
         return torch.where(match.reshape(-1, 1, 1, 1), somebody, partners)
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What decides about one pair, and who somebody else is.
+
+    Args:
+        threshold: A number, ().
+        reference: Somebody else's face, (C, H, W), as `Alternative` takes it.
+    """
+
+    threshold: Tensor
+    reference: Tensor | None
+
+    def alternatives(self, faces: Tensor, score: Tensor) -> Tensor:
+        """The alternatives to A and B, whose score is given, each (C, H, W): (2, C, H, W)."""
+        match = (score >= self.threshold).reshape(()).expand(2)
+        return Alternative(self.reference).images(faces, faces.flip(0), match)
+
+
+class AlternativeFill(PairMethod):
+    """A method that hides parts of a face, and may show the alternative there.
+
+    Its constructor calls `_take_fill`, and its `attribute` asks `_decisions`.
+    """
+
+    reference: Tensor | None
+
+    def _take_fill(
+        self, alternative: bool, threshold: float | Tensor | None, reference: Tensor | None
+    ) -> None:
+        """The decision is asked for where the fill is the alternative, and only there.
+
+        Raises:
+            ValueError: No threshold.
+        """
+        self.reference = reference
+        if not alternative:
+            return
+        if threshold is None:
+            raise ValueError(
+                "fill='alternative': it depends on the decision; give the threshold too, as in "
+                "threshold=0.3"
+            )
+        self.threshold = threshold
+        self.options = self.options | {"reference"}
+
+    def _decisions(
+        self, pair: Pair, level: float | Tensor | None, reference: Tensor | None
+    ) -> list[Decision | None]:
+        """For each pair its decision, or None if the fill is another.
+
+        Args:
+            pair, level: As `_checked` gives them.
+            reference: Of the call, in place of the constructor's.
+        """
+        somebody = fit_reference(self.reference if reference is None else reference, pair[0])
+        if level is None:
+            return [None] * len(pair[0])
+        levels = as_threshold(level, pair[0][:, 0, 0, 0])
+        faces = [None] * len(levels) if somebody is None else somebody
+        return [Decision(one, face) for one, face in zip(levels, faces, strict=True)]
 
 
 def fit_reference(reference: Tensor | None, images: Tensor) -> Tensor | None:

@@ -12,23 +12,19 @@ from captum.log import log_usage
 from torch import Tensor
 from tqdm import tqdm
 
-from captum_fv.attr.alternative import Alternative, fit_reference
+from captum_fv.attr.alternative import AlternativeFill, Decision
 from captum_fv.attr.bank import BankFill, bank_fill, embed_masked
-from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
+from captum_fv.attr.pair import SIDES, Explain, Pair
 from captum_fv.attr.xface_patches import resolve_fill
 from captum_fv.attr.xface_sweep import embed_images
 from captum_fv.core.checks import check_choice, check_counts
 from captum_fv.core.vectors import cosine
 
-Explain = Literal["both", "a", "b"]
-
-SIDES: dict[str, tuple[int, ...]] = {"both": (0, 1), "a": (0,), "b": (1,)}
-
 MaskedEmbeddings = Callable[[Tensor], Tensor]
 """Masks (M, H, W) -> embeddings (M, d) of the image under each of them."""
 
 
-class BankMethod(PairMethod, PerturbationAttribution):  # type: ignore[misc]
+class BankMethod(AlternativeFill, PerturbationAttribution):  # type: ignore[misc]
     """A method that hides parts of one image and looks at the embeddings.
 
     A method writes `_masks(size)`, drawn once a call for all images, `_map(masks, clean, partner,
@@ -59,18 +55,10 @@ class BankMethod(PairMethod, PerturbationAttribution):  # type: ignore[misc]
         reference: Tensor | None,
     ) -> None:
         super().__init__(siamese)
-        self.reference = reference
         if isinstance(fill, str):
             check_choice("fill", fill, ("black", "mean", "blur", "alternative"))
         self.fill = resolve_fill(fill, getattr(siamese, "black", None), None)
-        if fill == "alternative":
-            if threshold is None:
-                raise ValueError(
-                    "fill='alternative': it depends on the decision; give the threshold too, as in "
-                    "threshold=0.3"
-                )
-            self.threshold = threshold
-            self.options = self.options | {"reference"}
+        self._take_fill(fill == "alternative", threshold, reference)
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(
@@ -100,19 +88,16 @@ class BankMethod(PairMethod, PerturbationAttribution):  # type: ignore[misc]
         pairs, level = self._checked(inputs, img_b, target, additional_forward_args, threshold)
         forwards = self.num_forwards(pairs[0], explain)
         check_counts(perturbations_per_eval=perturbations_per_eval)
-        references = fit_reference(self.reference if reference is None else reference, pairs[0])
-        levels = None if level is None else as_threshold(level, pairs[0][:, 0, 0, 0].float())
+        decisions = self._decisions(pairs, level, reference)
         masks = self._masks((pairs[0].shape[-2], pairs[0].shape[-1])).to(pairs[0].device)
         maps = torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])
         bar = tqdm(total=forwards, desc=self.get_name(), unit="image", disable=not show_progress)
         # Not inference_mode: what a model keeps of such a call it could never differentiate.
         with torch.no_grad(), bar:
-            for i in range(len(pairs[0])):
-                faces = torch.stack([images[i] for images in pairs])
+            for i, faces in enumerate(torch.stack(pairs, 1)):
                 clean = embed_images(self.forward_func, faces)
                 bar.update(2)
-                somebody = None if references is None else references[i]
-                fills = self._fills(faces, clean, None if levels is None else levels[i], somebody)
+                fills = self._fills(faces, clean, decisions[i])
                 for side in SIDES[explain]:
                     embed = partial(
                         embed_masked,
@@ -137,15 +122,11 @@ class BankMethod(PairMethod, PerturbationAttribution):  # type: ignore[misc]
             raise ValueError(f"img_a: got {type(img_a).__name__}; want images (N, C, H, W)")
         return len(img_a) * (2 + len(SIDES[explain]) * self._looks())
 
-    def _fills(
-        self, faces: Tensor, clean: Tensor, level: Tensor | None, reference: Tensor | None
-    ) -> list[Tensor]:
+    def _fills(self, faces: Tensor, clean: Tensor, decision: Decision | None) -> list[Tensor]:
         """What shows where A and B are hidden, each broadcastable to (C, H, W)."""
-        if level is None:
+        if decision is None:
             return [bank_fill(self.fill, face, None) for face in faces]  # type: ignore[arg-type]
-        match = decision_sign(cosine(*clean[:, None]), level).flatten() > 0
-        others = Alternative(reference).images(faces, faces.flip(0), match.expand(2))
-        return list(others)
+        return list(decision.alternatives(faces, cosine(*clean[:, None])))
 
     def _masks(self, size: tuple[int, int]) -> Tensor:
         """The masks of this call, (M, H, W), bool or uint8."""

@@ -12,9 +12,9 @@ from captum.log import log_usage
 from torch import Tensor
 from tqdm import tqdm
 
-from captum_fv.attr.alternative import Alternative, fit_reference
+from captum_fv.attr.alternative import AlternativeFill
 from captum_fv.attr.links import Interactions, Weights
-from captum_fv.attr.pair import Pair, PairMethod, as_threshold, refuse_extras
+from captum_fv.attr.pair import Pair, refuse_extras
 from captum_fv.attr.regions import Regions, grid_regions
 from captum_fv.attr.smoothing import smooth
 from captum_fv.core.checks import as_number, check_choice, check_counts, check_seed, check_size
@@ -39,7 +39,7 @@ ANCHOR = 1e4
 """Weight of the whole photo and of the wholly hidden one where effects are to add up."""
 
 
-class PairInteraction(PairMethod, PerturbationAttribution):  # type: ignore[misc]
+class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore[misc]
     r"""Pair interactions: what a region of A and a region of B add to the score together.
 
     Both faces are seen under N random masks, each of whose regions is kept with probability p. All
@@ -122,15 +122,8 @@ class PairInteraction(PairMethod, PerturbationAttribution):  # type: ignore[misc
         self.grid, self.regions = grid, _both(regions)
         self.cells = grid if regions is None else None
         self.keep, self.weights, self.masks = float(keep), weights, int(masks)
-        self.fill, self.seed, self.reference = fill, int(seed), reference
-        if fill == "alternative":
-            if threshold is None:
-                raise ValueError(
-                    "fill='alternative': it depends on the decision; give the threshold too, as in "
-                    "threshold=0.3"
-                )
-            self.threshold = threshold
-            self.options = self.options | {"reference"}
+        self.fill, self.seed = fill, int(seed)
+        self._take_fill(fill == "alternative", threshold, reference)
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(
@@ -186,10 +179,7 @@ class PairInteraction(PairMethod, PerturbationAttribution):  # type: ignore[misc
         pairs, level = self._checked(inputs, img_b, None, None, threshold)
         check_counts(perturbations_per_eval=perturbations_per_eval)
         regions = self._regions_of(pairs[0])
-        references = fit_reference(self.reference if reference is None else reference, pairs[0])
-        levels = None
-        if self.fill == "alternative":
-            levels = as_threshold(level, pairs[0][:, 0, 0, 0])
+        decisions = self._decisions(pairs, level, reference)
         bar = tqdm(
             total=self.num_forwards(pairs[0]),
             desc=self.get_name(),
@@ -204,13 +194,12 @@ class PairInteraction(PairMethod, PerturbationAttribution):  # type: ignore[misc
         found = []
         # Not inference_mode: what a model keeps of such a call it could never differentiate.
         with torch.no_grad(), bar:
-            for i, faces in enumerate(torch.stack(pairs, 1)):
+            for faces, decision in zip(torch.stack(pairs, 1), decisions, strict=True):
                 whole = embed(faces)
-                fills = smooth(faces, FILL_BLUR * faces.shape[-2])
-                if levels is not None:
-                    match = cosine(*whole[:, None]) >= levels[i]
-                    somebody = Alternative(None if references is None else references[i])
-                    fills = somebody.images(faces, faces.flip(0), match.expand(2))
+                if decision is None:
+                    fills = smooth(faces, FILL_BLUR * faces.shape[-2])
+                else:
+                    fills = decision.alternatives(faces, cosine(*whole[:, None]))
                 sides = [
                     self._side(side, face, fill, clean, embed, int(perturbations_per_eval))
                     for side, face, fill, clean in zip(regions, faces, fills, whole, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from captum.log import log_usage
@@ -16,6 +16,10 @@ from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
 Pair = tuple[Tensor, Tensor]
+Explain = Literal["both", "a", "b"]
+
+SIDES: dict[str, tuple[int, ...]] = {"both": (0, 1), "a": (0,), "b": (1,)}
+"""Whose maps are asked for -> the numbers of the images."""
 
 
 class PairMethod:

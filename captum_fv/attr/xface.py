@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -12,8 +11,8 @@ from captum.log import log_usage
 from torch import Tensor
 from tqdm import tqdm
 
-from captum_fv.attr.alternative import Alternative, fit_reference
-from captum_fv.attr.pair import Pair, PairMethod, as_threshold, refuse_extras
+from captum_fv.attr.alternative import AlternativeFill
+from captum_fv.attr.pair import SIDES, Explain, Pair, refuse_extras
 from captum_fv.attr.smoothing import gaussian_blur
 from captum_fv.attr.xface_patches import PatchFill, PatchPlan, Shape, draw_noise, resolve_fill
 from captum_fv.attr.xface_sweep import Sweep, gives_embeddings
@@ -21,10 +20,9 @@ from captum_fv.core.checks import check_choice, check_counts
 from captum_fv.core.vectors import cosine
 
 Variant = Literal[1, 2, 3]
-Explain = Literal["both", "a", "b"]
 
 
-class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ignore[misc]
+class OcclusionPairAttribution(AlternativeFill, PerturbationAttribution):  # type: ignore[misc]
     r"""xFace: systematic occlusion of both faces, with patches of several sizes.
 
     With :math:`d = 1 - score`, :math:`d_0 = d(A, B)`, and :math:`A_k` the image A with patch
@@ -105,15 +103,7 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         self.generator = generator
         self.normalise_coverage = normalise_coverage
         self.remove_offset = remove_offset
-        self.reference = reference
-        if self.fill == "alternative":
-            if threshold is None:
-                raise ValueError(
-                    "fill='alternative': it depends on the decision; give the threshold too, as in "
-                    "threshold=0.3"
-                )
-            self.threshold = threshold
-            self.options = self.options | {"reference"}
+        self._take_fill(self.fill == "alternative", threshold, reference)
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(
@@ -172,21 +162,23 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         forwards = self.num_forwards(pairs[0], variants=variants, explain=explain)
         check_counts(perturbations_per_eval=perturbations_per_eval)
         count = int(perturbations_per_eval)
-        wanted = [(variant, side) for variant in variants for side in _SIDES[explain]]
+        wanted = [(variant, side) for variant in variants for side in SIDES[explain]]
         maps = {v: (torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])) for v in variants}
         noise = draw_noise(self.generator, pairs[0]) if self.fill == "noise" else None
-        references = fit_reference(self.reference if reference is None else reference, pairs[0])
-        levels = None
-        if self.fill == "alternative":
-            levels = as_threshold(level, pairs[0][:, 0, 0, 0])
+        decisions = self._decisions(pairs, level, reference)
         bar = tqdm(total=forwards, desc=self.get_name(), unit="image", disable=not show_progress)
         # Not inference_mode: what a model keeps of such a call it could never differentiate.
         with torch.no_grad(), bar:
-            for i, faces in enumerate(zip(*pairs, strict=True)):
-                sweep = Sweep(self.forward_func, faces, self.fill, noise, count, bar.update)
-                if levels is not None:
-                    other = Alternative(None if references is None else references[i])
-                    sweep = replace(sweep, other=other, threshold=float(levels[i]))
+            for i, (decision, *faces) in enumerate(zip(decisions, *pairs, strict=True)):
+                sweep = Sweep(
+                    self.forward_func,
+                    (faces[0], faces[1]),
+                    self.fill,
+                    noise,
+                    count,
+                    bar.update,
+                    decision,
+                )
                 swept = self._maps_of(sweep, wanted)
                 for (variant, side), values in zip(wanted, swept, strict=True):
                     maps[variant][side][i] = values
@@ -208,11 +200,11 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         """
         variants = (self.variant,) if variants is None else variants
         self._check_variants(variants)
-        check_choice("explain", explain, tuple(_SIDES))
+        check_choice("explain", explain, tuple(SIDES))
         if getattr(img_a, "ndim", 0) != 4:
             raise ValueError(f"img_a: got {type(img_a).__name__}; want images (N, C, H, W)")
         patches = sum(len(grid) for grid in self.patches.grids(img_a))
-        sides = _covered_sides(variants, _SIDES[explain])
+        sides = _covered_sides(variants, SIDES[explain])
         return len(img_a) * (len(sides) * patches + (2 if self._embeds else 1))
 
     def shares_sweep(self, other: object) -> bool:
@@ -274,9 +266,6 @@ class OcclusionPairAttribution(PairMethod, PerturbationAttribution):  # type: ig
         # mean of their embeddings: n products in place of n^2.
         partners = seen[1 - side].mean(0)
         return own @ (partners if self.remove_offset else partner) - covered @ partners
-
-
-_SIDES: dict[str, tuple[int, ...]] = {"both": (0, 1), "a": (0,), "b": (1,)}
 
 
 def _covered_sides(variants: Sequence[Variant], explained: Collection[int]) -> tuple[int, ...]:

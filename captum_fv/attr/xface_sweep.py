@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_fv.attr.alternative import Alternative
+from captum_fv.attr.alternative import Decision
 from captum_fv.attr.pair import Pair, score_pairs
 from captum_fv.attr.xface_patches import PatchFill, PatchGrid, fill_pixels
 from captum_fv.core.vectors import cosine
@@ -29,8 +29,7 @@ class Sweep:
         fill, noise: What covers the faces, as `fill_pixels` takes them.
         count: Images that go through the model at once; no more than these are ever made.
         on_images: Told how many went through.
-        other: What gives the alternatives to A and B, if these are the fill.
-        threshold: Of the decision that they are alternatives to.
+        decision: About the pair, if its alternatives are the fill.
     """
 
     forward_func: Any
@@ -39,8 +38,7 @@ class Sweep:
     noise: Tensor | None
     count: int
     on_images: Callable[[int], object]
-    other: Alternative | None = None
-    threshold: float = 0.0
+    decision: Decision | None = None
 
     @cached_property
     def clean(self) -> Tensor:
@@ -51,17 +49,15 @@ class Sweep:
     @cached_property
     def _alternatives(self) -> Tensor:
         """What A and B would be if the other decision were right, (2, C, H, W)."""
-        assert self.other is not None
+        assert self.decision is not None
         embeds = gives_embeddings(self.forward_func)
-        score = float(cosine(*self.clean[:, None]) if embeds else self.clean)
-        faces = torch.stack(self.faces)
-        match = torch.tensor(score >= self.threshold, device=faces.device).expand(2)
-        return self.other.images(faces, faces.flip(0), match)
+        score = cosine(*self.clean[:, None]) if embeds else self.clean
+        return self.decision.alternatives(torch.stack(self.faces), score)
 
     def covered(self, side: int, grid: PatchGrid) -> Tensor:
         """One of the faces with each patch covered: embeddings (n, d), or scores (n,)."""
         face, partner = self.faces[side], self.faces[1 - side]
-        if self.other is not None:
+        if self.decision is not None:
             fill = self._alternatives[side]
         else:
             fill = fill_pixels(self.fill, face, partner, grid.size, self.noise)
