@@ -117,7 +117,9 @@ class AlternativeFill(PairMethod):
         somebody = fit_reference(self.reference if reference is None else reference, pair[0])
         if level is None:
             return [None] * len(pair[0])
-        levels = as_threshold(level, pair[0][:, 0, 0, 0])
+        values = pair[0][:, 0, 0, 0]
+        # A threshold is often an observed score, and half precision would round it.
+        levels = as_threshold(level, values.float() if values.itemsize < 4 else values)
         faces = [None] * len(levels) if somebody is None else somebody
         return [Decision(one, face) for one, face in zip(levels, faces, strict=True)]
 

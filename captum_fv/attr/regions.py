@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from captum_fv.core.arrays import FloatArray, IntArray
-from captum_fv.core.checks import check_size
+from captum_fv.metrics.positions import cell_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +89,7 @@ def grid_regions(size: tuple[int, int], grid: tuple[int, int]) -> Regions:
     >>> grid_regions((2, 4), (1, 2)).labels.tolist()
     [[0, 0, 1, 1], [0, 0, 1, 1]]
     """
-    check_size("grid", grid)
-    (height, width), (rows, columns) = size, grid
-    if rows > height or columns > width:
-        raise ValueError(
-            f"grid: got {grid}; want a pixel or more for each cell of {height}x{width}"
-        )
-    row, column = np.arange(height) * rows // height, np.arange(width) * columns // width
+    labels = cell_numbers("grid", grid, size).reshape(size).numpy()
+    rows, columns = grid
     names = [f"r{i + 1}c{j + 1}" for i in range(rows) for j in range(columns)]
-    return Regions(row[:, None] * columns + column, names)
+    return Regions(labels, names)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from captum_fv.core.checks import all_finite, check_images, check_tensor
+from captum_fv.core.checks import all_finite, check_images, check_size, check_tensor
 
 
 def position_values(attributions: Tensor, images: Tensor) -> Tensor:
@@ -34,6 +35,27 @@ def position_values(attributions: Tensor, images: Tensor) -> Tensor:
     # Single precision could round two different means to one value, and the order would be lost.
     values = attributions.detach().to(images.device).mean(1, dtype=torch.float64)
     return values.expand(count, height, width)
+
+
+def cell_numbers(name: str, grid: tuple[int, int], size: Sequence[int]) -> Tensor:
+    """The number of each position's cell in a grid, row-major, (H*W,).
+
+    Args:
+        name: Of the grid, for the error.
+        grid: Rows and columns.
+        size: (H, W).
+
+    Raises:
+        ValueError: More rows or columns than positions.
+    """
+    check_size(name, grid)
+    (height, width), (rows, columns) = size, grid
+    if rows > height or columns > width:
+        raise ValueError(
+            f"{name}: got {grid}; want a pixel or more for each cell of {height}x{width}"
+        )
+    row, column = torch.arange(height) * rows // height, torch.arange(width) * columns // width
+    return (row[:, None] * columns + column).flatten()
 
 
 def is_constant(values: Tensor) -> Tensor:

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from captum_fv.core.arrays import FloatArray
-from captum_fv.core.checks import check_size, check_tensor
+from captum_fv.core.checks import check_tensor
 from captum_fv.core.vectors import cosine
+from captum_fv.metrics.positions import cell_numbers
 from captum_fv.siamese.model import PartnerView, SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
@@ -50,7 +51,7 @@ def replacement_steps(
     if cells is not None:
         if strata is not None:
             raise ValueError("cells and strata: got both; want one of them")
-        cell = _cell_of_position(size, cells, values.device)
+        cell = cell_numbers("cells", cells, size).to(values.device)
         return _steps(_cell_means(values, cell), steps)[:, cell].reshape(-1, *size)
     if strata is not None:
         check_tensor("strata", strata, "a tensor of integers (H, W)")
@@ -74,26 +75,13 @@ def tied_share(values: Tensor, cells: tuple[int, int] | None = None) -> FloatArr
     """
     ranked = values.flatten(1).double()
     if cells is not None:
-        ranked = _cell_means(ranked, _cell_of_position(values.shape[1:], cells, values.device))
+        ranked = _cell_means(
+            ranked, cell_numbers("cells", cells, values.shape[1:]).to(values.device)
+        )
     ranked = ranked.sort(dim=1).values
     same = ranked[:, 1:] == ranked[:, :-1]
     one, other = (F.pad(same, ends) for ends in ((0, 1), (1, 0)))
     return np.asarray((one | other).double().mean(1).cpu())
-
-
-def _cell_of_position(
-    size: tuple[int, ...], cells: tuple[int, int], device: torch.device
-) -> Tensor:
-    """The number of each position's cell, (H*W,)."""
-    check_size("cells", cells)
-    (height, width), (rows, columns) = size, cells
-    if rows > height or columns > width:
-        raise ValueError(
-            f"cells: got {cells}; want at least one pixel for each of {height}x{width}"
-        )
-    row = torch.arange(height, device=device) * rows // height
-    column = torch.arange(width, device=device) * columns // width
-    return (row[:, None] * columns + column).flatten()
 
 
 def _cell_means(values: Tensor, cell: Tensor) -> Tensor:
