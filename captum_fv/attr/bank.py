@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from captum_fv.attr.xface_patches import fill_pixels, resolve_fill
-from captum_fv.attr.xface_sweep import embed_images, gives_embeddings
+from captum_fv.attr.fills import fill_pixels, resolve_fill
 from captum_fv.core.checks import (
     check_choice,
     check_counts,
@@ -19,6 +18,7 @@ from captum_fv.core.checks import (
     check_tensor,
     check_values,
 )
+from captum_fv.siamese.scoring import embed_images, gives_embeddings
 
 BankFill = Literal["black", "mean", "blur"]
 

@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 from captum_fv.attr.alternative import AlternativeFill, Decision
 from captum_fv.attr.bank import BankFill, bank_fill, embed_masked
+from captum_fv.attr.fills import resolve_fill
 from captum_fv.attr.pair import SIDES, Explain, Pair
-from captum_fv.attr.xface_patches import resolve_fill
-from captum_fv.attr.xface_sweep import embed_images
 from captum_fv.core.checks import check_choice, check_counts
 from captum_fv.core.vectors import cosine
+from captum_fv.siamese.scoring import embed_images
 
 MaskedEmbeddings = Callable[[Tensor], Tensor]
 """Masks (M, H, W) -> embeddings (M, d) of the image under each of them."""

@@ -12,12 +12,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from captum_fv.attr.alternative import AlternativeFill
+from captum_fv.attr.fills import PatchFill, draw_noise, resolve_fill
 from captum_fv.attr.pair import SIDES, Explain, Pair, refuse_extras
 from captum_fv.attr.smoothing import gaussian_blur
-from captum_fv.attr.xface_patches import PatchFill, PatchPlan, Shape, draw_noise, resolve_fill
-from captum_fv.attr.xface_sweep import Sweep, gives_embeddings
+from captum_fv.attr.xface_patches import PatchPlan, Shape
+from captum_fv.attr.xface_sweep import Sweep
 from captum_fv.core.checks import check_choice, check_counts
 from captum_fv.core.vectors import cosine
+from captum_fv.siamese.scoring import gives_embeddings
 
 Variant = Literal[1, 2, 3]
 

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from captum_fv.attr.alternative import Decision
+from captum_fv.attr.fills import PatchFill, fill_pixels
 from captum_fv.attr.pair import Pair, score_pairs
-from captum_fv.attr.xface_patches import PatchFill, PatchGrid, fill_pixels
+from captum_fv.attr.xface_patches import PatchGrid
 from captum_fv.core.vectors import cosine
+from captum_fv.siamese.scoring import embed_images, gives_embeddings
 
 
 @dataclass(frozen=True)
@@ -75,18 +77,3 @@ class Sweep:
             seen = scores.float() if scores.itemsize < 4 else scores
         self.on_images(len(images))
         return seen
-
-
-def gives_embeddings(forward_func: Any) -> bool:
-    """Whether a model gives embeddings, by `embed_images` or of pairs alone, by `embed`."""
-    return any(callable(getattr(forward_func, name, None)) for name in ("embed_images", "embed"))
-
-
-def embed_images(forward_func: Any, images: Tensor) -> Tensor:
-    """Embeddings (n, d) of images (n, C, H, W), by whichever of the two a model has."""
-    if callable(getattr(forward_func, "embed_images", None)):
-        return forward_func.embed_images(images)  # type: ignore[no-any-return]
-    # As pairs, of the first half with the second; the one in the middle may be in both.
-    half = (len(images) + 1) // 2
-    first, second = forward_func.embed(images[:half], images[-half:])
-    return torch.cat([first, second[2 * half - len(images) :]])

@@ -1,4 +1,4 @@
-"""Scores and gradients of any forward function, checked."""
+"""Scores, embeddings and gradients of any forward function."""
 
 from __future__ import annotations
 
@@ -59,6 +59,21 @@ def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
     if not all_finite(scores):
         raise ValueError("forward_func gave scores that are NaN or infinite")
     return scores
+
+
+def gives_embeddings(forward_func: Any) -> bool:
+    """Whether a model gives embeddings, by `embed_images` or of pairs alone, by `embed`."""
+    return any(callable(getattr(forward_func, name, None)) for name in ("embed_images", "embed"))
+
+
+def embed_images(forward_func: Any, images: Tensor) -> Tensor:
+    """Embeddings (n, d) of images (n, C, H, W), by whichever of the two a model has."""
+    if callable(getattr(forward_func, "embed_images", None)):
+        return forward_func.embed_images(images)  # type: ignore[no-any-return]
+    # As pairs, of the first half with the second; the one in the middle may be in both.
+    half = (len(images) + 1) // 2
+    first, second = forward_func.embed(images[:half], images[-half:])
+    return torch.cat([first, second[2 * half - len(images) :]])
 
 
 def _own(argument: Any) -> Any:
