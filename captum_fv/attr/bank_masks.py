@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from captum_fv.attr.smoothing import check_sigma
 from captum_fv.core.checks import as_number, check_counts, check_generator, check_size
 
 
@@ -130,12 +131,6 @@ def gaussian_masks(size: tuple[int, int], points: int = 16, sigma: float = 10 / 
         bumps.append(torch.exp(-(distance**2) / 2))
     masks = torch.einsum("ih,jw->ijhw", *bumps).flatten(0, 1)
     return (255 * masks).round().byte()
-
-
-def check_sigma(sigma: float) -> None:
-    """Raise for a standard deviation, as a share of the height, that no picture shows."""
-    if not 0.001 <= as_number("sigma", sigma) <= 1000:
-        raise ValueError(f"sigma: got {sigma}; want a share of the height, 0.001 to 1000")
 
 
 def _seeded(generator: torch.Generator | None) -> torch.Generator:

@@ -21,6 +21,7 @@ from captum_fv.attr.pair import (
     score_pairs,
     zeros_at_maximum,
 )
+from captum_fv.attr.smoothing import check_sigma
 from captum_fv.core.checks import as_number, check_generator
 from captum_fv.siamese.scoring import image_gradients, warn_of_zero_gradients
 
@@ -109,8 +110,7 @@ class CentrePrior(PairMethod, PerturbationAttribution):  # type: ignore[misc]
         super().__init__(forward_func)
         if not isinstance(centre, tuple | list) or len(centre) != 2:
             raise ValueError(f"centre: got {centre!r}; want (row, column) as shares")
-        if not 0.001 <= as_number("sigma", sigma) <= 1000:
-            raise ValueError(f"sigma: got {sigma}; want a share of the height, 0.001 to 1000")
+        check_sigma(sigma)
         self.threshold = threshold
         self.centre = as_number("centre", centre[0]), as_number("centre", centre[1])
         self.sigma = sigma

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from captum_fv.attr.bank import SCORE_NOISE, BankFill, hidden_share, spread
-from captum_fv.attr.bank_masks import check_sigma, gaussian_masks
+from captum_fv.attr.bank_masks import gaussian_masks
 from captum_fv.attr.bank_method import BankMethod, MaskedEmbeddings
+from captum_fv.attr.smoothing import check_sigma
 from captum_fv.core.checks import check_choice, check_counts
 
 Output = Literal["s0-", "s0+", "s1-", "s1+", "avg", "minplus"]

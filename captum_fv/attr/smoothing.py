@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from captum_fv.attr.pair import abilities
+from captum_fv.core.checks import as_number
 
 
 def gaussian_blur(maps: Tensor, kernel: int = 5, sigma: float = 5.0) -> Tensor:
@@ -45,6 +46,12 @@ def gaussian_blur(maps: Tensor, kernel: int = 5, sigma: float = 5.0) -> Tensor:
     padded = F.pad(maps, (half, half, half, half), mode="reflect")
     rows = F.conv2d(padded.reshape(-1, 1, *padded.shape[-2:]), window)
     return F.conv2d(rows, window.transpose(2, 3)).reshape(maps.shape)
+
+
+def check_sigma(sigma: float) -> None:
+    """Raise for a standard deviation, as a share of the height, that no picture shows."""
+    if not 0.001 <= as_number("sigma", sigma) <= 1000:
+        raise ValueError(f"sigma: got {sigma}; want a share of the height, 0.001 to 1000")
 
 
 def wants_blur(method: object) -> bool:

@@ -13,6 +13,7 @@ from captum_fv.attr.methods import Method
 from captum_fv.attr.pair import Pair, abilities
 from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.data.patched_pairs import PairBatch
+from captum_fv.siamese.scoring import own_copy
 
 Maps = dict[str, Tensor]
 """Name of a method -> its maps of A, (n, C, H, W)."""
@@ -104,8 +105,8 @@ def _attribute(together: Mapping[str, Method], pair: Pair, **offered: object) ->
     """Both maps by each of these methods, which one sweep serves if they are several."""
     name, method = next(iter(together.items()))
     # Copies: one method of a user's own that writes on its input would change all after it.
-    pair = (pair[0].clone(), pair[1].clone())
-    options = {key: _own(offered[key]) for key in abilities(method).options & offered.keys()}
+    pair = (own_copy(pair[0]), own_copy(pair[1]))
+    options = {key: own_copy(offered[key]) for key in abilities(method).options & offered.keys()}
     if len(together) > 1:
         variants = sorted({other.variant for other in together.values()})
         of_variant = method.attribute_variants(*pair, variants=variants, **options)
@@ -117,10 +118,6 @@ def _attribute(together: Mapping[str, Method], pair: Pair, **offered: object) ->
             "(map_a, map_b)"
         )
     return {name: (maps[0], maps[1])}
-
-
-def _own(value: object) -> object:
-    return value.clone() if isinstance(value, Tensor) else value
 
 
 def _seeded(

@@ -26,11 +26,9 @@ from captum_fv.benchmark.settings import STRATA, BenchmarkSettings, evenly
 from captum_fv.benchmark.source import PairSource
 from captum_fv.benchmark.workers import Workers
 from captum_fv.data.patched_pairs import PairBatch
+from captum_fv.metrics.rates import FEW_PAIRS
 from captum_fv.metrics.strata import equal_strata, summed_sensitivity
 from captum_fv.siamese.model import SiameseCosine
-
-FEW = 50
-"""Pairs of a class below which a run warns: one error more or less is 2 % and more."""
 
 
 @dataclass(frozen=True)
@@ -265,10 +263,10 @@ class Run:
 
 def _warn_of_few(genuine: npt.NDArray[np.bool_]) -> None:
     counts = int(genuine.sum()), int((~genuine).sum())
-    if min(counts) < FEW:
+    if min(counts) < FEW_PAIRS:
         warnings.warn(
             f"{counts[0]} genuine and {counts[1]} impostor pairs are few, and every rate below is "
-            f"rough; want {FEW} of each or more",
+            f"rough; want {FEW_PAIRS} of each or more",
             stacklevel=2,
         )
 

@@ -13,6 +13,9 @@ from captum_fv.core.checks import as_number
 
 Values = Tensor | npt.ArrayLike
 
+FEW_PAIRS = 50
+"""With fewer pairs of a class, thresholds and rates are coarse: one error is 2 % and more."""
+
 
 class DetCurve(NamedTuple):
     """FMR and FNMR at every threshold that changes one of them, each (M,)."""

@@ -14,6 +14,7 @@ from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.metrics.bootstrap import Interval, mean_interval
 from captum_fv.metrics.controls import CONTROLS, unbeaten_controls
 from captum_fv.metrics.dpr_result import DPRResult, Rate
+from captum_fv.metrics.rates import FEW_PAIRS
 from captum_fv.report.audit_tables import deletion_table, sanity_table
 from captum_fv.report.text_table import CONTROL, Cell, Rounded, TextTable, Verdict
 
@@ -25,9 +26,6 @@ ALL_CONTROLS = frozenset(CONTROLS) | frozenset(GROUPS["controls"])
 
 TOO_FEW_ERRORS = 5
 """With fewer pairs in error, tables give a figure without an interval, and say why."""
-
-FEW_PAIRS = 50
-"""With fewer pairs of a class, tables say that thresholds and rates are coarse."""
 
 MANY_TIES = 0.1
 """From this mean share of equal values on, tables say how much chance ranks in a method's maps."""

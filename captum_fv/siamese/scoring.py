@@ -39,7 +39,7 @@ def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
     if isinstance(forward_func, nn.Module) and not isinstance(forward_func, SiameseCosine):
         check_mode(forward_func, "forward_func")  # a SiameseCosine looks for itself
     try:
-        scores, count = forward_func(*map(_own, (images, *others))), len(images)
+        scores, count = forward_func(*map(own_copy, (images, *others))), len(images)
     except TypeError as error:
         if _takes(forward_func, 1 + len(others)):
             raise
@@ -76,7 +76,8 @@ def embed_images(forward_func: Any, images: Tensor) -> Tensor:
     return torch.cat([first, second[2 * half - len(images) :]])
 
 
-def _own(argument: Any) -> Any:
+def own_copy(argument: Any) -> Any:
+    """A tensor that whoever gets it may write on; all else as it is."""
     return argument.clone() if isinstance(argument, Tensor) else argument
 
 
