@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,9 +106,7 @@ class AlternativeFill(PairMethod):
         self.threshold = threshold
         self.options = self.options | {"reference"}
 
-    def _decisions(
-        self, pair: Pair, level: float | Tensor | None, reference: Tensor | None
-    ) -> list[Decision | None]:
+    def _decisions(self, pair: Pair, level: Any, reference: Tensor | None) -> list[Decision | None]:
         """For each pair its decision, or None if the fill is another.
 
         Args:
@@ -115,7 +114,7 @@ class AlternativeFill(PairMethod):
             reference: Of the call, in place of the constructor's.
         """
         somebody = fit_reference(self.reference if reference is None else reference, pair[0])
-        if level is None:
+        if not hasattr(self, "threshold"):  # which is asked for with the alternative alone
             return [None] * len(pair[0])
         values = pair[0][:, 0, 0, 0]
         # A threshold is often an observed score, and half precision would round it.
