@@ -1,0 +1,156 @@
+"""All that is said of one pair of photos, as data: what the page shows and the command prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from captum_fv.core.arrays import BoolArray, FloatArray, Image, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class FaceBox:
+    """A face that was found in a photo.
+
+    Args:
+        box: Left, top, width and height in pixels of the shown photo.
+        confidence: Of the finder, in [0, 1], or None where it gives none.
+        chosen: Whether this face was explained.
+    """
+
+    box: tuple[float, float, float, float]
+    confidence: float | None
+    chosen: bool
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoView:
+    """One of the two photos.
+
+    Args:
+        name: What the photo is called: a file's name without its folders.
+        photo: The upright photo, (H, W, 3) uint8 RGB, made smaller for the page where it is large.
+        crop: The aligned face that the model saw, (h, w, 3) uint8 RGB.
+        to_photo: What takes a place (x, y, 1) of the crop into `photo`, (2, 3).
+        faces: All faces found, from left to right; empty for a photo that came aligned.
+        found_by: How the landmarks were had, in words: "mtcnn", "cascade (approximate)", "given",
+            "aligned already".
+        notes: What a reader must know of this photo, each a sentence.
+    """
+
+    name: str
+    photo: Image
+    crop: Image
+    to_photo: FloatArray
+    faces: tuple[FaceBox, ...]
+    found_by: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class MethodView:
+    """The two maps of one method.
+
+    Args:
+        name: As on the command line.
+        note: What the method is, in one line.
+        maps: Of A and of B, (h, w) of the crop; positive speaks for the same person.
+        limit: The value that is shown at full strength, above 0.
+        significant: Of A and of B, (h, w): where a map stands out of strangers' maps; None where
+            that was not asked.
+        reliability: Split-half reliability of both maps, up to 1; None for methods without masks.
+    """
+
+    name: str
+    note: str
+    maps: tuple[FloatArray, FloatArray]
+    limit: float
+    significant: tuple[BoolArray, BoolArray] | None = None
+    reliability: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RegionView:
+    """What is known of one region of the face, the same in both photos.
+
+    Args:
+        name: "nose", "left eye": left and right are the person's own.
+        area: Share of the crop's pixels, in [0, 1].
+        contribution: What the region adds to the score, in cosine.
+        interval: Its 95 % interval.
+        z: How far it stands out of strangers, in their deviations; None without a cohort.
+        same_place: What this region of A and the same of B add together; None if not asked.
+        score_hidden: The score with the region hidden in both photos.
+        flips: Whether that changes the decision.
+        sentence: All of it in words.
+    """
+
+    name: str
+    area: float
+    contribution: float
+    interval: tuple[float, float]
+    z: float | None
+    same_place: float | None
+    score_hidden: float
+    flips: bool
+    sentence: str
+
+
+@dataclass(frozen=True, eq=False)
+class EvidenceView:
+    """How strong the score is as evidence.
+
+    Args:
+        log10_lr: Base-10 logarithm of the likelihood ratio, within what the data can carry.
+        interval: Its 95 % interval.
+        capped: Whether the data carry no more than this.
+        sentence: The likelihood ratio in words and figures, and on which data it was set.
+    """
+
+    log10_lr: float
+    interval: tuple[float, float]
+    capped: bool
+    sentence: str
+
+
+@dataclass(frozen=True, eq=False)
+class PairDocument:
+    """All that is said of one pair.
+
+    Args:
+        photos: A and B.
+        model: Its name.
+        model_hash: A fingerprint of what was loaded.
+        score: The cosine.
+        threshold: The cosine from which a pair matches.
+        threshold_from: Where the threshold is from, in words.
+        methods: The maps, the first of which is shown first.
+        regions: One row a region; empty where they were not asked for.
+        labels: The number of each crop pixel's region, (h, w), -1 for none; None without regions.
+        links: What region i of A and region j of B add together, (K, K); None if not asked.
+        link_note: What is claimed of the links: p and R2.
+        strangers: Scores of A, and of B, with other people; None without a cohort.
+        evidence: The likelihood ratio; None without a calibration.
+        summary: The answer in a few sentences from fixed templates.
+        limits: What this page cannot say, each a sentence.
+    """
+
+    photos: tuple[PhotoView, PhotoView]
+    model: str
+    model_hash: str
+    score: float
+    threshold: float
+    threshold_from: str
+    methods: tuple[MethodView, ...]
+    regions: tuple[RegionView, ...] = ()
+    labels: IntArray | None = None
+    links: FloatArray | None = None
+    link_note: str = ""
+    strangers: tuple[FloatArray, FloatArray] | None = None
+    evidence: EvidenceView | None = None
+    summary: tuple[str, ...] = ()
+    limits: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def matches(self) -> bool:
+        """Whether the model says "same person"."""
+        return self.score >= self.threshold
