@@ -15,7 +15,8 @@ The rooms of this package; each imports only from those above it, and never from
     models | metrics     backbones with their authors' keys | what a map is worth
     attr                 the attribution methods: one method, one file
     benchmark            models by methods by pairs, measured into a folder
-    report               pictures, tables, figures and the page of a run
+    report               pictures, tables, figures, the page of a run and that of a pair
+    explain              two photos in, one explanation out
     cli                  the commands, a file for each
 """
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     )
     from captum_fv.benchmark import BenchmarkResults, BenchmarkSettings, run_benchmark
     from captum_fv.data import generated_pairs, reference_face
+    from captum_fv.explain import PairExplanation, explain_photos
     from captum_fv.metrics import decision_patch_replacement, eer_threshold, error_rates
     from captum_fv.models import load_backbone
     from captum_fv.report import plot_dpr, plot_links, plot_pair, write_report
@@ -63,6 +65,7 @@ __all__ = [
     "LocalAgreement",
     "MinPlusAttribution",
     "OcclusionPairAttribution",
+    "PairExplanation",
     "PairGradCam",
     "PairInputXGradient",
     "PairInteraction",
@@ -78,6 +81,7 @@ __all__ = [
     "decision_patch_replacement",
     "eer_threshold",
     "error_rates",
+    "explain_photos",
     "generated_pairs",
     "load_backbone",
     "plot_dpr",
@@ -89,7 +93,7 @@ __all__ = [
     "write_report",
 ]
 
-_ROOMS = ("core", "siamese", "data", "models", "metrics", "attr", "benchmark", "report")
+_ROOMS = ("core", "siamese", "data", "models", "metrics", "attr", "benchmark", "report", "explain")
 
 
 def __getattr__(name: str) -> Any:
