@@ -21,6 +21,8 @@ from captum_fv.siamese.model import SiameseCosine
 
 PACKAGES = ("captum_fv", "torch", "captum", "numpy", "scipy", "scikit-image", "pillow")
 
+XCOS_HEAD = "xcos_head_sha256"
+
 
 def of_models(models: Mapping[str, SiameseCosine]) -> dict[str, Any]:
     """The models in their order, and Python and the packages that decide what figures they give."""
@@ -87,6 +89,15 @@ def _output(output: Any) -> Any:
     return f"{name} {sha256(_source(output).encode()).hexdigest()}"
 
 
+def model_hash(siamese: SiameseCosine) -> str:
+    """What decides a model's scores, in 16 hexadecimal digits: weights, normalisation, output.
+
+    An xCos head decides none of them and does not matter.
+    """
+    decides = {key: value for key, value in _identity(siamese).items() if key != XCOS_HEAD}
+    return sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def _identity(siamese: SiameseCosine) -> dict[str, Any]:
     """A model by its class, weights, normalisation, output, and its xCos head if it has one."""
     head = contract(siamese.backbone).patched_cosine_head
@@ -98,4 +109,4 @@ def _identity(siamese: SiameseCosine) -> dict[str, Any]:
         "channel_order": siamese.channel_order,
         "output": _output(siamese.output),
     }
-    return identity | ({} if head is None else {"xcos_head_sha256": fingerprint(head)})
+    return identity | ({} if head is None else {XCOS_HEAD: fingerprint(head)})
