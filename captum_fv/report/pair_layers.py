@@ -17,6 +17,9 @@ _SCALE = 3
 _STRIPE = 8
 """Pixels of a layer from one stripe to the next."""
 
+_FAINT = 0.06
+"""Shares of full colour up to which a map does not show."""
+
 _GREY, _NOTHING = 0, 128
 """Places in the palette: of what does not stand out, and of the value 0; 1 and 255 are full."""
 
@@ -52,7 +55,8 @@ def _palette() -> tuple[bytes, bytes]:
     """Colours and opacities of a layer's 256 values."""
     values = (np.arange(256) - _NOTHING) / 127
     colours = np.array(similarity_colours()((np.clip(values, -1, 1) + 1) / 2)[:, :3])
-    alpha = np.minimum(0.85 * np.abs(values) ** 0.8, 1)
+    # Nothing at all of what is faint: it would show the edges of the aligned face in the photo.
+    alpha = 0.85 * np.clip((np.abs(values) - _FAINT) / (1 - _FAINT), 0, 1) ** 0.8
     colours[_GREY], alpha[_GREY] = 0.45, 0.62
     return _bytes(colours), _bytes(alpha)
 

@@ -72,6 +72,12 @@ def pair_page_html(document: PairDocument, *, blind: bool = False) -> str:
             faces=faces,
             line=line,
             regions=[(number, document.regions[number]) for number in order],
+            shown={
+                "z": any(region.z is not None for region in document.regions),
+                "same_place": any(region.same_place is not None for region in document.regions),
+                "largest": max((abs(region.contribution) for region in document.regions), default=0)
+                or 1,
+            },
             verdict=verdict_sentence(document),
             strangers=strangers_sentences(document),
             record=pair_record(document),
@@ -102,6 +108,7 @@ def _face(document: PairDocument, which: int) -> dict[str, Any]:
         "crop": _png(photo.crop),
         "layer": first and _layer(first, which, masked=False),
         "words": _words(document, first, which),
+        "stroke": max(photo.photo.shape) / 250,
         "matrix": svg_matrix(photo.to_photo),
         "about": _about(photo),
     }

@@ -37,13 +37,15 @@ class ScoreLine:
 
 
 def score_line(document: PairDocument) -> ScoreLine:
-    """The line of a document, at least half a cosine long."""
+    """The line of a document: from 0 or less, and with room on both sides of the threshold."""
     scores = [
+        0.0,
         document.score,
-        document.threshold,
+        document.threshold - 0.1,
+        document.threshold + 0.1,
         *(region.score_hidden for region in document.regions),
         *(float(score) for some in document.strangers or () for score in some),
     ]
     low = np.floor(10 * min(scores) - 0.2) / 10
-    high = max(np.ceil(10 * max(scores) + 0.2) / 10, low + 0.5)
+    high = np.ceil(10 * max(scores) + 0.2) / 10
     return ScoreLine(float(low), float(high))

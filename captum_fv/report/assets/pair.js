@@ -10,6 +10,7 @@ const all = (selector, within = document) => [...within.querySelectorAll(selecto
 const NOWHERE = -1;
 const MOST_ZOOM = 12;
 const LABELLED = 4; // links that get a figure in the photo
+const FAINT = 0.05; // of the strongest link: what is not shown
 const state = {
   method: 0, masked: false, opacity: 0.8, frame: "face",
   zoom: 1, pan: [0, 0], // in pixels of the aligned face, so that both photos show the same place
@@ -121,21 +122,20 @@ function renderMap(face, quiet) {
 function renderLit(face, linked) {
   const isSource = face.which === state.source;
   const shapes = [];
-  const labels = [];
+  const labelled = linked.slice(0, LABELLED).filter(() => !isSource);
   if (!isSource && linked.length) {
     const largest = Math.abs(linked[0].effect) || 1;
-    linked.forEach(({ region, effect }, rank) => {
+    for (const { region, effect } of linked) {
       const strength = Math.abs(effect) / largest;
-      if (strength < 0.05) return;
+      if (strength < FAINT) break;
       const fill = effect > 0 ? "#00691c" : `url(#hatch${face.which})`;
-      shapes.push(svgElement("path", { d: view.outlines[region], fill, "fill-opacity": 0.75 * strength, "fill-rule": "evenodd", stroke: "#fff", "stroke-opacity": strength }));
-      if (rank < LABELLED) labels.push(labelAt(face, middle(region), signed(effect)));
-    });
+      shapes.push(svgElement("path", { d: view.outlines[region], fill, "fill-opacity": 0.75 * strength, "fill-rule": "evenodd", stroke: "#fff", "stroke-opacity": strength, "vector-effect": "non-scaling-stroke" }));
+    }
   }
   if (state.region !== NOWHERE && (isSource || !linked.length)) shapes.push(...ring(view.outlines[state.region]));
   if (state.place) shapes.push(...ring(circle(state.place, isSource ? 1.5 : 2.5)));
   face.lit.replaceChildren(...shapes);
-  face.labels.replaceChildren(...labels);
+  face.labels.replaceChildren(...figures(face, labelled));
   face.cover.replaceChildren(...(state.hidden === NOWHERE ? [] : [svgElement("path", { d: view.outlines[state.hidden], "fill-rule": "evenodd" })]));
 }
 
@@ -156,10 +156,16 @@ function middle(region) {
   return middles.get(region);
 }
 
-function labelAt(face, place, text) {
-  const [x, y] = through(matrixOf(face), place);
+// The figures of links, each in its region; one that would lie on another moves below it.
+function figures(face, linked) {
   const size = viewBox(face).side / 20;
-  return svgElement("text", { x, y: y + size / 3, "font-size": size, "font-weight": 700, fill: "#fff", stroke: "#000", "stroke-width": size / 5, "paint-order": "stroke" }, text);
+  const taken = [];
+  return linked.map(({ region, effect }) => {
+    let [x, y] = through(matrixOf(face), middle(region));
+    while (taken.some(([left, top]) => Math.abs(left - x) < 4 * size && Math.abs(top - y) < size)) y += size / 2;
+    taken.push([x, y]);
+    return svgElement("text", { x, y: y + size / 3, "font-size": size, "font-weight": 700, fill: "#fff", stroke: "#000", "stroke-width": size / 5, "paint-order": "stroke" }, signed(effect));
+  });
 }
 
 function renderControls() {
@@ -184,7 +190,7 @@ const isMatch = (score) => score >= record.threshold;
 const outcome = (region) => {
   const { name, score_hidden: score, flips } = record.regions[region];
   const digits = score.toFixed(3) === record.threshold.toFixed(3) ? 6 : 3;
-  return `without ${name}: ${score.toFixed(digits).replace("-", "\u2212")}, ${flips ? "now" : "still"} ${record.matches !== flips ? "a match" : "no match"}`;
+  return `${name} hidden: ${score.toFixed(digits).replace("-", "\u2212")}, ${flips ? "now" : "still"} ${record.matches !== flips ? "a match" : "no match"}`;
 };
 
 function renderHidden() {
@@ -200,7 +206,7 @@ function renderHidden() {
 
 function renderWords(linked) {
   const said = [];
-  if (state.hidden !== NOWHERE) said.push(`Hidden in both photos, ${outcome(state.hidden)}.`);
+  if (state.hidden !== NOWHERE) said.push(`${upper(outcome(state.hidden))}.`);
   if (state.region !== NOWHERE) said.push(regionWords(linked));
   setText(find("#said"), said.join(" ") || "Point at a place in a photo, or choose a region in the table; a click keeps it.");
   setText(find("#here"), state.place ? placeWords() : "");
@@ -214,7 +220,7 @@ function regionWords(linked) {
   const list = (sign) => linked.filter(({ effect }) => sign * effect > 0.0005).slice(0, 3)
     .map(({ region, effect }) => `${record.regions[region].name} ${signed(effect)}`).join(", ");
   const parts = [list(1) && `answered in ${there} by ${list(1)}`, list(-1) && `contradicted by ${list(-1)}`].filter(Boolean);
-  return `${upper(name)} of ${here}: ${parts.join("; ") || `not answered in ${there}`}. In all it ${adds}.`;
+  return `${upper(name)} of ${here}: ${parts.join("; ") || `not answered in ${there}`}. In both photos together it ${adds}.`;
 }
 const upper = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
@@ -314,16 +320,6 @@ function listenToRow(row) {
   find(".hide", row).addEventListener("click", () => change({ hidden: state.hidden === region ? NOWHERE : region }));
 }
 
-function drawOnce(face) {
-  face.regions.replaceChildren(...view.outlines.map((d) => svgElement("path", { d })));
-  const found = record.photos[face.which].faces;
-  if (found.length < 2) return;
-  const size = Math.max(face.width, face.height) / 30;
-  found.forEach(({ box: [x, y, width, height], chosen }, index) => face.boxes.append(
-    svgElement("rect", { x, y, width, height, fill: "none", stroke: "#fff", "stroke-width": size / 8, "stroke-dasharray": chosen ? "none" : size / 3 }),
-    svgElement("text", { x: x + size / 4, y: y + size, "font-size": size, "font-family": "sans-serif", "font-weight": chosen ? 700 : 400, fill: "#fff", stroke: "#000", "stroke-width": size / 6, "paint-order": "stroke" }, String(index + 1))));
-}
-
 // Downloads.
 function save(blob, suffix) {
   const link = document.createElement("a");
@@ -372,6 +368,7 @@ function listenToControls() {
   theme.setAttribute("aria-pressed", matchMedia("(prefers-color-scheme: dark)").matches);
   theme.addEventListener("click", () => setTheme(theme.getAttribute("aria-pressed") !== "true"));
   find("#print").addEventListener("click", () => print());
+  addEventListener("beforeprint", () => all("details").forEach((details) => { details.open = true; }));
   find("#save-json").addEventListener("click", saveJson);
   find("#save-png").addEventListener("click", savePng);
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -384,13 +381,17 @@ function listenToControls() {
   }[target.name]()));
   for (const button of all("[data-zoom]")) button.addEventListener("click", () => zoom(Number(button.dataset.zoom)));
   find("#blind").addEventListener("change", () => change({ hidden: NOWHERE }));
+  find("#reveal").addEventListener("click", () => {
+    find("#blind").checked = false;
+    find("#verdict").focus(); // which reads the decision out
+  });
   addEventListener("keydown", ({ key }) => {
     if (key === "Escape") change({ pinned: false, region: NOWHERE, place: null, hidden: NOWHERE });
   });
 }
 
 document.documentElement.classList.add("js");
-faces.forEach(drawOnce);
+for (const { regions } of faces) regions.append(...view.outlines.map((d) => svgElement("path", { d })));
 faces.forEach(listenToStage);
 rows.forEach(listenToRow);
 listenToControls();
