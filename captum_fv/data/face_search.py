@@ -108,10 +108,9 @@ def find_faces(photo: Image, finder: FaceFinder | None = None) -> FoundFaces:
     (1, 0, (5, 2))
     """
     check_photo(photo, "photo")
+    by = finder_name(finder)
     if finder is None:
-        finder, by = (find_by_mtcnn, "mtcnn") if has_mtcnn() else (find_by_cascade, APPROXIMATE)
-    else:
-        by = getattr(finder, "__name__", type(finder).__name__)
+        finder = find_by_mtcnn if has_mtcnn() else find_by_cascade
     small, factor = _at_search_size(photo)
     if min(small.shape[:2]) < SMALLEST:
         return FoundFaces(photo, (), 0, by)
@@ -130,6 +129,13 @@ def find_faces(photo: Image, finder: FaceFinder | None = None) -> FoundFaces:
     upright = np.ascontiguousarray(np.rot90(photo, best_turn))
     in_order = sorted(best, key=lambda face: face.box[0])
     return FoundFaces(upright, tuple(in_order), 90 * best_turn, by)
+
+
+def finder_name(finder: FaceFinder | None) -> str:
+    """What a finder is called; None is the one that is taken by itself."""
+    if finder is None:
+        return "mtcnn" if has_mtcnn() else APPROXIMATE
+    return getattr(finder, "__name__", type(finder).__name__)
 
 
 def _confidence(faces: Sequence[FoundFace]) -> float:

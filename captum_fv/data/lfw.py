@@ -21,6 +21,11 @@ class Photo(NamedTuple):
     line: int  # of the pairs file, for errors
     file: str = ""
 
+    @property
+    def called(self) -> str:
+        """What a report calls it."""
+        return PureWindowsPath(self.file).name or f"{self.person}_{self.number:04d}"
+
 
 def lfw_pairs(
     images: str | Path,

@@ -95,7 +95,8 @@ def read_pairs(
     photos = [photo for pair in listed for photo in pair.photos]
     if check_images:
         check_there(images, path, photos)
-    return PairSet(path.stem, people, partial(load_listed, images, path, photos, size))
+    load = partial(load_listed, images, path, photos, size)
+    return PairSet(path.stem, people, load, [photo.called for photo in photos])
 
 
 def _read_list(path: Path, folds: Sequence[int] | None) -> tuple[list[_Pair], list[str]]:

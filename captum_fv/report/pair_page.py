@@ -64,7 +64,7 @@ def pair_page_html(document: PairDocument, *, blind: bool = False) -> str:
         range(len(document.regions)), key=lambda i: -abs(document.regions[i].contribution)
     )
     return (
-        _environment()
+        environment()
         .get_template("pair.html.jinja")
         .render(
             document=document,
@@ -175,7 +175,8 @@ def _data_uri(data: bytes, kind: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Where templates come from; whatever is put into one is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
