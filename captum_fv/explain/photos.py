@@ -63,20 +63,23 @@ def view_photo(
     if aligned:
         _check_aligned(image, name, size)
         return _aligned_view(image, name)
+    found = find_faces(image, finder)
+    if image.shape[:2] == size and face is None and not found.turned:
+        if not found.faces:
+            note = "It has the model's size, and no face was found that says where it lies."
+            return _aligned_view(image, name, note)
+        if any(_is_on_template(one, size, found.by) for one in found.faces):
+            return _aligned_view(image, name)
     try:
-        found = find_faces(image, finder)
-        if image.shape[:2] == size and face is None and not found.turned:
-            if not found.faces:
-                note = "It has the model's size, and no face was found that says where it lies."
-                return _aligned_view(image, name, note)
-            if any(_is_on_template(one, size, found.by) for one in found.faces):
-                return _aligned_view(image, name)
-        chosen = found.choose(face, largest)
-        return _found_view(found, chosen, size, name)
+        return _found_view(found, found.choose(face, largest), size, name)
     except SeveralFacesError as error:
-        raise SeveralFacesError(f"{name}: {error}", error.found) from error
+        raise SeveralFacesError(f"{name}: {error}", found) from error
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+        hint = (
+            f"; crop it to the face, or, if it is an aligned face, want {size[0]}x{size[1]} "
+            "pixels; if the model takes another size, give --size H W"
+        )
+        raise ValueError(f"{name}: {error}{hint * (not found.faces)}") from error
 
 
 def _read(photo: Photo, name: str) -> tuple[Image, str]:
