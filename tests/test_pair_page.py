@@ -14,10 +14,10 @@ from skimage.transform import SimilarityTransform
 
 import captum_fv as fv
 from captum_fv.report import pair_frame_html, pair_page_html
+from captum_fv.report.pair_data import pair_record
 from captum_fv.report.pair_layers import map_layer, middles, outlines, svg_matrix
-from captum_fv.report.pair_record import pair_record
+from captum_fv.report.pair_scale import score_line
 from captum_fv.report.pair_words import map_words, strangers_sentences, verdict_sentence
-from captum_fv.report.score_line import score_line
 from tests.support.pair_documents import NAMES, bare_document, bump, full_document, labels
 
 HOSTILE = [
@@ -233,6 +233,8 @@ def test_the_line_holds_every_score():
     assert line.at(0.05) == pytest.approx(50)
     assert line.ticks() == pytest.approx([-0.4, -0.2, 0, 0.2, 0.4, 0.6])
     assert score_line(bare_document(score=0.31)).low < 0 < 0.4 < score_line(bare_document()).high
+    line = score_line(bare_document(score=-0.99, threshold=0.98))
+    assert (line.low, line.high) == (-1, 1)
 
 
 def test_a_notebook_shows_the_page_in_a_frame():

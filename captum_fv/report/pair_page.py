@@ -15,9 +15,10 @@ import PIL.Image
 
 from captum_fv.core.arrays import Image
 from captum_fv.core.files import write_atomically
+from captum_fv.report.pair_data import pair_record
 from captum_fv.report.pair_document import MethodView, PairDocument, PhotoView
 from captum_fv.report.pair_layers import map_layer, middles, outlines, svg_matrix
-from captum_fv.report.pair_record import pair_record
+from captum_fv.report.pair_scale import ScoreLine, score_line
 from captum_fv.report.pair_words import (
     cosine_text,
     decision,
@@ -27,7 +28,6 @@ from captum_fv.report.pair_words import (
     strangers_sentences,
     verdict_sentence,
 )
-from captum_fv.report.score_line import ScoreLine, score_line
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -20,7 +20,7 @@ _FAINT = 0.05
 
 
 def seen_text(text: str) -> str:
-    """A text, as a file's name, as it may be shown: whole characters, and none that control.
+    r"""A text, as a file's name, as it may be shown: whole characters, and none that control.
 
     >>> seen_text("photo\u202egpj.exe"), seen_text("caf\udce9.jpg")
     ('photogpj.exe', 'caf?.jpg')
