@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from captum_fv.attr.atlas import face_regions
+from captum_fv.attr.bank import SCORE_NOISE
 from captum_fv.attr.effects import ENDS, HELD_OUT, effect_vectors, fit_interactions
 from captum_fv.attr.interaction import FILL_BLUR, PairInteraction
 from captum_fv.attr.links import Interactions, Weights
@@ -142,16 +143,15 @@ def _redrawn(sides: Sides, found: Interactions) -> FloatArray:
 
 def _against_strangers(sides: Sides, weights: Weights, cohort: Tensor) -> list[float]:
     """How far what each region adds stands out of what it adds against strangers."""
-    partners = sides[1].seen[0], sides[0].seen[0]
-    added = [effect_vectors(side, weights)[1:] for side in sides]
-    return [
-        sum(
-            stranger_score(of_one[k], partner, cohort)
-            for of_one, partner in zip(added, partners, strict=True)
-        )
-        / 2
-        for k in range(len(added[0]))
-    ]
+    of_a, of_b = (effect_vectors(side, weights)[1:] for side in sides)
+    img_a, img_b = (side.seen[0] for side in sides)
+
+    def standing(effect: Tensor, partner: Tensor) -> float:
+        # What moves no score stands out of nothing: its deviations are rounding errors alone.
+        return stranger_score(effect, partner, cohort) if effect.norm() > SCORE_NOISE else 0.0
+
+    pairs = zip(of_a, of_b, strict=True)
+    return [(standing(a, img_b) + standing(b, img_a)) / 2 for a, b in pairs]
 
 
 def _scores_hidden(

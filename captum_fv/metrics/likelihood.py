@@ -137,6 +137,13 @@ class Calibration:
                 f"{impostor.mean():.3g}; want higher scores for the same person: if these are "
                 "distances, write -scores"
             )
+        if persons is not None and len(persons) == 2 * len(labels):
+            named = np.asarray(persons)
+            if wrong := int(((named[0::2] == named[1::2]) != labels).sum()):
+                raise ValueError(
+                    f"persons: of {wrong} pairs the names say otherwise than `genuine`; want one "
+                    "name twice for a genuine pair, and two for another"
+                )
         draws = []
         for counts in person_draws(persons, len(values), resamples, seed):
             if counts[labels].any() and counts[~labels].any():

@@ -161,14 +161,14 @@ class PairDocument:
             raise ValueError(f"got score {self.score}, threshold {self.threshold}; want cosines")
         sizes = [photo.crop.shape[:2] for photo in self.photos]
         for method in self.methods:
-            grids = [*zip(method.maps, sizes, strict=True)]
-            if method.significant is not None:
-                grids += zip(method.significant, sizes, strict=True)
-            if any(grid.shape != size or not np.isfinite(grid).all() for grid, size in grids):
-                raise ValueError(
-                    f"maps of {method.name}: got shapes {[grid.shape for grid, _ in grids]}; want "
-                    f"finite ones of {sizes}, as the aligned faces are"
-                )
+            for grids in (method.maps, method.significant or method.maps):
+                if [grid.shape for grid in grids] != sizes or not all(
+                    np.isfinite(grid).all() for grid in grids
+                ):
+                    raise ValueError(
+                        f"maps of {method.name}: got {[grid.shape for grid in grids]}, or NaN; "
+                        f"want finite maps of {sizes}, as the aligned faces are"
+                    )
             if not method.limit > 0:
                 raise ValueError(f"limit of {method.name}: got {method.limit}; want above 0")
         count = len(self.regions)

@@ -6,6 +6,7 @@ import io
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 import PIL.Image
 
 from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
@@ -34,20 +35,23 @@ def map_layer(mapped: FloatArray, limit: float, significant: BoolArray | None = 
         limit: The value of full colour.
         significant: Where the map stands out, (h, w); the rest is veiled in grey.
     """
-    shares = np.clip(mapped / limit, -1, 1).astype(np.float32)
-    size = (_SCALE * mapped.shape[1], _SCALE * mapped.shape[0])
-    smooth = np.asarray(PIL.Image.fromarray(shares).resize(size, PIL.Image.Resampling.BILINEAR))
+    smooth = _enlarged(np.clip(mapped / limit, -1, 1).astype(np.float32))
     rows, columns = np.indices(smooth.shape)
     gaps = (smooth < 0) & ((rows + columns) % _STRIPE < _STRIPE // 2)
     places = np.rint(_NOTHING + 127 * np.where(gaps, 0.3 * smooth, smooth)).astype(np.uint8)
     if significant is not None:
-        places[~significant.repeat(_SCALE, 0).repeat(_SCALE, 1)] = _GREY
+        places[_enlarged(significant.astype(np.float32)) < 0.5] = _GREY
     picture = PIL.Image.fromarray(places)
     colours, alpha = _palette()
     picture.putpalette(colours)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True, transparency=alpha)
     return buffer.getvalue()
+
+
+def _enlarged(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    size = (_SCALE * values.shape[1], _SCALE * values.shape[0])
+    return np.asarray(PIL.Image.fromarray(values).resize(size, PIL.Image.Resampling.BILINEAR))
 
 
 @cache
@@ -87,6 +91,19 @@ def _outline(region: BoolArray) -> str:
     rings = find_contours(gaussian_filter(mask, 1.0), 0.5) or find_contours(mask, 0.5)
     paths = ("L".join(f"{x - 2.5:.1f} {y - 2.5:.1f}" for y, x in ring[::2]) for ring in rings)
     return "".join(f"M{path}Z" for path in paths)
+
+
+def middles(labels: IntArray, count: int) -> list[list[float]]:
+    """A place (x, y) well inside each region: the one that is farthest from its edge.
+
+    >>> middles(np.array([[0, 0, 0], [0, 0, 0], [0, 0, 0]]), 1)
+    [[1.5, 1.5]]
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    inside = [distance_transform_edt(np.pad(labels == region, 1)) for region in range(count)]
+    places = [np.unravel_index(depth.argmax(), depth.shape) for depth in inside]
+    return [[float(column) - 0.5, float(row) - 0.5] for row, column in places]
 
 
 def svg_matrix(to_photo: FloatArray) -> list[float]:

@@ -15,19 +15,19 @@ import PIL.Image
 
 from captum_fv.core.arrays import Image
 from captum_fv.core.files import write_atomically
+from captum_fv.report.pair_data import pair_record
 from captum_fv.report.pair_document import MethodView, PairDocument, PhotoView
-from captum_fv.report.pair_layers import map_layer, outlines, svg_matrix
-from captum_fv.report.pair_record import pair_record
+from captum_fv.report.pair_layers import map_layer, middles, outlines, svg_matrix
+from captum_fv.report.pair_scale import ScoreLine, score_line
 from captum_fv.report.pair_words import (
     cosine_text,
     decision,
     map_words,
-    shown_name,
+    seen_text,
     signed,
     strangers_sentences,
     verdict_sentence,
 )
-from captum_fv.report.score_line import ScoreLine, score_line
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -103,7 +103,7 @@ def _face(document: PairDocument, which: int) -> dict[str, Any]:
     first = document.methods[0] if document.methods else None
     return {
         "letter": "AB"[which],
-        "name": shown_name(photo.name),
+        "name": photo.name,
         "photo": _jpeg(photo.photo),
         "crop": _png(photo.crop),
         "layer": first and _layer(first, which, masked=False),
@@ -115,15 +115,16 @@ def _face(document: PairDocument, which: int) -> dict[str, Any]:
 
 
 def _about(photo: PhotoView) -> list[str]:
-    count = len(photo.faces)
-    chosen = [number for number, face in enumerate(photo.faces, 1) if face.chosen]
-    several = f"{count} faces were found; number {chosen[0]} is compared." if chosen else ""
-    found = f"Landmarks: {photo.found_by}."
-    return [*([several] if count > 1 and several else []), found, *photo.notes]
+    said = [f"Landmarks: {photo.found_by}.", *photo.notes]
+    if len(photo.faces) > 1:
+        chosen = [number for number, face in enumerate(photo.faces, 1) if face.chosen]
+        of_them = f"; number {chosen[0]} is compared" if chosen else ""
+        said = [f"{len(photo.faces)} faces were found{of_them}.", *said]
+    return said
 
 
 def _words(document: PairDocument, method: MethodView | None, which: int) -> str:
-    letter, name = "AB"[which], shown_name(document.photos[which].name)
+    letter, name = "AB"[which], document.photos[which].name
     if method is None:
         return f"Photo {letter}, {name}"
     said = map_words(method.maps[which], method.limit, document)
@@ -134,12 +135,12 @@ def _view(
     document: PairDocument, faces: Sequence[dict[str, Any]], line: ScoreLine
 ) -> dict[str, Any]:
     """What the script needs to paint, which nobody would want to keep."""
+    labels, count = document.labels, len(document.regions)
     return {
         "line": [line.low, line.high],
         "matrices": [face["matrix"] for face in faces],
-        "outlines": []
-        if document.labels is None
-        else outlines(document.labels, len(document.regions)),
+        "outlines": [] if labels is None else outlines(labels, count),
+        "middles": [] if labels is None else middles(labels, count),
         "methods": [
             {
                 "plain": [_layer(method, which, masked=False) for which in (0, 1)],
@@ -183,6 +184,7 @@ def environment() -> Environment:
         loader=PackageLoader("captum_fv.report", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: seen_text(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -9,17 +9,23 @@ import numpy as np
 from captum_fv.core.arrays import FloatArray
 from captum_fv.report.pair_document import PairDocument
 
-_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Marks that turn the direction of text, which could make one name look like another."""
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+"""Characters that control: among them what turns text, and makes one name look like another."""
 
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 _FAINT = 0.05
 """Below this share of full colour a map says nothing worth a word."""
 
 
-def shown_name(name: str) -> str:
-    """A file's name as it may stand in a text: whole characters, in the order they are read."""
-    return _BIDI.sub("", name.encode("utf-8", "replace").decode())
+def seen_text(text: str) -> str:
+    r"""A text, as a file's name, as it may be shown: whole characters, and none that control.
+
+    >>> seen_text("photo\u202egpj.exe"), seen_text("caf\udce9.jpg")
+    ('photogpj.exe', 'caf?.jpg')
+    """
+    return _UNSEEN.sub("", text.encode("utf-8", "replace").decode())
 
 
 def signed(value: float, digits: int = 3) -> str:

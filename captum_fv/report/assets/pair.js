@@ -10,7 +10,7 @@ const all = (selector, within = document) => [...within.querySelectorAll(selecto
 const NOWHERE = -1;
 const MOST_ZOOM = 12;
 const LABELLED = 4; // links that get a figure in the photo
-const FAINT = 0.05; // of the strongest link: what is not shown
+const FAINT = 0.05; // of the pair's strongest link: what is not shown
 const state = {
   method: 0, masked: false, opacity: 0.8, frame: "face",
   zoom: 1, pan: [0, 0], // in pixels of the aligned face, so that both photos show the same place
@@ -28,6 +28,7 @@ const faces = all(".face").map((figure, which) => {
 });
 const rows = all("tr[data-region]");
 const form = find(".panel form");
+const largestLink = Math.max(...(record.links ?? []).flat().map(Math.abs)) || 1;
 
 const change = (changes) => { Object.assign(state, changes); render(); };
 const signed = (value, digits = 3) => {
@@ -124,9 +125,8 @@ function renderLit(face, linked) {
   const shapes = [];
   const labelled = linked.slice(0, LABELLED).filter(() => !isSource);
   if (!isSource && linked.length) {
-    const largest = Math.abs(linked[0].effect) || 1;
     for (const { region, effect } of linked) {
-      const strength = Math.abs(effect) / largest;
+      const strength = Math.abs(effect) / largestLink;
       if (strength < FAINT) break;
       const fill = effect > 0 ? "#00691c" : `url(#hatch${face.which})`;
       shapes.push(svgElement("path", { d: view.outlines[region], fill, "fill-opacity": 0.75 * strength, "fill-rule": "evenodd", stroke: "#fff", "stroke-opacity": strength, "vector-effect": "non-scaling-stroke" }));
@@ -144,24 +144,12 @@ const ring = (d) => [["#000", 4], ["#fff", 2]].map(([stroke, width]) =>
   svgElement("path", { d, fill: "none", stroke, "stroke-width": width, "vector-effect": "non-scaling-stroke" }));
 const circle = ([x, y], radius) => `M${x - radius} ${y}a${radius} ${radius} 0 1 0 ${2 * radius} 0a${radius} ${radius} 0 1 0 ${-2 * radius} 0Z`;
 
-const middles = new Map();
-function middle(region) {
-  if (!middles.has(region)) {
-    let [x, y, count] = [0, 0, 0];
-    record.labels.forEach((row, i) => row.forEach((label, j) => {
-      if (label === region) { x += j + 0.5; y += i + 0.5; count += 1; }
-    }));
-    middles.set(region, [x / count, y / count]);
-  }
-  return middles.get(region);
-}
-
 // The figures of links, each in its region; one that would lie on another moves below it.
 function figures(face, linked) {
   const size = viewBox(face).side / 20;
   const taken = [];
   return linked.map(({ region, effect }) => {
-    let [x, y] = through(matrixOf(face), middle(region));
+    let [x, y] = through(matrixOf(face), view.middles[region]);
     while (taken.some(([left, top]) => Math.abs(left - x) < 4 * size && Math.abs(top - y) < size)) y += size / 2;
     taken.push([x, y]);
     return svgElement("text", { x, y: y + size / 3, "font-size": size, "font-weight": 700, fill: "#fff", stroke: "#000", "stroke-width": size / 5, "paint-order": "stroke" }, signed(effect));
@@ -256,7 +244,9 @@ function listenToStage(face) {
     const inverse = toFace(face);
     drag = { inverse, from: placeOf(event, inverse), pan: state.pan, screen: [event.clientX, event.clientY], moved: false };
   });
+  face.stage.addEventListener("dragstart", (event) => event.preventDefault()); // of the picture
   face.stage.addEventListener("pointermove", (event) => {
+    if (!event.buttons) drag = null; // which was let go elsewhere
     if (drag && Math.hypot(event.clientX - drag.screen[0], event.clientY - drag.screen[1]) > 4) {
       drag.moved = true;
       if (!face.stage.hasPointerCapture(event.pointerId)) face.stage.setPointerCapture(event.pointerId);

@@ -46,6 +46,5 @@ def score_line(document: PairDocument) -> ScoreLine:
         *(region.score_hidden for region in document.regions),
         *(float(score) for some in document.strangers or () for score in some),
     ]
-    low = np.floor(10 * min(scores) - 0.2) / 10
-    high = np.ceil(10 * max(scores) + 0.2) / 10
-    return ScoreLine(float(low), float(high))
+    low, high = np.floor(10 * min(scores) - 0.2) / 10, np.ceil(10 * max(scores) + 0.2) / 10
+    return ScoreLine(max(float(low), -1.0), min(float(high), 1.0))
