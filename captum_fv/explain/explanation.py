@@ -11,9 +11,9 @@ from pathlib import Path
 from captum_fv.attr.pair import Pair
 from captum_fv.attr.region_rows import RegionReport
 from captum_fv.core.files import write_atomically
+from captum_fv.report.pair_data import pair_record
 from captum_fv.report.pair_document import EvidenceView, PairDocument
 from captum_fv.report.pair_page import pair_frame_html, write_pair_page
-from captum_fv.report.pair_record import pair_record
 from captum_fv.report.panel import plot_document
 from captum_fv.report.pictures import PICTURE_SUFFIXES, verdict
 

@@ -86,7 +86,7 @@ def _of_list(pairs: PairSet) -> dict[str, Any]:
 def _begin(out: Path, settings: dict[str, Any]) -> None:
     """Write the settings, or see that those that are there are the same."""
     path = out / SETTINGS
-    settings = json.loads(json.dumps(settings))
+    settings = json.loads(json.dumps(settings, sort_keys=True))  # as it is read back
     if path.is_file():
         refuse_another(out, "pages of a list", json.loads(path.read_text("utf-8")), settings)
     else:

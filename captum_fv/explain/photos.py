@@ -85,7 +85,7 @@ def view_photo(
 def _read(photo: Photo, name: str) -> tuple[Image, str]:
     """The pixels, and what the photo is called: a file by its name without its folders."""
     if isinstance(photo, str | Path):
-        return read_image(photo), Path(photo).name
+        return read_image(photo), _printable(Path(photo).name)
     if isinstance(photo, PIL.Image.Image):
         return np.array(PIL.ImageOps.exif_transpose(photo).convert("RGB")), name
     if not isinstance(photo, np.ndarray):
@@ -95,6 +95,11 @@ def _read(photo: Photo, name: str) -> tuple[Image, str]:
         )
     check_photo(photo, name)
     return photo, name
+
+
+def _printable(name: str) -> str:
+    """A file's name without what turns or hides text."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def _check_aligned(image: Image, name: str, size: tuple[int, int]) -> None:

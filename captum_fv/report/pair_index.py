@@ -9,7 +9,6 @@ from typing import Any
 
 from captum_fv.core.files import write_atomically
 from captum_fv.report.pair_page import environment
-from captum_fv.report.pair_words import shown_name
 
 
 def write_pair_index(
@@ -24,15 +23,14 @@ def write_pair_index(
         model: The model's name.
         threshold: The cosine from which a pair matches.
     """
-    lines = [{**row, "a": shown_name(row["a"]), "b": shown_name(row["b"])} for row in rows]
     explained = [row for row in rows if row["error"] is None]
     wrong = sum(row["matches"] != row["genuine"] for row in explained)
     page = (
         environment()
         .get_template("index.html.jinja")
         .render(
-            rows=lines,
-            model=shown_name(model),
+            rows=rows,
+            model=model,
             threshold=threshold,
             explained=len(explained),
             matches=sum(row["matches"] for row in explained),

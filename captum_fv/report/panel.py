@@ -11,7 +11,6 @@ import PIL.Image
 from captum_fv.core.arrays import FloatArray, Image
 from captum_fv.report.pair_document import MethodView, PairDocument, PhotoView
 from captum_fv.report.pair_layers import map_layer
-from captum_fv.report.pair_words import shown_name
 from captum_fv.report.pictures import CONSTANT, colour_bar, verdict
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def _shift(by: float) -> FloatArray:
 def _columns(view: PhotoView) -> list[str]:
     """What stands on one side: the photo by its name, and the aligned face unless it is that."""
     came_aligned = not view.faces and view.photo.shape == view.crop.shape
-    return [shown_name(view.name), *([] if came_aligned else [ALIGNED])]
+    return [view.name, *([] if came_aligned else [ALIGNED])]
 
 
 def _picture(view: PhotoView, title: str) -> tuple[Image, FloatArray]:
