@@ -55,6 +55,7 @@ def test_a_list_becomes_pages_tables_and_an_index(listed, capsys, monkeypatch):
 
     monkeypatch.setattr(PairExplainer, "explain", lambda *_, **__: pytest.fail("made again"))
     assert main(command) == 0
+    capsys.readouterr()
     assert {file: file.stat().st_mtime_ns for file in (out / "pairs").glob("*.html")} == made
     said = fails(capsys, *command, "--threshold", "0.5")
     assert "holds pages of a list with threshold 0.3005, and this is 0.5" in said
@@ -78,6 +79,9 @@ def test_other_folders_and_options_are_refused(listed, capsys):
     out.mkdir()
     (out / "mine.txt").write_text("mine")
     command = ["explain", "--pairs", str(path), "--data", str(folder), "--out", str(out), "--fast"]
+    assert "--data, --folds, --limit: these are of a list" in fails(
+        capsys, "explain", "a.png", "b.png", "--limit", "3"
+    )
     assert "holds mine.txt and no pages of a list" in fails(capsys, *command)
     assert "is a file" in fails(capsys, *command[:6], str(out / "mine.txt"))
     assert "give --data too" in fails(capsys, "explain", "--pairs", str(path))

@@ -100,6 +100,8 @@ def run(options: Namespace) -> None:
     """Explain the pair or the list, say what came out, write it."""
     if options.pairs is not None:
         return _run_list(options)
+    if any((options.data, options.folds, options.limit)):
+        raise ValueError("--data, --folds, --limit: these are of a list; give it with --pairs")
     if options.img_a is None or options.img_b is None:
         raise ValueError("want two photos, A.jpg B.jpg, or a list of pairs with --pairs")
     try:
@@ -202,7 +204,8 @@ def _print(found: PairExplanation) -> None:
 
 def _of_photos(document: PairDocument) -> list[str]:
     """How each face was had, and what to know of it."""
-    return [
-        " ".join([f"{letter} ({view.name}): landmarks by {view.found_by}.", *view.notes])
-        for letter, view in zip("AB", document.photos, strict=True)
-    ]
+    lines = []
+    for letter, view in zip("AB", document.photos, strict=True):
+        how = f"face found by {view.found_by}" if view.faces else view.found_by
+        lines.append(" ".join([f"{letter} ({view.name}): {how}.", *view.notes]))
+    return lines

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from captum_fv.attr import RegionReport
 from captum_fv.attr.method_notes import NOTES
 from captum_fv.attr.methods import Method
 from captum_fv.attr.pair import Pair
-from captum_fv.attr.region_rows import COMMON, RegionReport
+from captum_fv.attr.region_rows import COMMON
 from captum_fv.attr.smoothing import wants_blur
 from captum_fv.core.arrays import FloatArray
 from captum_fv.explain.strangers import MASKS, BeyondStrangers

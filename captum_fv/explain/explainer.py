@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_fv.attr.contributions import region_report
+from captum_fv.attr import region_report
 from captum_fv.attr.methods import Method, build_methods, method_builder
 from captum_fv.attr.pair import Pair
 from captum_fv.benchmark.maps import maps_of_pair, reads_patches, reads_reference
@@ -181,7 +181,7 @@ class PairExplainer:
         given = self._strangers_from
         if isinstance(given, str | Path):
             return embed_photos(self.siamese, Path(given), self.size, self.finder, self.device)
-        return given
+        return None if given is None else given.to(self.device)
 
     @cached_property
     def reference(self) -> Tensor | None:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from captum_fv.attr import RegionReport
 from captum_fv.attr.pair import Pair
-from captum_fv.attr.region_rows import RegionReport
 from captum_fv.core.files import write_atomically
 from captum_fv.report.pair_data import pair_record
 from captum_fv.report.pair_document import EvidenceView, PairDocument

@@ -72,7 +72,10 @@ def explain_list(
             rows.append(row)
         _write_tables(out, rows)
         write_pair_index(rows, out / "index.html", explainer.name, explainer.threshold.value)
-    failed = sum(row["error"] is not None for row in rows)
+    errors = [row["error"] for row in rows if row["error"] is not None]
+    failed = len(errors)
+    if failed == len(rows):
+        raise ValueError(f"{out}: none of {failed} pairs could be explained: {errors[0]}")
     said = f"wrote {len(rows) - failed} of {len(rows)} pages; {out / 'index.html'} lists them"
     return said + f", and why {failed} could not be made" * bool(failed)
 
@@ -149,13 +152,13 @@ def _row_path(out: Path, k: int) -> Path:
 
 
 def _read_row(out: Path, k: int) -> Row | None:
-    """The line of a pair that was explained before; None if it is not there, or is damaged."""
+    """The line of a pair that was explained before; None if it failed, is not there, or damaged."""
     try:
         row: Row = json.loads(_row_path(out, k).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     page = out / PAGES / f"{k + 1:04d}.html"
-    return row if row.get("pair") == k + 1 and (row["error"] or page.is_file()) else None
+    return row if row["error"] is None and page.is_file() else None
 
 
 def _write_tables(out: Path, rows: Sequence[Row]) -> None:

@@ -14,6 +14,7 @@ from captum_fv.attr.bank import OcclusionBank
 from captum_fv.attr.bank_masks import square_masks
 from captum_fv.attr.pair import Pair
 from captum_fv.attr.strangers import split_half_reliability, z_map
+from captum_fv.core.vectors import unit_length
 from captum_fv.data.faces import FaceFinder
 from captum_fv.data.images import photos_in
 from captum_fv.data.pairs import to_tensor
@@ -80,15 +81,21 @@ def embed_photos(
 
 
 def other_people(cohort: Tensor, embeddings: Tensor) -> Tensor:
-    """The cohort without the very photos of the pair, (n, d).
+    """The cohort at unit length, without the very photos of the pair, (n, d).
 
     Raises:
-        ValueError: Fewer than three are left.
+        ValueError: Embeddings that are not as long as the pair's, or fewer than three are left.
     """
-    same = (cohort @ embeddings.to(cohort).T).amax(1) > _SAME_PHOTO
-    if (~same).sum() < 3:
-        raise ValueError(f"strangers: {int((~same).sum())} beside the pair itself; want 3 or more")
-    return cohort[~same]
+    if cohort.ndim != 2 or cohort.shape[1] != embeddings.shape[1]:
+        raise ValueError(
+            f"strangers: got {tuple(cohort.shape)}; want embeddings of this model, "
+            f"(n, {embeddings.shape[1]})"
+        )
+    others = unit_length(cohort.to(embeddings))
+    others = others[(others @ embeddings.T).amax(1) <= _SAME_PHOTO]
+    if len(others) < 3:
+        raise ValueError(f"strangers: {len(others)} beside the pair itself; want 3 or more")
+    return others
 
 
 def beyond_strangers(

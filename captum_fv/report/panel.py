@@ -61,6 +61,8 @@ def plot_document(document: PairDocument) -> Figure:
             row[0].set_ylabel(method.name, parse_math=False)
             colour_bar(figure, ax=list(row), shrink=0.9)
     figure.suptitle(verdict(document.score, document.threshold), fontsize=12)
+    caption = f"{document.model}; threshold: {document.threshold_from}"
+    figure.supxlabel(caption, fontsize=9, parse_math=False)
     return figure
 
 
