@@ -107,7 +107,7 @@ function renderView(face) {
   face.aligned.setAttribute("transform", `matrix(${matrixOf(face).join(" ")})`);
   face.photo.setAttribute("visibility", isCrop ? "hidden" : "visible");
   face.crop.setAttribute("visibility", isCrop ? "visible" : "hidden");
-  face.boxes.setAttribute("visibility", isCrop ? "hidden" : "visible");
+  face.boxes.setAttribute("visibility", state.frame === "photo" ? "visible" : "hidden");
   face.stage.classList.toggle("zoomed", state.zoom > 1);
 }
 
