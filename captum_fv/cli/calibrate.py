@@ -7,7 +7,7 @@ from pathlib import Path
 
 from captum_fv.benchmark.measure import score_clean_pairs
 from captum_fv.benchmark.provenance import model_hash
-from captum_fv.cli.inputs import load_patched, load_siamese, model_name
+from captum_fv.cli.inputs import load_pairs, load_siamese, model_name
 from captum_fv.cli.options import add_data_options, add_model_options, add_option, positive
 from captum_fv.metrics.likelihood import Calibration
 from captum_fv.report.calibration_figure import plot_calibration
@@ -41,7 +41,7 @@ def run(options: Namespace) -> None:
     if not 0 < options.fmr < 1:
         raise ValueError(f"--fmr: got {options.fmr}; want a share above 0 and below 1, as 0.001")
     siamese = load_siamese(options)
-    pairs = load_patched(options, contract(siamese.backbone).size).clean
+    pairs = load_pairs(options, contract(siamese.backbone).size)
     scored = score_clean_pairs(
         siamese, pairs, batch_size=options.batch_size, device=options.device, show_progress=True
     )

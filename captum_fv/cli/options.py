@@ -90,7 +90,6 @@ def add_data_options(parser: ArgumentParser, patches: bool = True) -> None:
         help="use this many pairs, spread evenly over the set (generated: 300 if not given)",
     )
     if not patches:
-        parser.set_defaults(originals=None, seed=None)
         return
     group.add_argument(
         "--originals", type=Path, help="the photos without patches, for the published Patch-LFW"

@@ -58,7 +58,9 @@ def _enlarged(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _palette() -> tuple[bytes, bytes]:
     """Colours and opacities of a layer's 256 values."""
     values = (np.arange(256) - _NOTHING) / 127
-    colours = np.array(similarity_colours()((np.clip(values, -1, 1) + 1) / 2)[:, :3])
+    # Already the faint have colour: what is nearly white would tint skin yellow.
+    coloured = np.clip(np.sign(values) * (1 + np.abs(values)) / 2, -1, 1)
+    colours = np.array(similarity_colours()((coloured + 1) / 2)[:, :3])
     # Nothing at all of what is faint: it would show the edges of the aligned face in the photo.
     alpha = 0.85 * np.clip((np.abs(values) - _FAINT) / (1 - _FAINT), 0, 1) ** 0.8
     colours[_GREY], alpha[_GREY] = 0.45, 0.62

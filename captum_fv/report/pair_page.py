@@ -21,7 +21,7 @@ from captum_fv.report.pair_layers import map_layer, middles, outlines, svg_matri
 from captum_fv.report.pair_scale import ScoreLine, score_line
 from captum_fv.report.pair_words import (
     cosine_text,
-    decision,
+    hidden_words,
     map_words,
     seen_text,
     signed,
@@ -72,12 +72,7 @@ def pair_page_html(document: PairDocument, *, blind: bool = False) -> str:
             faces=faces,
             line=line,
             regions=[(number, document.regions[number]) for number in order],
-            shown={
-                "z": any(region.z is not None for region in document.regions),
-                "same_place": any(region.same_place is not None for region in document.regions),
-                "largest": max((abs(region.contribution) for region in document.regions), default=0)
-                or 1,
-            },
+            fates=[hidden_words(region, document) for region in document.regions],
             verdict=verdict_sentence(document),
             strangers=strangers_sentences(document),
             record=pair_record(document),
@@ -141,6 +136,10 @@ def _view(
         "matrices": [face["matrix"] for face in faces],
         "outlines": [] if labels is None else outlines(labels, count),
         "middles": [] if labels is None else middles(labels, count),
+        "fates": [
+            f"{region.name} hidden: {', '.join(hidden_words(region, document))}"
+            for region in document.regions
+        ],
         "methods": [
             {
                 "plain": [_layer(method, which, masked=False) for which in (0, 1)],
@@ -190,7 +189,7 @@ def environment() -> Environment:
     )
     # `tojson` escapes what could end the script's element; NaN would be no JSON.
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
-    environment.filters.update(signed=signed, cosine=cosine_text, decision=decision)
+    environment.filters.update(signed=signed, cosine=cosine_text)
     return environment
 
 

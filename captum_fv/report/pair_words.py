@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from captum_fv.core.arrays import FloatArray
-from captum_fv.report.pair_document import PairDocument
+from captum_fv.report.pair_document import PairDocument, RegionView
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
@@ -50,11 +50,6 @@ def cosine_text(score: float, threshold: float) -> str:
     return f"{score:.{digits}f}".replace("-", "\u2212")
 
 
-def decision(matches: bool) -> str:
-    """The decision in a word or two."""
-    return "Match" if matches else "No match"
-
-
 def verdict_sentence(document: PairDocument) -> str:
     """What the model says, with the score and the threshold."""
     score, threshold = document.score, document.threshold
@@ -69,6 +64,13 @@ def verdict_sentence(document: PairDocument) -> str:
         f"The model takes these photos for {people}: their cosine is "
         f"{cosine_text(score, threshold)}, {where} {cosine_text(threshold, score)}."
     )
+
+
+def hidden_words(region: RegionView, document: PairDocument) -> tuple[str, str]:
+    """The score with a region hidden, and what becomes of the decision: "now no match"."""
+    matches = document.matches != region.flips
+    fate = f"{'now' if region.flips else 'still'} {'a match' if matches else 'no match'}"
+    return cosine_text(region.score_hidden, document.threshold), fate
 
 
 def strangers_sentences(document: PairDocument) -> list[str]:

@@ -4,8 +4,8 @@
 const parse = (id) => JSON.parse(document.getElementById(id).textContent);
 const record = parse("record");
 const view = parse("view");
-const find = (selector, within = document) => within.querySelector(selector);
-const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const find = (selector, root = document) => root.querySelector(selector);
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 const NOWHERE = -1;
 const MOST_ZOOM = 12;
@@ -56,9 +56,9 @@ function square(face) {
   if (state.frame === "photo") return { centre: [face.width / 2, face.height / 2], side: whole };
   const side = Math.min(whole, 1.5 * longest);
   // The face's surroundings, moved into the photo where they reach out of it.
-  const within = (middle, length) => length <= side ? length / 2 : Math.min(Math.max(middle, side / 2), length - side / 2);
+  const inside = (middle, length) => length <= side ? length / 2 : Math.min(Math.max(middle, side / 2), length - side / 2);
   const [x, y] = through(matrixOf(face), centre);
-  return { centre: [within(x, face.width), within(y, face.height)], side };
+  return { centre: [inside(x, face.width), inside(y, face.height)], side };
 }
 
 function viewBox(face) {
@@ -107,7 +107,7 @@ function renderView(face) {
   face.aligned.setAttribute("transform", `matrix(${matrixOf(face).join(" ")})`);
   face.photo.setAttribute("visibility", isCrop ? "hidden" : "visible");
   face.crop.setAttribute("visibility", isCrop ? "visible" : "hidden");
-  face.boxes.setAttribute("visibility", isCrop ? "hidden" : "visible");
+  face.boxes.setAttribute("visibility", state.frame === "photo" ? "visible" : "hidden");
   face.stage.classList.toggle("zoomed", state.zoom > 1);
 }
 
@@ -122,20 +122,16 @@ function renderMap(face, quiet) {
 
 function renderLit(face, linked) {
   const isSource = face.which === state.source;
-  const shapes = [];
-  const labelled = linked.slice(0, LABELLED).filter(() => !isSource);
-  if (!isSource && linked.length) {
-    for (const { region, effect } of linked) {
-      const strength = Math.abs(effect) / largestLink;
-      if (strength < FAINT) break;
-      const fill = effect > 0 ? "#00691c" : `url(#hatch${face.which})`;
-      shapes.push(svgElement("path", { d: view.outlines[region], fill, "fill-opacity": 0.75 * strength, "fill-rule": "evenodd", stroke: "#fff", "stroke-opacity": strength, "vector-effect": "non-scaling-stroke" }));
-    }
-  }
+  const answers = isSource ? [] : linked.filter(({ effect }) => Math.abs(effect) > FAINT * largestLink);
+  const shapes = answers.map(({ region, effect }) => {
+    const strength = Math.abs(effect) / largestLink;
+    const fill = effect > 0 ? "#00691c" : `url(#hatch${face.which})`;
+    return svgElement("path", { d: view.outlines[region], fill, "fill-opacity": 0.75 * strength, "fill-rule": "evenodd", stroke: "#fff", "stroke-opacity": strength, "vector-effect": "non-scaling-stroke" });
+  });
   if (state.region !== NOWHERE && (isSource || !linked.length)) shapes.push(...ring(view.outlines[state.region]));
   if (state.place) shapes.push(...ring(circle(state.place, isSource ? 1.5 : 2.5)));
   face.lit.replaceChildren(...shapes);
-  face.labels.replaceChildren(...figures(face, labelled));
+  face.labels.replaceChildren(...figures(face, answers.slice(0, LABELLED)));
   face.cover.replaceChildren(...(state.hidden === NOWHERE ? [] : [svgElement("path", { d: view.outlines[state.hidden], "fill-rule": "evenodd" })]));
 }
 
@@ -174,13 +170,6 @@ function renderRows() {
   }
 }
 
-const isMatch = (score) => score >= record.threshold;
-const outcome = (region) => {
-  const { name, score_hidden: score, flips } = record.regions[region];
-  const digits = score.toFixed(3) === record.threshold.toFixed(3) ? 6 : 3;
-  return `${name} hidden: ${score.toFixed(digits).replace("-", "\u2212")}, ${flips ? "now" : "still"} ${record.matches !== flips ? "a match" : "no match"}`;
-};
-
 function renderHidden() {
   const [mark, label] = all(".line .hidden");
   mark.hidden = label.hidden = state.hidden === NOWHERE;
@@ -189,12 +178,12 @@ function renderHidden() {
   const at = `${100 * (record.regions[state.hidden].score_hidden - low) / (high - low)}%`;
   mark.style.left = at;
   label.style.setProperty("--at", at);
-  setText(label, outcome(state.hidden));
+  setText(label, view.fates[state.hidden]);
 }
 
 function renderWords(linked) {
   const said = [];
-  if (state.hidden !== NOWHERE) said.push(`${upper(outcome(state.hidden))}.`);
+  if (state.hidden !== NOWHERE) said.push(`${upper(view.fates[state.hidden])}.`);
   if (state.region !== NOWHERE) said.push(regionWords(linked));
   setText(find("#said"), said.join(" ") || "Point at a place in a photo, or choose a region in the table; a click keeps it.");
   setText(find("#here"), state.place ? placeWords() : "");
