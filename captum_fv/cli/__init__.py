@@ -30,8 +30,8 @@ EXAMPLES = """\
 examples:
   captum-fv demo
       everything on generated faces, in about a minute
-  captum-fv explain a.jpg b.jpg --model face.pt2 --threshold 0.31 --out panel.png
-      why these two aligned photos match, or not
+  captum-fv explain a.jpg b.jpg --model face.pt2 --threshold 0.31
+      whether two photos match, and why, on a page to look into
   captum-fv calibrate --data lfw_aligned --pairs pairs.txt --model face.pt2 --out calibration.json
       how strong a score is as evidence, from pairs whose people are known
   captum-fv dpr --data lfw_aligned --pairs pairs.txt --model face.pt2 --methods xssab,rnd,controls

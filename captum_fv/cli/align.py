@@ -110,11 +110,11 @@ def _align(photo: Path, out: Path, points: FloatArray | None, options: Namespace
         if points is None:
             found = find_faces(image)
             face = found.choose(options.face, options.largest)
-            image, points = found.photo, face.landmarks
+            aligned = align_face(found.photo, face.landmarks, size)
             by = APPROXIMATE if found.by == APPROXIMATE else f"landmarks that {found.by} found"
         else:
+            aligned = align_face(image, points, size)
             _warn_of_another_place(photo, image, points)
-        aligned = align_face(image, points, size)
     except SeveralFacesError as error:
         raise ValueError(f"{photo}: {error}; --face 1 takes one, --largest the largest") from error
     except ValueError as error:

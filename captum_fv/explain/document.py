@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -154,11 +154,18 @@ def _regions_in_short(document: PairDocument) -> list[str]:
     if not document.regions:
         return []
     order = sorted(document.regions, key=lambda region: -region.contribution)
-    listed = [f"{region.name} ({signed(region.contribution, 2)})" for region in order]
-    said = f"Most for the same person: {', '.join(listed[:3])}; least: {listed[-1]}."
+    adding = _listed([region for region in order if region.interval[0] > 0])
+    taking = _listed([region for region in reversed(order) if region.interval[1] < 0])
+    said = f"Adds most to the cosine: {adding}. Takes most from it: {taking}."
     flipping = [region.name for region in order if region.flips]
     if flipping:
         hidden = f"Hiding one of these alone changes the decision: {', '.join(flipping)}."
     else:
         hidden = "Hiding no region alone changes the decision."
     return [said, hidden]
+
+
+def _listed(regions: Sequence[RegionView]) -> str:
+    """The first three regions with what they add."""
+    listed = [f"{region.name} ({signed(region.contribution, 2)})" for region in regions[:3]]
+    return ", ".join(listed) or "nothing, within its interval"

@@ -80,6 +80,9 @@ class PairExplainer:
             threshold, self.calibration, carried.threshold, self.name, self.is_demo
         )
         self.fast, self.finder = bool(fast), finder
+        self._by_default = methods is None
+        if methods is None:
+            methods = FAST_METHODS if self.fast else DEFAULT_METHODS
         self.methods = self._built(methods)
         self.reads_reference = any(map(reads_reference, self.methods.values()))
         if reference is not None and not self.reads_reference:
@@ -190,10 +193,8 @@ class PairExplainer:
             return None
         return read_reference_face(self._reference_from, self.size).to(self.device)
 
-    def _built(self, names: Sequence[str] | None) -> dict[str, Method]:
-        self._chosen = names is not None
-        default = FAST_METHODS if self.fast else DEFAULT_METHODS
-        methods = build_methods(default if names is None else names, *self._model)
+    def _built(self, names: Sequence[str]) -> dict[str, Method]:
+        methods = build_methods(names, self.siamese, self.threshold.value)
         for name, method in methods.items():
             if reads_patches(method):
                 raise ValueError(
@@ -201,19 +202,15 @@ class PairExplainer:
                 )
         return methods
 
-    @property
-    def _model(self) -> tuple[SiameseCosine, float]:
-        return self.siamese, self.threshold.value
-
     def _maps(self, pair: Pair, show_progress: bool) -> dict[str, Pair]:
         """The maps of the methods; of those that need no gradient where the model gives none."""
         asked: dict[str, Any] = {"show_progress": show_progress, "reference": self.reference}
         try:
             return maps_of_pair(self.methods, pair, **asked)
         except ValueError as error:
-            if self._chosen or NO_GRADIENT not in str(error):
+            if not self._by_default or NO_GRADIENT not in str(error):
                 raise
-        self.methods = build_methods(GRADIENT_FREE, *self._model)
+        self.methods = self._built(GRADIENT_FREE)
         return maps_of_pair(self.methods, pair, **asked)
 
 

@@ -35,6 +35,7 @@ def write_pair_index(
             explained=len(explained),
             matches=sum(row["matches"] for row in explained),
             wrong=wrong,
+            has_evidence=any(row["log10_lr"] is not None for row in explained),
             style=(files("captum_fv.report") / "assets" / "base.css").read_text("utf-8"),
         )
     )

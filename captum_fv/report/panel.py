@@ -21,7 +21,7 @@ _BOX = "#ffd400"
 
 
 def plot_document(document: PairDocument) -> Figure:
-    """A row for the photos as they are, and one for each method.
+    """A row for the photos as they are, and one for each method, closer to the face.
 
     On either side stands the photo, and beside it the aligned face that the model saw; the maps lie
     over both in colour, transparent where they say little. A photo that came aligned stands alone.
@@ -55,6 +55,8 @@ def plot_document(document: PairDocument) -> Figure:
                     if not np.ptp(method.maps[which]):
                         axis.set_title(CONSTANT, fontsize=9)
                 axis.imshow(picture)
+                if method is not None:
+                    _look_at_face(axis, picture, view, to_picture)
                 if method is None and title != ALIGNED:
                     _draw_boxes(axis, view)
         if method is not None:
@@ -111,6 +113,16 @@ def _columns(view: PhotoView) -> list[str]:
 
 def _picture(view: PhotoView, title: str) -> tuple[Image, FloatArray]:
     return (view.crop, np.eye(3)[:2]) if title == ALIGNED else (view.photo, view.to_photo)
+
+
+def _look_at_face(axis: Axes, picture: Image, view: PhotoView, to_picture: FloatArray) -> None:
+    """Show no more of a large photo than the aligned face and as much again around it."""
+    height, width = view.crop.shape[:2]
+    middle = to_picture @ (width / 2, height / 2, 1)
+    reach = max(height, width) * np.linalg.norm(to_picture[:, 0])
+    low = np.maximum(middle - reach, -0.5)
+    high = np.minimum(middle + reach, np.subtract(picture.shape[1::-1], 0.5))
+    axis.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]))
 
 
 def _draw_boxes(axis: Axes, view: PhotoView) -> None:
