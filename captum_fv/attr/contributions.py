@@ -96,7 +96,7 @@ def region_report(
     found = fit_interactions(sides, both, method.keep, weights)
     worth, drawn = _contributions(found), _redrawn(sides, found)
     z = None if cohort is None else _against_strangers(sides, weights, cohort)
-    hidden = _scores_hidden(siamese, (img_a[0], img_b[0]), both)
+    hidden = scores_hidden(siamese, (img_a[0], img_b[0]), both)
     rows = []
     for k, name in enumerate(both[0].names):
         interval = percentile_interval(float(worth[k]), drawn[:, k])
@@ -154,7 +154,7 @@ def _against_strangers(sides: Sides, weights: Weights, cohort: Tensor) -> list[f
     return [(standing(a, img_b) + standing(b, img_a)) / 2 for a, b in pairs]
 
 
-def _scores_hidden(
+def scores_hidden(
     siamese: SiameseCosine, faces: Pair, regions: tuple[Regions, Regions]
 ) -> list[float]:
     """The score with each region hidden in both photos, under the blur of `PairInteraction`."""

@@ -96,16 +96,21 @@ def _outline(region: BoolArray) -> str:
 
 
 def middles(labels: IntArray, count: int) -> list[list[float]]:
-    """A place (x, y) well inside each region: the one that is farthest from its edge.
+    """A place (x, y) in the middle of each region: of those far from its edge, the most central.
 
-    >>> middles(np.array([[0, 0, 0], [0, 0, 0], [0, 0, 0]]), 1)
-    [[1.5, 1.5]]
+    >>> middles(np.array([[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]), 1)
+    [[2.5, 1.5]]
     """
+    return [_middle(labels == region) for region in range(count)]
+
+
+def _middle(region: BoolArray) -> list[float]:
     from scipy.ndimage import distance_transform_edt
 
-    inside = [distance_transform_edt(np.pad(labels == region, 1)) for region in range(count)]
-    places = [np.unravel_index(depth.argmax(), depth.shape) for depth in inside]
-    return [[float(column) - 0.5, float(row) - 0.5] for row, column in places]
+    depth = distance_transform_edt(np.pad(region, 1))
+    places = np.argwhere(depth >= 0.9 * depth.max()) - 1
+    row, column = places[((places - places.mean(0)) ** 2).sum(1).argmin()]
+    return [float(column) + 0.5, float(row) + 0.5]
 
 
 def svg_matrix(to_photo: FloatArray) -> list[float]:
