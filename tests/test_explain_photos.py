@@ -12,7 +12,7 @@ import captum_fv as fv
 from captum_fv.attr.methods import build_methods
 from captum_fv.cli import main
 from captum_fv.data.alignment import TEMPLATE, align_face
-from captum_fv.data.face_search import SeveralFacesError
+from captum_fv.data.face_search import APPROXIMATE, SeveralFacesError
 from captum_fv.data.faces import FoundFace
 from captum_fv.explain import PairExplainer, explain_photos
 from captum_fv.explain.photos import LONGEST_SHOWN, view_photo
@@ -136,6 +136,14 @@ def test_a_large_photo_is_kept_small_with_its_places():
     np.testing.assert_allclose(view.faces[0].box, (150, 50, 560, 560), atol=1e-6)
 
 
+def find_by_nobody(photo):
+    """A finder of boxes, which cannot tell where an aligned face lies."""
+    return [FoundFace((100, 100, 50, 50), TEMPLATE * 0.5 + (80, 90), None)]
+
+
+find_by_nobody.__name__ = APPROXIMATE
+
+
 def test_aligned_photos_are_known_by_size_and_place():
     face = FACES[0]
     searched = 240 / 112  # at which size small photos are searched
@@ -144,6 +152,7 @@ def test_aligned_photos_are_known_by_size_and_place():
     assert view_photo(face, finder=knows(there)).found_by == "aligned already"
     assert view_photo(face, finder=knows()).notes
     assert view_photo(face, finder=knows(elsewhere)).found_by == "<lambda>"
+    assert view_photo(face, finder=find_by_nobody).notes == view_photo(face, finder=knows()).notes
     assert view_photo(face, finder=knows(elsewhere), aligned=True).found_by == "aligned already"
     with pytest.raises(ValueError, match=r"got 60x112 pixels .* want a face aligned to 112x112"):
         view_photo(face[:60], aligned=True)
@@ -215,6 +224,29 @@ def test_strangers_are_asked_without_the_pair_itself():
     np.testing.assert_allclose(found.document.strangers[0], expected[0], atol=1e-5)
     with pytest.raises(ValueError, match="want 3 or more"):
         explain_photos(*FACES, fast=True, strangers=cohort[:2])
+
+
+@pytest.mark.extended
+def test_strangers_are_read_from_a_folder(tmp_path):
+    pairs = fv.generated_pairs(4)
+    for i in range(6):
+        PIL.Image.fromarray(pairs.load(i)).save(tmp_path / f"{i}.png")
+    (tmp_path / "broken.png").write_bytes(b"none")
+    with pytest.warns(UserWarning, match=r"1 of 7 photos are left out: .*broken\.png"):
+        found = PairExplainer(strangers=tmp_path, methods=["rnd"]).explain(*FACES, aligned=True)
+    siamese = fv.SiameseCosine(fv.load_backbone("demo"))
+    with torch.no_grad():
+        ours = siamese.embed_images(torch.cat(fv.generated_pairs(2).tensors([0])))
+        others = torch.cat([torch.stack(pairs.tensors([k]), 1)[0] for k in range(3)])
+        expected = ours @ siamese.embed_images(others).T
+    scores = np.stack(found.document.strangers)
+    np.testing.assert_allclose(scores, expected[:, expected.amax(0) < 0.999], atol=1e-5)
+    _, beyond = found.document.methods
+    assert beyond.name == "beyond_strangers"
+    assert beyond.significant[0].dtype == bool
+    assert all(row.z is not None for row in found.regions.rows)
+    with pytest.raises(ValueError, match="no such folder"):
+        PairExplainer(strangers="nowhere", fast=True).explain(*FACES, aligned=True)
 
 
 class Rounds(nn.Module):

@@ -64,11 +64,14 @@ class FoundFaces:
             SeveralFacesError: There are several, and neither is given.
             ValueError: There is none, or none of that number.
         """
-        height, width = self.photo.shape[:2]
         if not self.faces:
+            height, width = self.photo.shape[:2]
+            better = '; pip install "captum_fv[faces]" brings a better finder'
             raise ValueError(
                 f"no face found in the {height}x{width} photo (height x width) by {self.by}, "
-                "upright and turned by 90, 180 and 270 degrees"
+                "upright, tilted by 45 degrees and turned by 90, 180 and 270"
+                + better
+                * (self.by == APPROXIMATE)
             )
         if number is not None:
             if not 1 <= number <= len(self.faces):

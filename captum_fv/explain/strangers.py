@@ -16,7 +16,7 @@ from captum_fv.attr.pair import Pair
 from captum_fv.attr.strangers import split_half_reliability, z_map
 from captum_fv.core.vectors import unit_length
 from captum_fv.data.faces import FaceFinder
-from captum_fv.data.images import photos_in
+from captum_fv.data.images import photos_in, read_image
 from captum_fv.data.pairs import to_tensor
 from captum_fv.explain.photos import view_photo
 from captum_fv.siamese.model import SiameseCosine
@@ -52,6 +52,8 @@ def embed_photos(
 ) -> Tensor:
     """Embeddings of the photos in a folder, (n, d); of several faces in one the largest.
 
+    Photos of exactly the model's size are taken for aligned faces.
+
     Raises:
         ValueError: Fewer than three faces.
 
@@ -65,7 +67,10 @@ def embed_photos(
     crops, failed = [], []
     for i in numbers:
         try:
-            crops.append(view_photo(photos[i], size, largest=True, finder=finder).crop)
+            photo, name = read_image(photos[i]), photos[i].name
+            aligned = photo.shape[:2] == size
+            view = view_photo(photo, size, name=name, largest=True, aligned=aligned, finder=finder)
+            crops.append(view.crop)
         except ValueError as error:
             failed.append(str(error))
     if failed:
