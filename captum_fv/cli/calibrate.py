@@ -26,9 +26,8 @@ def add(parser: ArgumentParser) -> None:
     """Its options."""
     add_data_options(parser, patches=False)
     add_model_options(parser, head=False)
-    add_option(
-        parser, "--fmr", default=0.001, help="set the threshold where no more impostor pairs match"
-    )
+    share = "the share of impostor pairs that may match from the threshold on"
+    add_option(parser, "--fmr", default=0.001, help=share)
     at_once = "pairs scored at once"
     add_option(parser, "--batch-size", type=positive, default=32, help=at_once)
     add_option(parser, "--out", default=Path("calibration.json"), help="the file to write")
