@@ -18,7 +18,8 @@ from tests.test_commands import fails
 def test_the_file_is_of_these_pairs_and_this_model(tmp_path, capsys):
     out = tmp_path / "new" / "demo.json"
     assert main(["calibrate", "--limit", "60", "--fmr", "0.05", "--out", str(out)]) == 0
-    printed = capsys.readouterr().out
+    printed, warned = capsys.readouterr()
+    assert "30 genuine and 30 impostor pairs are few" in warned
     found = Calibration.load(out)
     siamese, pairs = SiameseCosine(load_backbone("demo")), generated_pairs(60)
     scored = score_clean_pairs(siamese, pairs)
@@ -63,5 +64,5 @@ def test_errors_are_one_line(tmp_path, capsys):
     (tmp_path / "pairs.txt").write_text("ann\t1\t2\n")
     one = ["--data", str(folder), "--pairs", str(tmp_path / "pairs.txt")]
     told = said(*one, "--out", str(tmp_path / "one.json"))
-    assert "1 genuine and 0 impostor pairs; want both" in told
+    assert "pairs: all 1 pairs are genuine ones; want both kinds" in told
     assert not (tmp_path / "one.json").exists()

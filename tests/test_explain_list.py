@@ -61,17 +61,26 @@ def test_a_list_becomes_pages_tables_and_an_index(listed, capsys, monkeypatch):
     assert "holds pages of a list with threshold 0.3005, and this is 0.5" in said
 
 
-def test_what_was_cut_off_is_made_anew(listed):
+@pytest.mark.parametrize("damaged", ['{"pair":', "[]", "{}"])
+def test_what_was_cut_off_is_made_anew(listed, damaged):
     folder, path, out = listed
     pairs = read_pairs(folder, path)
     explainer = PairExplainer(fast=True)
     explain_list(explainer, pairs, out, aligned=True)
     before = {file.name: file.read_bytes() for file in out.rglob("*") if file.is_file()}
     (out / "pairs" / "0001.html").unlink()
-    (out / "pairs" / "0002.json").write_text('{"pair":')
+    (out / "pairs" / "0002.json").write_text(damaged)
     (out / "index.html").unlink()
     explain_list(explainer, pairs, out, aligned=True)
     assert {file.name: file.read_bytes() for file in out.rglob("*") if file.is_file()} == before
+
+
+def test_damaged_settings_are_named(listed, capsys):
+    folder, path, out = listed
+    out.mkdir()
+    (out / "settings.json").write_text("{")
+    command = ["explain", "--pairs", str(path), "--data", str(folder), "--out", str(out), "--fast"]
+    assert "settings.json: cannot be read" in fails(capsys, *command)
 
 
 def test_other_folders_and_options_are_refused(listed, capsys):

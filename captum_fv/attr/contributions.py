@@ -13,13 +13,13 @@ from captum_fv.attr.bank import SCORE_NOISE
 from captum_fv.attr.effects import ENDS, HELD_OUT, effect_vectors, fit_interactions
 from captum_fv.attr.interaction import FILL_BLUR, PairInteraction
 from captum_fv.attr.links import Interactions, Weights
-from captum_fv.attr.pair import Pair
+from captum_fv.attr.pair import Pair, as_pair
 from captum_fv.attr.region_rows import RegionReport, RegionRow
 from captum_fv.attr.regions import Regions
 from captum_fv.attr.smoothing import smooth
 from captum_fv.attr.strangers import stranger_score
 from captum_fv.core.arrays import FloatArray
-from captum_fv.core.checks import as_number, check_images
+from captum_fv.core.checks import as_number
 from captum_fv.core.vectors import cosine
 from captum_fv.metrics.bootstrap import percentile_interval, resampled_shares
 from captum_fv.metrics.interactions import HiddenCells
@@ -82,8 +82,7 @@ def region_report(
     ('nose', True)
     """
     threshold = as_number("threshold", threshold)
-    img_a, img_b = pair
-    check_images(img_a=img_a, img_b=img_b)
+    img_a, img_b = as_pair(pair)
     if len(img_a) != 1:
         raise ValueError(f"pair: got {len(img_a)} pairs; want one, (1, 3, H, W) each")
     if regions is None:

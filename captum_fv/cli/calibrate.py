@@ -10,6 +10,7 @@ from captum_fv.benchmark.provenance import model_hash
 from captum_fv.cli.inputs import load_pairs, load_siamese, model_name
 from captum_fv.cli.options import add_data_options, add_model_options, add_option, positive
 from captum_fv.metrics.likelihood import Calibration
+from captum_fv.metrics.rates import warn_of_few
 from captum_fv.report.calibration_figure import plot_calibration
 from captum_fv.siamese.backbone import contract
 
@@ -25,9 +26,8 @@ def add(parser: ArgumentParser) -> None:
     """Its options."""
     add_data_options(parser, patches=False)
     add_model_options(parser, head=False)
-    add_option(
-        parser, "--fmr", default=0.001, help="set the threshold where no more impostor pairs match"
-    )
+    share = "the share of impostor pairs that may match from the threshold on"
+    add_option(parser, "--fmr", default=0.001, help=share)
     at_once = "pairs scored at once"
     add_option(parser, "--batch-size", type=positive, default=32, help=at_once)
     add_option(parser, "--out", default=Path("calibration.json"), help="the file to write")
@@ -42,6 +42,10 @@ def run(options: Namespace) -> None:
         raise ValueError(f"--fmr: got {options.fmr}; want a share above 0 and below 1, as 0.001")
     siamese = load_siamese(options)
     pairs = load_pairs(options, contract(siamese.backbone).size)
+    if pairs.genuine.all() or not pairs.genuine.any():
+        kind = "genuine" if pairs.genuine.all() else "impostor"
+        raise ValueError(f"{pairs.name}: all {len(pairs)} pairs are {kind} ones; want both kinds")
+    warn_of_few(pairs.genuine)
     scored = score_clean_pairs(
         siamese, pairs, batch_size=options.batch_size, device=options.device, show_progress=True
     )

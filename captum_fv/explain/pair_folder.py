@@ -15,7 +15,7 @@ import PIL.Image
 from tqdm import tqdm
 
 from captum_fv.core.arrays import Image
-from captum_fv.core.files import alone_in, refuse_another, write_atomically
+from captum_fv.core.files import alone_in, reading, refuse_another, write_atomically
 from captum_fv.data.pairs import PairSet
 from captum_fv.explain.explainer import PairExplainer
 from captum_fv.explain.explanation import PairExplanation
@@ -91,7 +91,9 @@ def _begin(out: Path, settings: dict[str, Any]) -> None:
     path = out / SETTINGS
     settings = json.loads(json.dumps(settings, sort_keys=True))  # as it is read back
     if path.is_file():
-        refuse_another(out, "pages of a list", json.loads(path.read_text("utf-8")), settings)
+        with reading(path):
+            before = json.loads(path.read_text("utf-8"))
+        refuse_another(out, "pages of a list", before, settings)
     else:
         others = sorted(file.name for file in out.iterdir() if not file.name.startswith("."))
         if others:
@@ -157,8 +159,8 @@ def _read_row(out: Path, k: int) -> Row | None:
         row: Row = json.loads(_row_path(out, k).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    page = out / PAGES / f"{k + 1:04d}.html"
-    return row if row["error"] is None and page.is_file() else None
+    is_whole = isinstance(row, dict) and row.get("pair") == k + 1 and row.get("error", "") is None
+    return row if is_whole and (out / PAGES / f"{k + 1:04d}.html").is_file() else None
 
 
 def _write_tables(out: Path, rows: Sequence[Row]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from captum_fv.core.arrays import FloatArray
+from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import as_number, check_counts
 from captum_fv.core.files import write_atomically
 from captum_fv.metrics.bootstrap import percentile_interval, person_draws
@@ -137,13 +137,7 @@ class Calibration:
                 f"{impostor.mean():.3g}; want higher scores for the same person: if these are "
                 "distances, write -scores"
             )
-        if persons is not None and len(persons) == 2 * len(labels):
-            named = np.asarray(persons)
-            if wrong := int(((named[0::2] == named[1::2]) != labels).sum()):
-                raise ValueError(
-                    f"persons: of {wrong} pairs the names say otherwise than `genuine`; want one "
-                    "name twice for a genuine pair, and two for another"
-                )
+        _check_names(persons, labels)
         draws = []
         for counts in person_draws(persons, len(values), resamples, seed):
             if counts[labels].any() and counts[~labels].any():
@@ -262,6 +256,18 @@ class Calibration:
 
     def _within(self, line: Line, scores: FloatArray) -> FloatArray:
         return np.clip(line.at(scores), *self.limits)
+
+
+def _check_names(persons: Sequence[str] | None, labels: BoolArray) -> None:
+    """Raise if names say otherwise than labels; `person_draws` says if they are too few."""
+    if persons is None or len(persons) != 2 * len(labels):
+        return
+    names = np.asarray(persons)
+    if wrong := int(((names[0::2] == names[1::2]) != labels).sum()):
+        raise ValueError(
+            f"persons: of {wrong} pairs the names say otherwise than `genuine`; want one name "
+            "twice for a genuine pair, and two for another"
+        )
 
 
 def _limits(genuine: int, impostor: int) -> tuple[float, float]:

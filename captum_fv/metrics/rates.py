@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,6 +134,17 @@ def fmr_rules(impostor: int, fmr: float) -> tuple[str, str]:
 def equal_error_rate(scores: Values, genuine: Values) -> float:
     """The mean of FMR and FNMR at the EER threshold, in [0, 1]."""
     return float(np.mean(error_rates(scores, genuine, eer_threshold(scores, genuine))))
+
+
+def warn_of_few(genuine: BoolArray) -> None:
+    """Warn where a class has fewer pairs than FEW_PAIRS."""
+    counts = int(genuine.sum()), int((~genuine).sum())
+    if min(counts) < FEW_PAIRS:
+        warnings.warn(
+            f"{counts[0]} genuine and {counts[1]} impostor pairs are few, and every rate below is "
+            f"rough; want {FEW_PAIRS} of each or more",
+            stacklevel=2,
+        )
 
 
 def as_labels(genuine: Values, count: int | None = None, name: str = "genuine") -> BoolArray:

@@ -63,6 +63,7 @@ def _scores(axis: Axes, calibration: Calibration, scores: Values, genuine: Value
     ratios = axis.twinx()
     ratios.plot(bins, calibration.log10_lrs(bins), color=_LINE)
     ratios.set_ylabel("log10 LR (line)")
+    ratios.margins(y=0.4)
 
 
 def _reliability(axis: Axes, calibration: Calibration, scores: Values, genuine: Values) -> None:
