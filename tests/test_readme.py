@@ -27,12 +27,9 @@ RUN_HERE = {
     "docs/alternative.md": 0,
     "docs/backbones.md": 0,
     "docs/methods.md": 0,
-<<<<<<< HEAD
     "docs/photos.md": 0,
-=======
     "docs/evidence.md": 0,
     "docs/regions.md": 0,
->>>>>>> k-e
 }
 """Texts, and how many words their code prints."""
 
