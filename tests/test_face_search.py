@@ -90,7 +90,7 @@ def test_what_is_no_picture_of_a_face_is_not_searched(size):
         pytest.fail("searched")
 
     found = find_faces(np.zeros((*size, 3), np.uint8), finder)
-    with pytest.raises(ValueError, match=r"no face found in the .* by finder, upright, tilted by 45"):
+    with pytest.raises(ValueError, match="by finder, upright, tilted by 45"):
         found.choose()
 
 
