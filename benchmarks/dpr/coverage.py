@@ -4,9 +4,9 @@
 
 Pairs are drawn from a population whose area is known: cosines of genuine pairs about 1 and of
 impostor pairs about -1, of which a share is perturbed across the threshold and comes back at a step
-of its own. `plain` is the bootstrap over pairs alone. What is printed draws from two pairs more where
-errors are few, and estimates an EER threshold of the very pairs anew in each resample; `as known`
-does only the former. Some minutes on one core.
+of its own. `plain` is the bootstrap over pairs alone. What is printed draws from two pairs more
+where errors are few, and estimates an EER threshold of the very pairs anew in each resample;
+`as known` does only the former. Some minutes on one core.
 """
 
 from __future__ import annotations

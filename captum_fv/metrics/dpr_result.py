@@ -41,7 +41,8 @@ class DPRResult:
             too: chance ranks them. 1 is a constant map. None if it is not known.
         threshold_rule: How the threshold was found on these very pairs before the perturbation,
             from their `repaired_scores` and `genuine`, as `eer_threshold` does. Intervals then find
-            it anew in each resample, since it is as uncertain as what it decides. None: it is known.
+            it anew in each resample, since it is as uncertain as what it decides. None: they take
+            it as known.
     """
 
     scores: FloatArray
