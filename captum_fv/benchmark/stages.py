@@ -17,7 +17,7 @@ from captum_fv.benchmark.audit import audit_method
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.folder import RunFolder
 from captum_fv.benchmark.forecast import Forecast
-from captum_fv.benchmark.intact import untouched
+from captum_fv.benchmark.intact import check_same_scores, untouched
 from captum_fv.benchmark.latency import time_method
 from captum_fv.benchmark.measure import measure_batch, score_batch
 from captum_fv.benchmark.operating_point import OperatingPoint
@@ -176,7 +176,7 @@ class Run:
             self.forecast.done(name, pairs, now - clock)
             clock = now
 
-        _, tables = measure_batch(
+        patched, tables = measure_batch(
             siamese,
             {name: build(siamese, scores.threshold) for name, build in self.builders.items()},
             batch,
@@ -186,6 +186,7 @@ class Run:
             rows_of={name: np.flatnonzero(rows).tolist() for name, rows in measured.items()},
             on_map=on_map,
         )
+        check_same_scores(model, scores.table["patched_score"][batch.numbers], patched.numpy())
         return columns.stacked("method", tables) if tables else {"method": np.array([], dtype=str)}
 
     def _each_method(

@@ -190,7 +190,8 @@ def _content(value: Any) -> bytes:
     if not isinstance(value, Tensor):
         return str(value).encode() if isinstance(value, str | int | float | torch.dtype) else b""
     value = value.dequantize() if value.is_quantized else value
-    return value.detach().cpu().float().numpy().tobytes()
+    content: bytes = value.detach().cpu().float().numpy().tobytes()
+    return content
 
 
 def _program(part: nn.Module) -> bytes:
