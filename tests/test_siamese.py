@@ -274,6 +274,10 @@ def test_errors_say_what_to_write(pair):
         SiameseCosine(siamese.backbone, mean=0.5, std=0.0)
     with pytest.raises(ValueError, match=r"0\.5 and not 127\.5"):
         SiameseCosine(siamese.backbone, mean=127.5, std=127.5)
+    with pytest.raises(ValueError, match=r"mean: got 127\.5; want numbers in \[0, 1\]"):
+        SiameseCosine(siamese.backbone, mean=127.5, std=0.5)
+    with pytest.raises(ValueError, match="one number for each image, whose cosine is its sign"):
+        SiameseCosine(siamese.backbone, 0.5, 0.5, output=lambda out: out[:, :1])(*pair)
     with pytest.raises(ValueError, match=r"siamese\(img_a, img_b\)"):
         siamese(pair[0])
     with pytest.raises(ValueError, match="equal shapes"):

@@ -26,7 +26,7 @@ from captum_fv.benchmark.settings import STRATA, BenchmarkSettings, evenly
 from captum_fv.benchmark.source import PairSource
 from captum_fv.benchmark.workers import Workers
 from captum_fv.data.patched_pairs import PairBatch
-from captum_fv.metrics.rates import FEW_PAIRS
+from captum_fv.metrics.rates import FEW_PAIRS, equal_error_rate
 from captum_fv.metrics.strata import equal_strata, summed_sensitivity
 from captum_fv.siamese.model import SiameseCosine
 
@@ -146,6 +146,8 @@ class Run:
             _check_same(first.table["image_sha256"], table["image_sha256"])
         elif self.workers.is_first:
             _warn_of_few(genuine)
+        if self.workers.is_first:
+            _warn_of_reversal(model, table["clean_score"], genuine)
         for name in self.builders:
             labels = genuine[self.settings.measured(name, len(genuine))]
             if labels.all() or not labels.any():
@@ -268,6 +270,18 @@ def _warn_of_few(genuine: npt.NDArray[np.bool_]) -> None:
         warnings.warn(
             f"{counts[0]} genuine and {counts[1]} impostor pairs are few, and every rate below is "
             f"rough; want {FEW_PAIRS} of each or more",
+            stacklevel=2,
+        )
+
+
+def _warn_of_reversal(
+    model: str, scores: npt.NDArray[np.float64], genuine: npt.NDArray[np.bool_]
+) -> None:
+    if genuine.any() and not genuine.all() and (eer := equal_error_rate(scores, genuine)) > 0.5:
+        warnings.warn(
+            f"{model}: genuine pairs score lower than impostor pairs (EER {eer:.2f}), so nothing "
+            "below means anything: are the list's labels the other way round, or its photos "
+            "mixed up?",
             stacklevel=2,
         )
 

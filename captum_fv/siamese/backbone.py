@@ -169,6 +169,12 @@ def warn_of_unknowns(backbone: nn.Module, images: Tensor, normalised: bool) -> N
             "std=1 if it normalises photos itself",
             stacklevel=2,
         )
+    if normalised and 0 < high <= 1 / 64:
+        warnings.warn(
+            f"images hold values up to {high:.2g}, nearly black where photos reach 1; were they "
+            "divided by 255 twice?",
+            stacklevel=2,
+        )
     if contract(backbone).size is not None:
         return
     size = tuple(images.shape[2:])

@@ -41,6 +41,12 @@ def embeddings_in(out: Any, part: EmbeddingPart, count: int) -> Tensor:
             f"the backbone gave one row for {count} images, {tuple(embeddings.shape)}: "
             f"{ONE_AT_A_TIME}"
         )
+    if embeddings.ndim == 2 and embeddings.shape[1] == 1:
+        raise ValueError(
+            "the backbone gave one number for each image, whose cosine is its sign; want "
+            "embeddings (N, d): this looks like a score or a quality, so pick another part with "
+            "output="
+        )
     if embeddings.ndim != 2 or len(embeddings) != count or not embeddings.shape[1]:
         raise ValueError(
             f"the backbone gave {tuple(embeddings.shape)} for {count} images; want embeddings "
