@@ -65,7 +65,7 @@ class Edited(nn.Module):
         if step.endswith(text):
             run_benchmark(*call)
             continue
-        with pytest.raises(ValueError, match="holds a run with models"):
+        with pytest.raises(ValueError, match="holds a run with models net classes_sha256"):
             run_benchmark(*call)
 
 
