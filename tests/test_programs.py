@@ -24,9 +24,6 @@ from captum_fv.siamese.model import SiameseCosine
 from tests.support.backbones import Bomb
 from tests.support.shared import SHARED, needs_shared
 
-# TorchScript is deprecated, and still how many face models are handed round.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-
 
 @pytest.fixture(params=["torch.export", "TorchScript"])
 def program(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, nn.Module]:

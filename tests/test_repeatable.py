@@ -109,7 +109,6 @@ OF_FILES = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("name", OF_FILES)
 def test_programs_that_mix_their_batch_are_refused_from_files_too(name, tmp_path, capsys):
     path = tmp_path / name
@@ -127,7 +126,6 @@ def test_programs_that_mix_their_batch_are_refused_from_files_too(name, tmp_path
     assert not (tmp_path / "out.png").exists()
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("name", ["traced.pt", "centred.pt"])
 def test_a_program_that_pytorch_loads_is_asked_as_well(name, tmp_path):
     OF_FILES[name](tmp_path / name)

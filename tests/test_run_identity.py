@@ -111,7 +111,6 @@ def test_what_a_method_holds_tells_it_apart(change):
     assert mark(None) == mark(None) != mark(change)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_a_programs_channel_order_is_a_part_of_it(tmp_path):
     path = tmp_path / "program.pt"
     torch.jit.save(torch.jit.trace(small_siamese().backbone, torch.rand(2, 3, 20, 18)), path)
