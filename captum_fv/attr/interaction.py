@@ -26,6 +26,7 @@ from captum_fv.metrics.interactions import (
     r_squared,
 )
 from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.scoring import embed_images
 
 Fill = Literal["blur", "alternative"]
 
@@ -189,7 +190,7 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
 
         def embed(images: Tensor) -> Tensor:
             bar.update(len(images))
-            return self.forward_func.embed_images(images)  # type: ignore[no-any-return]
+            return embed_images(self.forward_func, images)
 
         found = []
         # Not inference_mode: what a model keeps of such a call it could never differentiate.
