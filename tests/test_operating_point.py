@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from captum_fv.benchmark import BenchmarkResults, BenchmarkSettings, run_benchmark
-from captum_fv.benchmark.operating_point import fmr_threshold
 from captum_fv.cli import main
 from captum_fv.metrics import eer_threshold, error_rates
+from captum_fv.metrics.rates import fmr_threshold
 from captum_fv.models import load_backbone
 from captum_fv.report.tables import error_table
 from tests.support.nets import small_siamese

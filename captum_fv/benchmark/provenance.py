@@ -25,6 +25,8 @@ from captum_fv.siamese.model import SiameseCosine
 
 PACKAGES = ("torch", "captum", "numpy", "scipy", "scikit-image", "pillow")
 
+XCOS_HEAD = "xcos_head_sha256"
+
 
 def of_models(models: Mapping[str, SiameseCosine]) -> dict[str, Any]:
     """The models in their order, and Python and the packages that decide what figures they give."""
@@ -112,6 +114,15 @@ def _classes(backbone: nn.Module) -> str:
     return sha256("".join(sorted(sources)).encode()).hexdigest()
 
 
+def model_hash(siamese: SiameseCosine) -> str:
+    """What decides a model's scores, in 16 hexadecimal digits: weights, normalisation, output.
+
+    An xCos head decides none of them and does not matter.
+    """
+    decides = {key: value for key, value in _identity(siamese).items() if key != XCOS_HEAD}
+    return sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def _identity(siamese: SiameseCosine) -> dict[str, Any]:
     """A model by its classes, weights, normalisation, output, and its xCos head if it has one."""
     head = contract(siamese.backbone).patched_cosine_head
@@ -124,4 +135,4 @@ def _identity(siamese: SiameseCosine) -> dict[str, Any]:
         "channel_order": siamese.channel_order,
         "output": _function(siamese.output) if callable(siamese.output) else siamese.output,
     }
-    return identity | ({} if head is None else {"xcos_head_sha256": fingerprint(head)})
+    return identity | ({} if head is None else {XCOS_HEAD: fingerprint(head)})

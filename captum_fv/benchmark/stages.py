@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -26,7 +25,7 @@ from captum_fv.benchmark.settings import STRATA, BenchmarkSettings, evenly
 from captum_fv.benchmark.source import PairSource
 from captum_fv.benchmark.workers import Workers
 from captum_fv.data.patched_pairs import PairBatch
-from captum_fv.metrics.rates import FEW_PAIRS, equal_error_rate
+from captum_fv.metrics.rates import equal_error_rate, warn_of_few
 from captum_fv.metrics.strata import equal_strata, summed_sensitivity
 from captum_fv.siamese.model import SiameseCosine
 
@@ -145,7 +144,7 @@ class Run:
             first = next(iter(self.scores.values()))
             _check_same(first.table["image_sha256"], table["image_sha256"])
         elif self.workers.is_first:
-            _warn_of_few(genuine)
+            warn_of_few(genuine)
         if self.workers.is_first:
             _warn_of_reversal(model, table["clean_score"], genuine)
         for name in self.builders:
@@ -262,16 +261,6 @@ class Run:
 
     def _check_images(self, model: str, batch: PairBatch) -> None:
         _check_same(self.scores[model].table["image_sha256"][batch.numbers], batch.image_hashes())
-
-
-def _warn_of_few(genuine: npt.NDArray[np.bool_]) -> None:
-    counts = int(genuine.sum()), int((~genuine).sum())
-    if min(counts) < FEW_PAIRS:
-        warnings.warn(
-            f"{counts[0]} genuine and {counts[1]} impostor pairs are few, and every rate below is "
-            f"rough; want {FEW_PAIRS} of each or more",
-            stacklevel=2,
-        )
 
 
 def _warn_of_reversal(

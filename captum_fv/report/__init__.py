@@ -1,5 +1,6 @@
 """What is looked at: pictures of pairs and maps, tables, figures, and the page of a run."""
 
+from captum_fv.report.calibration_figure import plot_calibration
 from captum_fv.report.links import plot_links
 from captum_fv.report.pair_document import PairDocument
 from captum_fv.report.pair_page import pair_frame_html, pair_page_html, write_pair_page
@@ -10,6 +11,7 @@ __all__ = [
     "PairDocument",
     "pair_frame_html",
     "pair_page_html",
+    "plot_calibration",
     "plot_dpr",
     "plot_links",
     "plot_pair",
