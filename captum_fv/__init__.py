@@ -25,6 +25,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from captum_fv.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from captum_fv.attr import (
         AdversarialPathMap,

@@ -52,7 +52,6 @@ def test_the_demo_model_brings_its_threshold(photos, tmp_path, capsys):
     assert f"threshold {load_backbone('demo').threshold:.3f}" in capsys.readouterr().out
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_explain_wants_a_size_that_it_knows(tmp_path, capsys):
     """A program takes any size, and unaligned strangers would match."""
     net = nn.Sequential(nn.Conv2d(3, 8, 7, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(3), nn.Flatten())

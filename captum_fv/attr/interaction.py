@@ -22,6 +22,7 @@ from captum_fv.core.checks import as_number, check_choice, check_counts, check_s
 from captum_fv.core.vectors import cosine
 from captum_fv.metrics.interactions import HiddenCells
 from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.scoring import embed_images
 
 Fill = Literal["blur", "alternative"]
 
@@ -210,7 +211,7 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
 
         def embed(images: Tensor) -> Tensor:
             bar.update(len(images))
-            return self.forward_func.embed_images(images)  # type: ignore[no-any-return]
+            return embed_images(self.forward_func, images)
 
         found = []
         # Not inference_mode: what a model keeps of such a call it could never differentiate.

@@ -26,7 +26,7 @@ def has_parquet() -> bool:
 def npz_bytes(table: Table) -> bytes:
     """A table as an .npz file; equal tables give equal bytes."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **table)
+    np.savez(buffer, **table)
     return buffer.getvalue()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import as_number
+from captum_fv.metrics.dpr_result import ThresholdRule
 from captum_fv.metrics.rates import eer_threshold, fmr_threshold
 from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
@@ -38,6 +39,11 @@ class OperatingPoint:
         if self.fmr is not None:
             return fmr_threshold(scores, genuine, self.fmr)
         return eer_threshold(scores, genuine)
+
+    @property
+    def rule(self) -> ThresholdRule | None:
+        """How the pairs themselves set the threshold; None if it is given, whatever they are."""
+        return self.threshold_on if self.threshold is None else None
 
     def __str__(self) -> str:
         if self.threshold is not None:

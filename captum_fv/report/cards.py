@@ -9,6 +9,7 @@ import numpy as np
 from captum_fv.core.arrays import FloatArray
 from captum_fv.report.gallery import KINDS, Explained, ShownPair
 from captum_fv.report.html import photo, tag, text
+from captum_fv.report.pictures import CONSTANT
 
 _WIDTH, _HEIGHT = 112, 32
 
@@ -66,7 +67,8 @@ def _method(name: str, explained: Explained, pair: ShownPair, span: tuple[float,
     late = {"never right": "late", "no error": "quiet"}.get(outcome, "soon")
     image = photo(explained.picture, f"Map of {name} over photo A of pair {pair.number}")
     line = _line(explained.scores, pair.threshold, span, name)
-    return _tile(image, name, "<br>", tag("span", text(outcome), class_=late), line)
+    said = ["<br>", tag("em", text(CONSTANT))] if explained.constant else []
+    return _tile(image, name, *said, "<br>", tag("span", text(outcome), class_=late), line)
 
 
 def _line(scores: FloatArray, threshold: float, span: tuple[float, float], name: str) -> str:
