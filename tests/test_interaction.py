@@ -68,7 +68,7 @@ def test_equals_one_fit_of_all_pairs_of_masks(siamese, weights):
     weight = np.ones(len(masks))
     if weights == "adds_up":
         masks = np.vstack([np.ones(4), np.zeros(4), masks])
-        weight = np.array([1e4, 1e4, *weight])
+        weight = np.array([1e7, 1e7, *weight])
     labels = grid_regions(SIZE, grid).labels
     fills = [smooth(image, 8 / 112 * SIZE[0]) for image in pair]
     with torch.no_grad():

@@ -23,7 +23,6 @@ from captum_fv.metrics.interactions import (
     HiddenCells,
     interaction_effects,
     interaction_share,
-    r_squared,
 )
 from captum_fv.siamese.model import SiameseCosine
 
@@ -34,9 +33,6 @@ HELD_OUT = 32
 
 FILL_BLUR = 8 / 112
 """Standard deviation of the fill's blur as a share of the height: it takes a face's detail away."""
-
-ANCHOR = 1e4
-"""Weight of the whole photo and of the wholly hidden one where effects are to add up."""
 
 
 class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore[misc]
@@ -253,19 +249,13 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
     ) -> Interactions:
         """Effects by the masks that are fitted, and R2 by those that are not."""
         drawn, held_out = (a[2:-HELD_OUT], b[2:-HELD_OUT]), (a[-HELD_OUT:], b[-HELD_OUT:])
-        share = interaction_share(drawn, held_out)
-        effects, r2 = interaction_effects(*drawn), share.interactions
-        if self.weights == "adds_up":
-            anchored = torch.ones(self.masks + 2).to(a.design)
-            anchored[:2] = ANCHOR
-            effects = interaction_effects(a[:-HELD_OUT], b[:-HELD_OUT], anchored, anchored)
-            held_a, held_b = held_out
-            scores = held_a.seen @ held_b.seen.T
-            r2 = r_squared(scores, held_a.design @ effects @ held_b.design.T)
+        ends = (a[:2], b[:2]) if self.weights == "adds_up" else None
+        effects = interaction_effects(*drawn, ends)
+        share = interaction_share(drawn, held_out, effects=effects)
         return Interactions(
             effects=effects.cpu().numpy(),
             score=float(a.seen[0] @ b.seen[0]),
-            r2=r2,
+            r2=share.interactions,
             r2_additive=share.additive,
             regions=regions,
             keep=self.keep,
