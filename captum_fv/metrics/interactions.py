@@ -55,33 +55,37 @@ class HiddenCells:
         """The embeddings in double precision."""
         return self.embeddings.double()
 
-    def fit(self, targets: Tensor, met: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Least squares of targets (n, m) on [1 masks]: (K + 1, m).
+    def fit(self, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Weighted least squares of targets (n, m) on [1 masks]: (K + 1, m)."""
+        fitted: Tensor = torch.linalg.solve(*self._normal(targets, weights))
+        return fitted
 
-        Args:
-            targets: Of each mask.
-            met: Rows [1 masks] and their targets, which the fit must give exactly.
-        """
-        design = self.design
-        ridge = RIDGE * len(design) * torch.eye(design.shape[1]).to(design)
-        normal, wanted = design.T @ design + ridge, design.T @ targets
-        if met is not None:
-            # Lagrange's conditions: a multiplier for each row that is to be met.
-            rows, values = met
-            corner = rows.new_zeros(len(rows), len(rows))
-            normal = torch.cat([torch.cat([normal, rows.T], 1), torch.cat([rows, corner], 1)])
-            wanted = torch.cat([wanted, values])
-        fitted: Tensor = torch.linalg.solve(normal, wanted)
-        return fitted[: design.shape[1]]
-
-    def effects(self, met: HiddenCells | None = None) -> Tensor:
+    def effects(self, weights: Tensor | None = None, met: HiddenCells | None = None) -> Tensor:
         """What each cell adds to the embedding, (K + 1, d); row 0 is what is there without any.
 
+        Their sum over the cells that a mask keeps is the embedding under it as nearly as least
+        squares can.
+
         Args:
-            met: Masks under which the effects shall sum to these very embeddings. Under the others
-                they do as nearly as least squares can.
+            weights: Of the masks, (n,).
+            met: Masks under which the sums shall be these very embeddings.
         """
-        return self.fit(self.seen, None if met is None else (met.design, met.seen))
+        normal, wanted = self._normal(self.seen, weights)
+        if met is not None:
+            # Lagrange's conditions, with a multiplier for each embedding that is to be met.
+            rows = met.design
+            corner = rows.new_zeros(len(rows), len(rows))
+            normal = torch.cat([torch.cat([normal, rows.T], 1), torch.cat([rows, corner], 1)])
+            wanted = torch.cat([wanted, met.seen])
+        solved: Tensor = torch.linalg.solve(normal, wanted)
+        return solved[: self.masks.shape[1] + 1]
+
+    def _normal(self, targets: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The normal equations of least squares: X'WX, and X'W times the targets."""
+        design = self.design
+        weighted = design if weights is None else design * weights.double()[:, None]
+        ridge = RIDGE * len(design) * torch.eye(design.shape[1]).to(design)
+        return weighted.T @ design + ridge, weighted.T @ targets
 
 
 class InteractionShare(NamedTuple):
@@ -121,7 +125,7 @@ def interaction_share(
         fitted, held_out: A and B under masks to fit and under others. Cells of A and of B may
             differ in number.
         maps: What two maps give to each cell, summed over its pixels, (K_A,) and (K_B,).
-        effects: Phi, as `interaction_effects` gives it. None: the best.
+        effects: Phi, (K_A + 1, K_B + 1), where it is known. None: the best.
 
     Raises:
         ValueError: Maps, masks or embeddings that do not fit each other.
@@ -135,7 +139,7 @@ def interaction_share(
     _check_alike(fitted, held_out)
     (a, b), (held_a, held_b) = fitted, held_out
     scores = held_a.seen @ held_b.seen.T
-    effects = interaction_effects(a, b) if effects is None else effects
+    effects = a.effects() @ b.effects().T if effects is None else effects
     by_cells = held_a.design @ effects @ held_b.design.T
     # Over all N x M pairs of masks what depends on z and what depends on z' are orthogonal once
     # centred, so either is fitted to the scores' mean over the other side.
@@ -146,22 +150,6 @@ def interaction_share(
     if maps is None:
         return InteractionShare(*shares)
     return InteractionShare(*shares, r_squared(scores, _by_maps(maps, fitted, held_out)))
-
-
-def interaction_effects(
-    a: HiddenCells, b: HiddenCells, met: tuple[HiddenCells, HiddenCells] | None = None
-) -> Tensor:
-    """Phi, (K_A + 1, K_B + 1) float64: row and column 0 are the base and the main effects.
-
-    The least squares fit of all N x M scores to the products of [1 z] and [1 z'].
-
-    Args:
-        a, b: A and B with cells hidden.
-        met: A and B under masks whose scores the effects shall sum to, as `HiddenCells.effects`
-            takes them.
-    """
-    met_a, met_b = (None, None) if met is None else met
-    return a.effects(met_a) @ b.effects(met_b).T
 
 
 def r_squared(values: Tensor, predicted: Tensor) -> float:
