@@ -147,6 +147,8 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
                 f"agreement: got {agreement} for output {output!r}; want a power of 0 or more, of "
                 "the decision map"
             )
+        if self.agreement:
+            self.options = self.options - {"against"}
         self.layer = layer
         self.batch_size = int(batch_size)
 
@@ -202,12 +204,12 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         return (map_a, map_b), _pairwise(delta)
 
     def _check_contrast(self, threshold: float | Tensor | None) -> None:
-        super()._check_contrast(threshold)
         if self.agreement:
             raise ValueError(
                 "against: the agreement compares the photos of A and B, and knows no other; take "
                 "agreement=0"
             )
+        super()._check_contrast(threshold)
 
     def has_convergence_delta(self) -> bool:
         """True: `attribute` takes `return_convergence_delta`."""

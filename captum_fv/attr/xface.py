@@ -109,6 +109,8 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
         self.normalise_coverage = normalise_coverage
         self.remove_offset = remove_offset
         self._take_fill(self.fill == "alternative", threshold, reference)
+        if variant != 2:
+            self.options = self.options - {"against"}
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(
@@ -274,6 +276,10 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
             return False
         mine, theirs = ({**vars(method), "variant": None} for method in (self, other))
         return mine.pop("reference") is theirs.pop("reference") and mine == theirs
+
+    def _check_contrast(self, threshold: float | Tensor | None) -> None:
+        self._want_variant_two([self.variant], "against")
+        super()._check_contrast(threshold)
 
     def _want_variant_two(self, variants: Sequence[Variant], name: str) -> None:
         """Raise for variants that cover the partner too."""
