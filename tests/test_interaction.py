@@ -113,7 +113,7 @@ def test_what_adds_up_sums_to_the_score(siamese, fill):
     options = {"fill": fill} | ({"threshold": THRESHOLD} if fill == "alternative" else {})
     method = PairInteraction(siamese, (3, 2), weights="adds_up", masks=60, **options)
     for found in method.explain(random_pair()):
-        assert found.effects.sum() == pytest.approx(found.score, abs=1e-3)
+        assert found.effects.sum() == pytest.approx(found.score, abs=1e-9)
         parts = sum(mapped.sum() for mapped in found.maps())
         assert parts + found.base == pytest.approx(found.effects.sum(), abs=1e-9)
 

@@ -43,9 +43,9 @@ class PairInteraction(BankMethod):
                                + \sum_{ij} \Phi_{ij} z_i z'_j
 
     A cosine is linear in each embedding, so this needs no N x N system: with U and V the embeddings
-    under the masks, X = [1 z] and W the masks' weights,
+    under the masks and X = [1 z],
 
-    .. math:: \Phi = (P U) (P V)^T, \qquad P = (X^T W X)^{-1} X^T W
+    .. math:: \Phi = (P U) (P V)^T, \qquad P = (X^T X)^{-1} X^T
 
     `explain` gives the effects, with R2 on masks not fitted beside that of the best two maps, which
     no pair of heatmaps exceeds. `attribute` gives the maps that they imply, :math:`\Phi_{i0} +
@@ -53,7 +53,8 @@ class PairInteraction(BankMethod):
     for "banzhaf", which makes it the weighted Banzhaf value, and 1/2 for "adds_up".
 
     Both faces are hidden by the same masks, so that swapping the photos transposes the effects and
-    an image's embeddings serve any partner. Costs 2 (masks + 34) forwards a pair, 580 by default.
+    an image's embeddings serve any partner: `explain_banks` explains two images of which there are
+    banks without a forward. Costs 2 (masks + 34) forwards a pair, 580 by default.
 
     Args:
         siamese: The model.
@@ -61,9 +62,9 @@ class PairInteraction(BankMethod):
         regions: Named regions of both aligned faces, or a tuple, those of A and those of B.
         keep: p, in (0, 1). The effects are those near faces of which so much is left: at 0.9 next
             to the photos themselves, where two maps miss least; at 0.5 halfway to the fill.
-        weights: "banzhaf": all masks alike, the most faithful. "adds_up": the whole photo and the
-            wholly hidden one weigh 10,000 times as much, so that all effects sum to the score
-            within 1e-3 or so; on impostor pairs that may cost much of R2.
+        weights: "banzhaf": the best fit, the most faithful. "adds_up": the best of those that are
+            exact for the whole photos and for the wholly hidden ones, so that all effects sum to
+            the score; that costs R2, most of all at p = 0.5 and on impostor pairs.
         masks: N.
         fill: What shows where a region is hidden: "blur", the photo with sigma 8 px of 112, or
             "alternative", what the face would be if the other decision were right (`Alternative`).
@@ -84,7 +85,7 @@ class PairInteraction(BankMethod):
     >>> siamese = fv.SiameseCosine(fv.load_backbone("demo"))
     >>> pair = fv.generated_pairs(2).tensors([0])
     >>> (found,) = PairInteraction(siamese, weights="adds_up", masks=64).explain(pair)
-    >>> found.links.shape, bool(abs(found.effects.sum() - found.score) < 1e-3)
+    >>> found.links.shape, bool(abs(found.effects.sum() - found.score) < 1e-9)
     ((16, 16), True)
     """
 
