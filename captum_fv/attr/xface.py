@@ -274,7 +274,8 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
         """
         if not type(self) is type(other) is OcclusionPairAttribution:
             return False
-        mine, theirs = ({**vars(method), "variant": None} for method in (self, other))
+        alike = {"variant": None, "options": None}  # which options there are goes by the variant
+        mine, theirs = (vars(method) | alike for method in (self, other))
         return mine.pop("reference") is theirs.pop("reference") and mine == theirs
 
     def _check_contrast(self, threshold: float | Tensor | None) -> None:
