@@ -133,7 +133,9 @@ def test_what_no_bank_holds_is_said(siamese):
     with pytest.raises(ValueError, match="take 's0-'"):
         MinPlusAttribution(siamese, "s1-", points=3).bank(image)
     with pytest.raises(ValueError, match="variant=2"):
-        OcclusionPairAttribution(siamese, 1, (3,)).map_of(None, torch.ones(16))
+        OcclusionPairAttribution(siamese, 1, (3,)).bank(image)
+    with pytest.raises(ValueError, match="want equal shapes"):
+        CorrelationRiseAttribution(siamese).bank(image, torch.zeros(3, 4, 4))
     with pytest.raises(ValueError, match="fill='partner' depends on the partner"):
         OcclusionPairAttribution(siamese, 2, (3,), fill="partner").bank(image)
     with pytest.raises(TypeError, match="a bank keeps embeddings"):

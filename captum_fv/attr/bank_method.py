@@ -13,7 +13,7 @@ from captum.log import log_usage
 from torch import Tensor
 
 from captum_fv.attr.alternative import Decision
-from captum_fv.attr.bank import BankFill, OcclusionBank, bank_fill, check_photo, embed_masked
+from captum_fv.attr.bank import BankFill, OcclusionBank, bank_fill, embed_masked
 from captum_fv.attr.bank_reader import BankReader
 from captum_fv.attr.contrast import as_others, partner_vectors
 from captum_fv.attr.fills import resolve_fill
@@ -123,27 +123,6 @@ class BankMethod(BankReader, PerturbationAttribution):  # type: ignore[misc]
                     maps[side][i] = self._map(both[side])
         return maps
 
-    def bank(
-        self,
-        image: Tensor,
-        fill: Tensor | None = None,
-        *,
-        perturbations_per_eval: int = 32,
-        show_progress: bool = False,
-    ) -> OcclusionBank:
-        """The bank of one image under this method's masks; as `BankReader.bank`."""
-        check_photo(image)
-        if fill is None and self.fill == "alternative":
-            self._refuse_partners_fill(self.fill)
-        return OcclusionBank.of(
-            self.forward_func,
-            image,
-            self._masks((image.shape[-2], image.shape[-1])),
-            self._own_fill(image) if fill is None else fill,
-            perturbations_per_eval=perturbations_per_eval,
-            show_progress=show_progress,
-        )
-
     def num_forwards(self, img_a: Tensor, explain: Explain = "both") -> int:
         """How many images go through the model at most.
 
@@ -198,6 +177,18 @@ class BankMethod(BankReader, PerturbationAttribution):  # type: ignore[misc]
 
         return one_by_one()
 
+    def _bank(
+        self, image: Tensor, fill: Tensor | None, count: int, show_progress: bool
+    ) -> OcclusionBank:
+        return OcclusionBank.of(
+            self.forward_func,
+            image,
+            self._masks((image.shape[-2], image.shape[-1])),
+            self._own_fill(image) if fill is None else fill,
+            perturbations_per_eval=count,
+            show_progress=show_progress,
+        )
+
     def _fills(self, faces: Tensor, scores: Tensor, decision: Decision | None) -> list[Tensor]:
         """What shows where A and B are hidden, each broadcastable to (C, H, W).
 
@@ -212,7 +203,7 @@ class BankMethod(BankReader, PerturbationAttribution):  # type: ignore[misc]
 
     def _own_fill(self, image: Tensor) -> BankFill | float | Tensor:
         """What shows where one image is hidden, as `OcclusionBank.of` takes it."""
-        return self.fill  # type: ignore[return-value]
+        return self.fill  # type: ignore[no-any-return]
 
     def _masks(self, size: tuple[int, int]) -> Tensor:
         """The masks of this call, (M, H, W), bool or uint8."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from captum_fv.attr.alternative import AlternativeFill
-from captum_fv.attr.bank import OcclusionBank
+from captum_fv.attr.bank import OcclusionBank, bank_fill, check_photo, require_images
+from captum_fv.core.checks import check_counts
 
 
 class BankReader(AlternativeFill):
@@ -26,6 +27,9 @@ class BankReader(AlternativeFill):
     >>> corrrise.map_of(bank, siamese.embed_images(candidates)).shape
     torch.Size([5, 112, 112])
     """
+
+    fill: Any
+    """What shows where an image is hidden."""
 
     random_masks: bool = False
     """Whether masks are drawn, so that `split_half_reliability` says how much noise they leave."""
@@ -50,9 +54,19 @@ class BankReader(AlternativeFill):
 
         Raises:
             TypeError: A model that gives scores alone.
-            ValueError: No photo, or a fill that depends on the partner.
+            ValueError: No photo, or what no bank holds: masks or a fill that depend on the partner.
         """
-        raise NotImplementedError
+        require_images(self.forward_func)
+        check_photo(image)
+        check_counts(perturbations_per_eval=perturbations_per_eval)
+        if fill is not None:
+            fill = bank_fill(fill, image, None)
+        elif self.fill in ("partner", "alternative"):
+            raise ValueError(
+                f"fill={self.fill!r} depends on the partner, which a bank does not know; hand over "
+                "the picture, as in bank(image, fill=Alternative().images(img_a, img_b, match)[0])"
+            )
+        return self._bank(image, fill, int(perturbations_per_eval), show_progress)
 
     def map_of(self, bank: OcclusionBank, partners: Tensor) -> Tensor:
         """The maps of the bank's image beside any partners, as `attribute` gives its map of A.
@@ -82,12 +96,11 @@ class BankReader(AlternativeFill):
         name = self.get_name()  # type: ignore[attr-defined]  # of Captum
         return tqdm(total=forwards, desc=name, unit="image", disable=not show_progress)
 
-    def _refuse_partners_fill(self, fill: object) -> NoReturn:
-        """Raise for a fill that no bank can have, since it shows the partner."""
-        raise ValueError(
-            f"fill={fill!r} depends on the partner, which a bank does not know; hand over the "
-            "picture, as in bank(image, fill=Alternative().images(img_a, img_b, match)[0])"
-        )
+    def _bank(
+        self, image: Tensor, fill: Tensor | None, count: int, show_progress: bool
+    ) -> OcclusionBank:
+        """`bank` of what was checked, with `count` images at once."""
+        raise NotImplementedError
 
 
 def check_own_masks(bank: OcclusionBank, masks: Tensor) -> None:

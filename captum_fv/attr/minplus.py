@@ -110,10 +110,11 @@ class MinPlusAttribution(BankMethod):
         """The same, not scaled; as `BankReader.linear_map_of`."""
         return torch.stack(self._maps_of_bank(bank, partners)).mean(0)
 
-    def bank(self, image: Tensor, fill: Tensor | None = None, **options: Any) -> OcclusionBank:
-        """The bank for "s0-", "s0+" or "avg"; as `BankReader.bank`."""
+    def _bank(
+        self, image: Tensor, fill: Tensor | None, count: int, show_progress: bool
+    ) -> OcclusionBank:
         self._refuse_greedy()
-        return super().bank(image, fill, **options)
+        return super()._bank(image, fill, count, show_progress)
 
     def _masks(self, size: tuple[int, int]) -> Tensor:
         """What "s0-" hides, and what "s0+" does: all but a window, and all."""

@@ -10,13 +10,7 @@ from captum.attr import PerturbationAttribution
 from captum.log import log_usage
 from torch import Tensor
 
-from captum_fv.attr.bank import (
-    OcclusionBank,
-    bank_fill,
-    check_photo,
-    num_forwards,
-    require_images,
-)
+from captum_fv.attr.bank import OcclusionBank, num_forwards
 from captum_fv.attr.bank_reader import BankReader, check_own_masks
 from captum_fv.attr.contrast import as_others
 from captum_fv.attr.fills import PatchFill, draw_noise, resolve_fill
@@ -201,39 +195,6 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
                     maps[variant][side][i] = values
         return maps
 
-    def bank(
-        self,
-        image: Tensor,
-        fill: Tensor | None = None,
-        *,
-        perturbations_per_eval: int = 32,
-        show_progress: bool = False,
-    ) -> OcclusionBank:
-        """The bank of one image under all patches, for variant 2; as `BankReader.bank`."""
-        require_images(self.forward_func)
-        check_photo(image)
-        check_counts(perturbations_per_eval=perturbations_per_eval)
-        if fill is None and self.fill in ("partner", "alternative"):
-            self._refuse_partners_fill(self.fill)
-        grids = self.patches.grids(image)
-        masks = masks_of(grids)
-        noise = draw_noise(self.generator, image[None]) if self.fill == "noise" else None
-        bar = self._bar(num_forwards(masks), show_progress)
-        sweep = Sweep(
-            self.forward_func,
-            (image, image),
-            self.fill if fill is None else bank_fill(fill, image, None),
-            noise,
-            int(perturbations_per_eval),
-            bar.update,
-        )
-        with torch.no_grad(), bar:
-            clean = embed_images(self.forward_func, image[None])[0]
-            bar.update(1)
-            seen = torch.cat([sweep.covered(0, grid) for grid in grids])
-        check_values("embeddings under the masks", seen)
-        return OcclusionBank(masks, seen, clean)
-
     def map_of(self, bank: OcclusionBank, partners: Tensor) -> Tensor:
         """The maps of variant 2; as `BankReader.map_of`."""
         self._want_variant_two([self.variant], "bank")
@@ -277,6 +238,23 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
         alike = {"variant": None, "options": None}  # which options there are goes by the variant
         mine, theirs = (vars(method) | alike for method in (self, other))
         return mine.pop("reference") is theirs.pop("reference") and mine == theirs
+
+    def _bank(
+        self, image: Tensor, fill: Tensor | None, count: int, show_progress: bool
+    ) -> OcclusionBank:
+        self._want_variant_two([self.variant], "bank")
+        grids = self.patches.grids(image)
+        masks = masks_of(grids)
+        noise = draw_noise(self.generator, image[None]) if self.fill == "noise" else None
+        bar = self._bar(num_forwards(masks), show_progress)
+        filling = self.fill if fill is None else fill
+        sweep = Sweep(self.forward_func, (image, image), filling, noise, count, bar.update)
+        with torch.no_grad(), bar:
+            clean = embed_images(self.forward_func, image[None])[0]
+            bar.update(1)
+            seen = torch.cat([sweep.covered(0, grid) for grid in grids])
+        check_values("embeddings under the masks", seen)
+        return OcclusionBank(masks, seen, clean)
 
     def _check_contrast(self, threshold: float | Tensor | None) -> None:
         self._want_variant_two([self.variant], "against")
