@@ -67,7 +67,7 @@ class PairEmbedder(Embedder):
 
 EMBEDDING = {
     "xface": lambda model: OcclusionPairAttribution(model, patch_sizes=(5,), fill=0.0),
-    "corrrise": lambda model: CorrelationRiseAttribution(model, 12, fill=0.0),
+    "corrrise": lambda model: CorrelationRiseAttribution(model, num_masks=12, fill=0.0),
     "xssab": lambda model: SimilarityArgumentGradient(model, 0.1),
     "iag": lambda model: IntegratedArgumentGradient(model, 0.1),
     "fggb": lambda model: FeatureGuidedGradient(model, 0.1),

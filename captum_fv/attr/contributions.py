@@ -52,7 +52,7 @@ def region_report(
 
     What a region of A and one of B add together is split between them by halves. So with weights
     "adds_up" the contributions and the base, which is the score with all regions hidden, sum to the
-    score within 1e-3 or so; with "banzhaf" p takes the place of the half, and they do not.
+    score exactly; with "banzhaf" p takes the place of the half, and they do not.
 
     z holds what the region adds against the whole other photo beside what it adds against
     strangers. It is the mean of A's side and of B's, as in `s_norm`; from -2 to 2 it is no more

@@ -7,6 +7,7 @@ from captum_fv.report.pair_document import PairDocument
 from captum_fv.report.pair_page import pair_frame_html, pair_page_html, write_pair_page
 from captum_fv.report.panel import plot_document
 from captum_fv.report.pictures import plot_dpr, plot_pair
+from captum_fv.report.significance import plot_significance
 from captum_fv.report.write import write_report
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "plot_dpr",
     "plot_links",
     "plot_pair",
+    "plot_significance",
     "write_pair_page",
     "write_report",
 ]
