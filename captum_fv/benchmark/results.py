@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from captum_fv.benchmark.audit import MapAudit
-from captum_fv.benchmark.columns import Table, read_table
+from captum_fv.benchmark.columns import Table, concatenate, read_table
 from captum_fv.benchmark.operating_point import OperatingPoint
 from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
+from captum_fv.core.notebook import data_frame, html_table
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.rates import ErrorRates, equal_error_rate, error_rates
 
@@ -64,6 +65,9 @@ class MethodResults:
     latency: Latency | None = None
     audit: MapAudit | None = None
 
+    def __repr__(self) -> str:
+        return f"MethodResults({self.dpr!r})"
+
     def rows(self, pairs: IntArray) -> npt.NDArray[np.intp]:
         """Where some of the measured pairs stand.
 
@@ -109,6 +113,12 @@ class ModelResults:
     methods: dict[str, MethodResults]
     point: OperatingPoint = field(default_factory=OperatingPoint)
 
+    def __repr__(self) -> str:
+        return (
+            f"ModelResults({len(self.genuine)} pairs, EER {self.eer:.4f}, threshold "
+            f"{self.threshold:.4f}; {', '.join(self.methods) or 'no method'})"
+        )
+
     @property
     def threshold(self) -> float:
         """As given, for an FMR of the clean pairs, or their EER threshold."""
@@ -123,6 +133,23 @@ class ModelResults:
     def patched_errors(self) -> ErrorRates:
         """FMR and FNMR of the patched pairs at the threshold."""
         return error_rates(self.patched_scores, self.genuine, self.threshold)
+
+    def rows_of(self, name: str) -> Table:
+        """What was measured of one method, a row for each of its pairs."""
+        found = self.methods[name]
+        pairs, stratified = found.pairs, found.stratified
+        return {
+            "pair": pairs,
+            "genuine": self.genuine[pairs],
+            "clean_score": self.clean_scores[pairs],
+            "patched_score": self.patched_scores[pairs],
+            "area": found.dpr.pair_auc,
+            "stratified_area": np.full(len(pairs), np.nan)
+            if stratified is None
+            else stratified.pair_auc,
+            "auroc": found.auroc,
+            "average_precision": found.average_precision,
+        }
 
     def on_pairs_of(self, name: str) -> dict[str, MethodResults]:
         """All methods on the pairs of one of them, to compare a slow method with its controls.
@@ -148,6 +175,43 @@ class BenchmarkResults:
 
     config: dict[str, Any]
     models: dict[str, ModelResults]
+
+    def __repr__(self) -> str:
+        models = ", ".join(f"{name}: {model!r}" for name, model in self.models.items())
+        return f"BenchmarkResults({models})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [model, name, len(found.pairs), f"{found.dpr.fmr_auc:.2f}", f"{found.dpr.fnmr_auc:.2f}"]
+            for model, name, found in self.each_method()
+        ]
+        header = ["model", "method", "pairs", "FMR area", "FNMR area"]
+        return html_table("DPR: lower is better", header, rows)
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame of a row for each model, method and pair.
+
+        Columns: model, method, pair, genuine, clean_score, patched_score, area (the pair's under
+        its error curve), stratified_area (NaN where it was not measured), auroc and
+        average_precision.
+
+        Raises:
+            ImportError: pandas is missing.
+            ValueError: No method was measured.
+
+        >>> results = BenchmarkResults({}, {})
+        >>> results.to_pandas()
+        Traceback (most recent call last):
+        ValueError: no method was measured, so there are no rows
+        """
+        tables = [
+            {"model": np.full(len(found.pairs), model), "method": np.full(len(found.pairs), name)}
+            | self.models[model].rows_of(name)
+            for model, name, found in self.each_method()
+        ]
+        if not tables:
+            raise ValueError("no method was measured, so there are no rows")
+        return data_frame(concatenate(tables))
 
     def each_method(self) -> Iterator[tuple[str, str, MethodResults]]:
         """The names of model and method, and the method's results on all of its pairs."""

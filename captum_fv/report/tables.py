@@ -52,6 +52,8 @@ FEW_PAIRS_NOTE = (
     + f"{FEW_PAIRS}. With a few hundred pairs they say more."
 )
 
+NO_RATIO = "A dash: too few errors for a ratio."
+
 SUBSET_NOTE = (
     "Some methods were measured on fewer pairs. Ratios and comparisons are always over the same "
     "pairs; areas compare only between methods with equally many."
@@ -162,7 +164,7 @@ def latency_table(results: BenchmarkResults) -> TextTable:
     for model, name, result in results.each_method():
         if (latency := result.latency) is not None:
             seconds = (latency.seconds.mean(), latency.seconds.sum(), latency.batched_total)
-            rows.append([model, name, str(latency.pairs), *map(_seconds, seconds)])
+            rows.append([model, name, str(latency.pairs), *map(seconds_of, seconds)])
     return TextTable(
         "table3",
         "Latency: seconds to make the maps of both images, one pair at a time and in batches.",
@@ -198,7 +200,7 @@ def _dpr_table(table: str, caption: str, lines: Sequence[_Line]) -> TextTable:
     if any(isinstance(cell, Interval) and np.isnan(cell.low) for row in rows for cell in row):
         notes.append(f"Too few errors: of fewer than {TOO_FEW_ERRORS} pairs at any step.")
     if any(cell == "-" for row in rows for cell in row):
-        notes.append("A dash: too few errors for a ratio.")
+        notes.append(NO_RATIO)
     if controlled:
         notes.append(CONTROLS_NOTE)
     if len({len(compared[name].genuine) for _, name, compared in lines}) > 1:
@@ -271,7 +273,7 @@ def _mean(values: FloatArray) -> Cell:
     return mean_interval(known) if len(known) else "-"
 
 
-def _seconds(value: float) -> Rounded:
-    """Three digits, without an exponent."""
+def seconds_of(value: float) -> Rounded:
+    """A time with three digits, without an exponent."""
     digits = np.format_float_positional(value, 3, unique=False, fractional=False).rstrip(".")
     return Rounded(digits, value)

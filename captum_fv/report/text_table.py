@@ -155,10 +155,10 @@ class TextTable:
         )
 
 
-def _visible(cell: Cell) -> str:
+def visible(cell: Cell) -> str:
     """Text in which whatever steers a terminal, or turns the reading direction, can be seen.
 
-    >>> print(_visible("\\x1b[2J"))
+    >>> print(visible("\\x1b[2J"))
     \\x1b[2J
     """
     return re.sub(
@@ -171,7 +171,7 @@ def _visible(cell: Cell) -> str:
 def _csv(cell: Cell) -> str:
     if isinstance(cell, Rounded):
         return repr(cell.value)
-    text = _visible(cell)
+    text = visible(cell)
     formula = text.lstrip()[:1] in ("=", "+", "-", "@") and text != "-" and not _is_number(text)
     return f"'{text}" if formula else text
 
@@ -185,7 +185,7 @@ def _is_number(text: str) -> bool:
 
 
 def _markdown(cell: Cell) -> str:
-    text = " ".join(_visible(cell).split()).replace("\\", "\\\\").replace("|", "\\|")
+    text = " ".join(visible(cell).split()).replace("\\", "\\\\").replace("|", "\\|")
     # No tag, no link, and no picture that is fetched from somewhere as soon as the table is read.
     return text.replace("<", "&lt;").replace("![", "\\!\\[").replace("](", "]\\(")
 
@@ -199,8 +199,6 @@ def _stack(lines: Sequence[str]) -> str:
 def _latex(cell: Cell) -> str:
     if isinstance(cell, Interval):
         return _stack([cell.figure, rf"{{\tiny {cell.span}}}"])
-    text = re.sub(
-        r"[\\~^&%$#_{}]", lambda found: _LATEX[found[0]], " ".join(_visible(cell).split())
-    )
+    text = re.sub(r"[\\~^&%$#_{}]", lambda found: _LATEX[found[0]], " ".join(visible(cell).split()))
     # A row that began with a bracket would be read as an option of the `\\` before it.
     return f"{{[}}{text[1:]}" if text.startswith("[") else text
