@@ -163,6 +163,12 @@ class ModelResults:
             if np.isin(pairs, result.pairs).all()
         }
 
+    def on_same_pairs(self) -> list[dict[str, MethodResults]]:
+        """All methods on each set of pairs that some were measured on, the largest set first."""
+        first_on = {tuple(found.pairs): name for name, found in reversed(self.methods.items())}
+        by_size = sorted(first_on.items(), key=lambda item: -len(item[0]))
+        return [self.on_pairs_of(name) for _, name in by_size]
+
 
 @dataclass(frozen=True)
 class BenchmarkResults:

@@ -10,7 +10,7 @@ from captum_fv.benchmark.results import BenchmarkResults, MethodResults, ModelRe
 from captum_fv.metrics.bootstrap import Interval
 from captum_fv.metrics.controls import CONTROLS, unbeaten_controls
 from captum_fv.metrics.dpr_result import DPRResult
-from captum_fv.report.tables import ALL_CONTROLS, NO_RATIO, ratio_to, seconds_of
+from captum_fv.report.tables import ALL_CONTROLS, NO_RATIO, few_pairs_notes, ratio_to, seconds_of
 from captum_fv.report.text_table import CONTROL, Cell, TextTable, Verdict
 
 CAPTION = "Area under the errors that are left as pixels go back; lower is better."
@@ -27,18 +27,18 @@ NOTES = {
 """What a column says, where it is there."""
 
 
-def best_method(model: ModelResults) -> str | None:
-    """The method with the lowest area over chance's, controls aside; None without a method.
+def ranked_methods(model: ModelResults) -> list[str]:
+    """The methods, controls aside, that can be compared, the one with the lowest area first.
 
-    Without chance to compare with it is the lowest area, of the methods on the most pairs.
+    Areas are over chance's on the same pairs; without chance, of the methods on the most pairs.
     """
     names = [name for name in model.methods if name not in ALL_CONTROLS]
     ratios = {name: ratio.value for name in names if (ratio := chance_ratio(model, name))}
     if ratios:
-        return min(ratios, key=ratios.__getitem__)
+        return sorted(ratios, key=ratios.__getitem__)
     most = max((len(model.methods[name].pairs) for name in names), default=0)
     whole = [name for name in names if len(model.methods[name].pairs) == most]
-    return min(whole, key=lambda name: _mean_area(model.methods[name].dpr), default=None)
+    return sorted(whole, key=lambda name: _mean_area(model.methods[name].dpr))
 
 
 def chance_ratio(model: ModelResults, name: str) -> Interval | None:
@@ -54,17 +54,17 @@ def result_sentence(name: str, model: ModelResults) -> str:
         name: The model's.
         model: Its results.
     """
-    best = best_method(model)
-    if best is None:
-        return f"On {name} no method was measured but controls."
+    ranked = ranked_methods(model)
+    if not ranked:
+        return f"On {name}, no method was measured but controls."
+    best, others = ranked[0], len(ranked) - 1
     ratio, runs = chance_ratio(model, best), _runs(model, best)
     pairs, whole = len(model.methods[best].pairs), len(model.genuine)
-    methods = sum(method not in ALL_CONTROLS for method in model.methods)
     on = f" on {pairs} of {whole} pairs" if pairs < whole else ""
-    lowest = f", the lowest of {methods} methods" if methods > 1 else ""
+    lowest = f", the lowest of {others + 1} methods" if others else ""
     areas = f"areas of {runs[best].fmr_auc:.2f} (FMR) and {runs[best].fnmr_auc:.2f} (FNMR)"
     found = f"{ratio} of chance's area" if ratio else areas
-    has = f"On {name} {best} has {found}{on}{lowest}"
+    has = f"On {name}, {best} has {found}{on}{lowest}"
     if runs.keys().isdisjoint(set(CONTROLS) - {"rnd"}):
         return f"{has}; no control was measured beside it."
     unbeaten = unbeaten_controls(best, runs)
@@ -106,6 +106,7 @@ def summary_table(results: BenchmarkResults) -> TextTable:
         rows.append([cells[title] for title in header])
     notes = [note for title, note in NOTES.items() if title in header]
     notes += [NO_RATIO] if with_chance and not all(ratios) else []
+    notes += few_pairs_notes(model.genuine for model in results.models.values())
     figures = ["of chance", "FMR area", "FNMR area", "in strata", "finds patches"]
     with_interval = [title for title in header if title in figures]
     return TextTable("summary", CAPTION, header, rows, notes, with_interval)

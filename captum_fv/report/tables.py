@@ -92,7 +92,7 @@ def error_table(results: BenchmarkResults) -> TextTable:
         ]
         for name, model in results.models.items()
     ]
-    notes = _few_pairs_notes(model.genuine for model in results.models.values())
+    notes = few_pairs_notes(model.genuine for model in results.models.values())
     return TextTable(
         "table1",
         "Errors of the models on the clean pairs, and on the patched pairs at the clean pairs' "
@@ -205,13 +205,13 @@ def _dpr_table(table: str, caption: str, lines: Sequence[_Line]) -> TextTable:
         notes.append(CONTROLS_NOTE)
     if len({len(compared[name].genuine) for _, name, compared in lines}) > 1:
         notes.append(SUBSET_NOTE)
-    notes += _few_pairs_notes(compared[name].genuine for _, name, compared in lines)
+    notes += few_pairs_notes(compared[name].genuine for _, name, compared in lines)
     notes += _tie_notes(lines)
     with_interval = [title for title in header if "AUC" in title or " / " in title]
     return TextTable(table, caption, header, rows, notes, with_interval)
 
 
-def _few_pairs_notes(labels: Iterable[BoolArray]) -> list[str]:
+def few_pairs_notes(labels: Iterable[BoolArray]) -> list[str]:
     """That there are few pairs of one class, if there are, from the labels (N,) of each row."""
     fewest = min((min(some.sum(), (~some).sum()) for some in labels), default=FEW_PAIRS)
     return [FEW_PAIRS_NOTE.format(fewest)] if fewest < FEW_PAIRS else []

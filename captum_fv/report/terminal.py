@@ -12,7 +12,7 @@ WIDTH = 100
 """Columns of a terminal that a table may fill."""
 
 _GAP = "  "
-_LAST = 12
+_LAST = 24
 """The last column is broken into lines, but is not made narrower than this."""
 
 
@@ -28,20 +28,16 @@ def terminal_text(table: TextTable, width: int = WIDTH) -> str:
     method  AUC
     a_b     1.5
     """
-    named = table.header[0] == "model"
-    header, rows = list(table.header), [list(row) for row in table.rows]
-    models = [str(row[0]) for row in rows] if named else []
-    if named:
-        header, rows = header[1:], [row[1:] for row in rows]
+    header, by_model = table.by_model()
+    rows = [row for some in by_model.values() for row in some]
     spans = len(header)
     while spans and _width(header, _texts(rows, spans)) > width:
         spans -= 1
-    lines = list(_columns(header, _texts(rows, spans), width))
-    shown = [*wrap(table.caption, width), "", *lines[0]]
-    for number, line in enumerate(lines[1:]):
-        if models and models[number] not in models[:number]:
-            shown.append(f"{visible(models[number])}:")
-        shown += line
+    first, *lines = _columns(header, _texts(rows, spans), width)
+    shown = [*wrap(table.caption, width), "", *first]
+    for model, some in by_model.items():
+        shown += [f"{one_line(model)}:"] if model else []
+        shown += [line for _ in some for line in lines.pop(0)]
     notes = [part for note in table.notes for part in wrap(note, width)]
     return "\n".join([*shown, *([""] if notes else []), *notes])
 
