@@ -1,19 +1,32 @@
-"""A table as a terminal shows it: columns of text, no wider than the terminal."""
+"""A run and a table as a terminal shows them: text, no wider than the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
+from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.metrics.bootstrap import Interval
+from captum_fv.report.summary import error_sentence, result_sentence, summary_table
 from captum_fv.report.text_table import Cell, TextTable, visible
 
 WIDTH = 100
 """Columns of a terminal that a table may fill."""
 
 _GAP = "  "
-_LAST = 24
+_LAST = 18
 """The last column is broken into lines, but is not made narrower than this."""
+
+
+def run_text(results: BenchmarkResults) -> str:
+    """What a run comes to: its sentences, and the table of its methods."""
+    sentences = [
+        *(error_sentence(name, model) for name, model in results.models.items()),
+        *(result_sentence(name, model) for name, model in results.models.items()),
+    ]
+    lines = [line for sentence in sentences for line in wrap(one_line(sentence), WIDTH)]
+    table = summary_table(results)
+    return "\n".join([*lines, *(["", terminal_text(table)] if table.rows else [])])
 
 
 def terminal_text(table: TextTable, width: int = WIDTH) -> str:
