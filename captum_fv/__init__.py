@@ -15,7 +15,7 @@ The rooms of this package; each imports only from those above it, and never from
     models | metrics     backbones with their authors' keys | what a map is worth
     attr                 the attribution methods: one method, one file
     benchmark            models by methods by pairs, measured into a folder
-    report               pictures, tables, figures and the page of a run
+    report | adapters    pictures, tables, figures, pages | our maps in other toolkits, theirs here
     cli                  the commands, a file for each
 """
 
@@ -89,7 +89,7 @@ __all__ = [
     "write_report",
 ]
 
-_ROOMS = ("core", "siamese", "data", "models", "metrics", "attr", "benchmark", "report")
+_ROOMS = ("core", "siamese", "data", "models", "metrics", "attr", "benchmark", "report", "adapters")
 
 
 def __getattr__(name: str) -> Any:

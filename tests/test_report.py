@@ -12,7 +12,7 @@ from PIL import Image
 
 from captum_fv.attr.method_notes import NOTES
 from captum_fv.report import write_report
-from captum_fv.report.charts import charts
+from captum_fv.report.charts import model_charts
 from captum_fv.report.gallery import choose_pairs, show_pairs
 from captum_fv.report.run_page import run_page_html
 from captum_fv.report.summary import result_sentence, summary_table
@@ -180,7 +180,7 @@ def test_the_page_begins_with_the_result(page, run, files):
 
 def test_the_curves_of_the_page_are_the_runs(page, run):
     net = run[0].models["net"]
-    (chart,) = charts(net)  # all were measured on the same pairs, and none within strata
+    (chart,) = model_charts(net)  # all were measured on the same pairs, and none within strata
     on_page = [line["points"] for line in page.all("polyline") if "data-method" in line]
     assert on_page == [line.points for panel in chart.panels for line in panel.lines]
     for panel in chart.panels:
@@ -202,7 +202,7 @@ def test_curves_without_an_error_lie_on_the_axis():
     results = measured_run(names=("fast",))[0]
     dpr = results.models["net"].methods["fast"].dpr
     dpr.scores[:] = np.where(dpr.genuine, 1.0, -1.0)
-    (chart,) = charts(results.models["net"])
+    (chart,) = model_charts(results.models["net"])
     for panel in chart.panels:
         assert {point.split(",")[1] for point in panel.lines[0].points.split()} == {
             f"{panel.up[0][0]:.1f}"

@@ -82,7 +82,7 @@ class Chart:
     keys: Sequence[Key]
 
 
-def charts(model: ModelResults) -> list[Chart]:
+def model_charts(model: ModelResults) -> list[Chart]:
     """A model's curves: all methods on the same pairs in one chart; then the same within strata."""
     found = []
     for alike in model.on_same_pairs():

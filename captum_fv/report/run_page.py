@@ -11,7 +11,7 @@ from urllib.parse import quote
 from captum_fv.attr.method_notes import NOTES
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.core.arrays import Image
-from captum_fv.report.charts import charts, spark
+from captum_fv.report.charts import model_charts, spark
 from captum_fv.report.figures import REPLACED
 from captum_fv.report.gallery import KINDS, ShownPair
 from captum_fv.report.pictures import SIMILARITY_COLOURS
@@ -102,7 +102,9 @@ def run_page_html(
     Raises:
         ValueError: A pair's page that is no relative path.
     """
-    curves = [(name, chart) for name, model in results.models.items() for chart in charts(model)]
+    curves = [
+        (name, chart) for name, model in results.models.items() for chart in model_charts(model)
+    ]
     cards = list(_cards(faces, pair_pages))
     first = next(iter(results.models))
     best = next(iter(ranked_methods(results.models[first])), None)
