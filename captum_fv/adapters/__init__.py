@@ -1,6 +1,7 @@
 """Pairs and their maps in other toolkits, and other toolkits' maps here.
 
-A toolkit is imported when its adapter is asked for; an error says what to install for a missing one.
+A toolkit is imported when its adapter is asked for; where it is missing, an error says what to
+install.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from captum_fv.adapters.classifiers import (
 from captum_fv.adapters.embedder import Embedder, SimilarityTarget
 
 if TYPE_CHECKING:
-    from captum_fv.adapters.quantus_metric import QuantusDPR
+    from captum_fv.adapters.quantus_metric import QuantusDPR, QuantusIROF, QuantusROAD
     from captum_fv.adapters.torch_metric import TorchMetricsDPR
     from captum_fv.adapters.xaitk import SiameseDescriptors, XaitkAttribution, XaitkSaliency
 
@@ -27,6 +28,8 @@ __all__ = [
     "HeldPartner",
     "PairClassifier",
     "QuantusDPR",
+    "QuantusIROF",
+    "QuantusROAD",
     "SiameseDescriptors",
     "SimilarityTarget",
     "TorchMetricsDPR",
@@ -39,6 +42,8 @@ __all__ = [
 
 _OF_TOOLKITS = {
     "QuantusDPR": "quantus_metric",
+    "QuantusIROF": "quantus_metric",
+    "QuantusROAD": "quantus_metric",
     "TorchMetricsDPR": "torch_metric",
     "SiameseDescriptors": "xaitk",
     "XaitkAttribution": "xaitk",
