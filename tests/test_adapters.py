@@ -1,7 +1,9 @@
 """Adapters give what the package itself gives, and what the toolkits' definitions say."""
 
+import re
 import sys
 from itertools import cycle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -307,3 +309,31 @@ def test_what_the_docs_say_of_quantus_is_so(held):
     step = held["x_batch"][0].size // 6
     with pytest.raises(ValueError, match="could not be broadcast"):
         quantus.NonSensitivity(features_in_step=step, abs=True, **quiet)(**held)
+
+
+BLOCKS = re.findall(
+    r"```python\n(.*?)```",
+    (Path(__file__).resolve().parents[1] / "docs/toolkits.md").read_text(encoding="utf-8"),
+    flags=re.DOTALL,
+)
+
+
+@pytest.mark.extended
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("number", range(1, len(BLOCKS)))
+def test_the_page_of_toolkits_runs(number):
+    """Each block after the first, and those of LIME and SHAP after their common one."""
+    names = {}
+    common = [i for i, block in enumerate(BLOCKS) if "import image_function" in block]
+    for block in [BLOCKS[i] for i in (0, *common) if i < number]:
+        exec(block, names)
+    try:
+        exec(BLOCKS[number], names)
+    except ModuleNotFoundError as error:
+        pytest.skip(f"{error.name} is not installed")
+    except ImportError as error:  # an adapter's toolkit
+        pytest.skip(str(error))
+    found = {name: names[name] for name in ("areas", "lime_map", "shap_map") if name in names}
+    for value in found.values():
+        figures = np.array([*value.values()] if isinstance(value, dict) else value, float)
+        assert np.isfinite(figures).all()

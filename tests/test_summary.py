@@ -45,7 +45,7 @@ def test_the_sentence_names_the_method_with_the_lowest_ratio_and_what_it_does_no
 def test_a_subset_and_missing_controls_are_said():
     run = synthetic_run(methods={"sl": 0.2, "rnd": 1.0}).models["net"]
     assert result_sentence("net", run).endswith(
-        f"of chance's area on {len(SUBSET)} of 60 pairs; no control was measured beside it."
+        f"of chance's area on {len(SUBSET)} of 60 pairs; no control but chance was measured beside it."
     )
 
 
@@ -54,6 +54,7 @@ def test_without_chance_areas_are_compared_on_the_most_pairs():
     assert ranked_methods(run) == ["a", "b"]
     dpr = run.methods["a"].dpr
     said = result_sentence("net", run)
+    assert said.endswith("; no control was measured beside it.")
     assert (
         f"areas of {dpr.fmr_auc:.2f} (FMR) and {dpr.fnmr_auc:.2f} (FNMR), the lowest of 2" in said
     )

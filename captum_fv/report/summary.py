@@ -66,7 +66,7 @@ def result_sentence(name: str, model: ModelResults) -> str:
     found = f"{ratio} of chance's area" if ratio else areas
     has = f"On {name}, {best} has {found}{on}{lowest}"
     if runs.keys().isdisjoint(set(CONTROLS) - {"rnd"}):
-        return f"{has}; no control was measured beside it."
+        return f"{has}; no control{' but chance' if 'rnd' in runs else ''} was measured beside it."
     unbeaten = unbeaten_controls(best, runs)
     verdict = f"but does not beat {_listed(unbeaten)}" if unbeaten else "and beats every control"
     return f"{has}, {verdict}."
