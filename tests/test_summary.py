@@ -45,7 +45,8 @@ def test_the_sentence_names_the_method_with_the_lowest_ratio_and_what_it_does_no
 def test_a_subset_and_missing_controls_are_said():
     run = synthetic_run(methods={"sl": 0.2, "rnd": 1.0}).models["net"]
     assert result_sentence("net", run).endswith(
-        f"of chance's area on {len(SUBSET)} of 60 pairs; no control but chance was measured beside it."
+        f"of chance's area on {len(SUBSET)} of 60 pairs; no control but chance was measured beside "
+        "it."
     )
 
 
