@@ -24,6 +24,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from captum_fv.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from captum_fv.attr import (
         AdversarialPathMap,
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from captum_fv.data import generated_pairs, reference_face
     from captum_fv.metrics import decision_patch_replacement, eer_threshold, error_rates
     from captum_fv.models import load_backbone
-    from captum_fv.report import plot_dpr, plot_links, plot_pair, write_report
+    from captum_fv.report import plot_dpr, plot_links, plot_pair, write_pair_page, write_report
     from captum_fv.siamese import PartnerView, SiameseCosine, unfold_prelu
 
 __all__ = [
@@ -86,6 +88,7 @@ __all__ = [
     "reference_face",
     "run_benchmark",
     "unfold_prelu",
+    "write_pair_page",
     "write_report",
 ]
 

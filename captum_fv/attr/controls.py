@@ -127,7 +127,7 @@ class CentrePrior(PairMethod, PerturbationAttribution):  # type: ignore[misc]
 
 
 class PixelDifference(PairMethod, PerturbationAttribution):  # type: ignore[misc]
-    """Negative absolute difference, -|A - B|: what a method must know more than.
+    """Negative absolute difference, `-|A - B|`: what a method must know more than.
 
     Args:
         forward_func: The model, for the family's common signature; it is never called.

@@ -59,7 +59,7 @@ class AdversarialPathMap(PairMethod, GradientAttribution):  # type: ignore[misc]
         siamese: Gives the embeddings, and takes images in [0, 1] (it has `mean` and `std`).
         polarity: "both" (default), or only "similarity" (map+) or "dissimilarity" (map-), which
             are never negative and cost half.
-        steps: T.
+        steps: T, the most steps of a path.
         step_size: :math:`\eta`, where black is 0 and white is 1. Nothing is clamped.
         stop_below: :math:`\epsilon`.
         batch_size: Images in a forward, which bounds the memory.

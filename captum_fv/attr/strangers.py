@@ -65,7 +65,7 @@ def z_map(bank: OcclusionBank, partner: Tensor, cohort: Tensor) -> Tensor:
 def significant_share(
     bank: OcclusionBank, partner: Tensor, cohort: Tensor, level: float = 2.0
 ) -> SignificantShare:
-    """The share of pixels with |z| above a level, beside the share expected by chance.
+    """The share of pixels with `|z|` above a level, beside the share expected by chance.
 
     Chance is measured and not looked up: each stranger of the cohort is held against the others.
     For Gaussian maps it is .046 at level 2. The pixels of a map go together, so a single

@@ -15,17 +15,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from captum_fv.attr.methods import METHODS, Builder
+from captum_fv.core.version import __version__
 from captum_fv.models.xcos.head import fingerprint
 from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
 
-PACKAGES = ("captum_fv", "torch", "captum", "numpy", "scipy", "scikit-image", "pillow")
+PACKAGES = ("torch", "captum", "numpy", "scipy", "scikit-image", "pillow")
 
 
 def of_models(models: Mapping[str, SiameseCosine]) -> dict[str, Any]:
     """The models in their order, and Python and the packages that decide what figures they give."""
     return {
-        "versions": {"python": platform.python_version()}
+        "versions": {"python": platform.python_version(), "captum_fv": __version__}
         | {package: version(package) for package in PACKAGES},
         "models": {name: _identity(model) for name, model in models.items()},
         "model_order": list(models),

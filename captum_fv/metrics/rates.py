@@ -71,7 +71,7 @@ def det_curve(scores: Values, genuine: Values) -> DetCurve:
 
 
 def eer_threshold(scores: Values, genuine: Values) -> float:
-    """The observed score that minimises |FMR - FNMR| as threshold; the lowest if several do.
+    """The observed score that minimises `|FMR - FNMR|` as threshold; the lowest if several do.
 
     Where all genuine pairs score above all impostor pairs, no threshold between them makes an
     error, and it is the middle of the gap: few pairs say little, and at the lowest genuine score

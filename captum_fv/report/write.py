@@ -58,7 +58,7 @@ def write_report(
 
     Args:
         run: A finished run: its folder, or its results.
-        out: Folder to write: report.html, tables/*.md, *.csv, *.tex, figures/*.png, *.svg. None:
+        out: Folder to write: report.html, tables/ (md, csv, tex), figures/ (png, svg). None:
             the run's own folder.
         pairs: The pairs that were measured, as `run_benchmark` took them, or a function that gives
             pairs by their numbers. None: a report without faces.

@@ -45,7 +45,7 @@ class PatchedCosineHead(nn.Module):
     `attention.embedding_net` and `attention.attention` are the parts of their attention module.
 
     Args:
-        channels: Of the backbone's grid, (channels, *size).
+        channels: Of the backbone's grid, `(channels, *size)`.
         size: Rows and columns of the grid.
         reduced: Channels of G; published with 32.
         neck: Channels of a 3x3 layer before all this; 0 leaves it out, as published. The authors
