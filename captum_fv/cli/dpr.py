@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from captum_fv.benchmark.results import ModelResults
+from captum_fv.benchmark.model_results import ModelResults
 from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.cli.inputs import load_patched, load_siamese, method_names, model_name

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from captum_fv.benchmark.results import ModelResults
+from captum_fv.benchmark.model_results import ModelResults
 from captum_fv.core.arrays import FloatArray
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.report.gallery import ShownPair

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from captum_fv.benchmark.results import BenchmarkResults, MethodResults, ModelResults
+from captum_fv.benchmark.model_results import MethodResults, ModelResults
+from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.metrics.bootstrap import Interval
 from captum_fv.metrics.controls import CONTROLS, unbeaten_controls
 from captum_fv.metrics.dpr_result import DPRResult

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from captum_fv.attr.methods import Method, build_methods
-from captum_fv.benchmark.results import BenchmarkResults, ModelResults
+from captum_fv.benchmark.model_results import ModelResults
+from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.benchmark.source import Item, as_source
 from captum_fv.core.files import write_atomically
 from captum_fv.data.patched_pairs import PatchedPairs
