@@ -118,7 +118,8 @@ def explain_func(method: Any, img_b: Tensor | None = None) -> Callable[..., Arra
     """
 
     def explain(model: Any, inputs: Array, targets: Array, **options: Any) -> Array:
-        images = torch.as_tensor(np.asarray(inputs), dtype=torch.float32)
+        device = options.get("device")  # Quantus hands on where its own caller wants the model
+        images = torch.as_tensor(np.asarray(inputs), dtype=torch.float32, device=device)
         if img_b is None:
             maps = torch.cat(method.attribute(tuple(images.chunk(2, dim=1))), dim=1)
         else:

@@ -35,7 +35,7 @@ class QuantusDPR(quantus.PixelFlipping):  # type: ignore[misc]
 
     def __init__(self, original_a: Tensor, genuine: Values, steps: int = 20) -> None:
         super().__init__(normalise=False, disable_warnings=True)
-        self.truth = {"original_batch": original_a.numpy(), "genuine_batch": genuine}
+        self.truth = {"original_batch": original_a.detach().cpu().numpy(), "genuine_batch": genuine}
         self.steps = steps
 
     def custom_preprocess(self, model: Any, **others: Any) -> dict[str, Any]:

@@ -108,8 +108,7 @@ def summary_table(results: BenchmarkResults) -> TextTable:
     notes = [note for title, note in NOTES.items() if title in header]
     notes += [NO_RATIO] if with_chance and not all(ratios) else []
     notes += few_pairs_notes(model.genuine for model in results.models.values())
-    figures = ["of chance", "FMR area", "FNMR area", "in strata", "finds patches"]
-    with_interval = [title for title in header if title in figures]
+    with_interval = [title for title in header if title in (*areas, "in strata")]
     return TextTable("summary", CAPTION, header, rows, notes, with_interval)
 
 

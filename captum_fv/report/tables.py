@@ -31,8 +31,8 @@ MANY_TIES = 0.1
 """From this mean share of equal values on, tables say how much chance ranks in a method's maps."""
 
 DPR_CAPTION = (
-    "Decision-based patch replacement: areas under the error curves on the paper's scale, and "
-    "their ratios to controls on the same pairs, with 95 % intervals over pairs; lower is better."
+    "Decision-based patch replacement: areas under the error curves, and their ratios to "
+    "controls on the same pairs, with 95 % intervals over pairs; lower is better."
 )
 
 STRATIFIED_CAPTION = (
