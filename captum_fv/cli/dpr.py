@@ -18,7 +18,7 @@ from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.report.pictures import plot_dpr
 from captum_fv.report.tables import dpr_table
-from captum_fv.report.terminal import run_text
+from captum_fv.report.terminal import findings_text
 from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
 
@@ -92,7 +92,7 @@ def measure(
     plot_dpr(runs, f"{pairs}, {len(patched)} pairs").savefig(out / "curves.png", dpi=150)
     _write_curves(out / "curves.csv", runs)
     (out / "table.md").write_text(f"{text}\n", encoding="utf-8")
-    print(f"{run_text(results)}\n")
+    print(f"{summary}\n{findings_text(results)}\n")
     print(f"{time.monotonic() - started:.0f} s; wrote curves.png, curves.csv and table.md to {out}")
     return model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 
 from captum_fv.benchmark.results import BenchmarkResults
@@ -19,14 +19,20 @@ _LAST = 18
 
 
 def run_text(results: BenchmarkResults) -> str:
-    """What a run comes to: its sentences, and the table of its methods."""
-    sentences = [
-        *(error_sentence(name, model) for name, model in results.models.items()),
-        *(result_sentence(name, model) for name, model in results.models.items()),
-    ]
-    lines = [line for sentence in sentences for line in wrap(one_line(sentence), WIDTH)]
+    """What a run comes to: how its models err, and what was found of its methods."""
+    errors = [error_sentence(name, model) for name, model in results.models.items()]
+    return "\n".join([*_wrapped(errors), findings_text(results)])
+
+
+def findings_text(results: BenchmarkResults) -> str:
+    """What was found of the methods: a sentence for each model, and one table."""
+    found = _wrapped(result_sentence(name, model) for name, model in results.models.items())
     table = summary_table(results)
-    return "\n".join([*lines, *(["", terminal_text(table)] if table.rows else [])])
+    return "\n".join([*found, *(["", terminal_text(table)] if table.rows else [])])
+
+
+def _wrapped(sentences: Iterable[str]) -> list[str]:
+    return [line for sentence in sentences for line in wrap(one_line(sentence), WIDTH)]
 
 
 def terminal_text(table: TextTable, width: int = WIDTH) -> str:
