@@ -16,6 +16,7 @@ The rooms of this package; each imports only from those above it, and never from
     attr                 the attribution methods: one method, one file
     benchmark            models by methods by pairs, measured into a folder
     report | adapters    pictures, tables, figures, pages | our maps in other toolkits, theirs here
+    explain              two photos in, one explanation out
     cli                  the commands, a file for each
 """
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     )
     from captum_fv.benchmark import BenchmarkResults, BenchmarkSettings, run_benchmark
     from captum_fv.data import generated_pairs, reference_face
+    from captum_fv.explain import PairExplanation, explain_photos
     from captum_fv.metrics import decision_patch_replacement, eer_threshold, error_rates
     from captum_fv.models import load_backbone
     from captum_fv.report import plot_dpr, plot_links, plot_pair, write_pair_page, write_report
@@ -65,6 +67,7 @@ __all__ = [
     "LocalAgreement",
     "MinPlusAttribution",
     "OcclusionPairAttribution",
+    "PairExplanation",
     "PairGradCam",
     "PairInputXGradient",
     "PairInteraction",
@@ -80,6 +83,7 @@ __all__ = [
     "decision_patch_replacement",
     "eer_threshold",
     "error_rates",
+    "explain_photos",
     "generated_pairs",
     "load_backbone",
     "plot_dpr",
@@ -92,7 +96,10 @@ __all__ = [
     "write_report",
 ]
 
-_ROOMS = ("core", "siamese", "data", "models", "metrics", "attr", "benchmark", "report", "adapters")
+_ROOMS = (
+    *("core", "siamese", "data", "models", "metrics", "attr", "benchmark"),
+    *("report", "adapters", "explain"),
+)
 
 
 def __getattr__(name: str) -> Any:

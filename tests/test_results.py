@@ -41,12 +41,16 @@ def scores_table(models=("net", "other")):
 def maps_table(model="net", method="fast", pairs=PAIRS, stratified=True):
     rng = np.random.default_rng(len(method))
     replaced = rng.uniform(-1, 1, (len(pairs), 5))
+    within_strata = -replaced if stratified else np.full_like(replaced, np.nan)
+    scores = scores_table()
+    for steps in (replaced, within_strata) if stratified else (replaced,):
+        steps[:, -1] = scores["clean_score"][scores["model"] == model][pairs]
     return {
         "model": np.full(len(pairs), model),
         "method": np.full(len(pairs), method),
         "pair": np.asarray(pairs),
         "replaced": replaced,
-        "stratified": -replaced if stratified else np.full_like(replaced, np.nan),
+        "stratified": within_strata,
         "auroc": rng.random(len(pairs)),
         "average_precision": rng.random(len(pairs)),
     }

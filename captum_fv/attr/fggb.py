@@ -10,7 +10,7 @@ from captum_fv.attr.pair import Pair, PairMethod, as_cosine_threshold
 from captum_fv.core.checks import all_finite, check_counts
 from captum_fv.core.vectors import cosine, unit_length
 from captum_fv.siamese.model import SiameseCosine
-from captum_fv.siamese.scoring import image_gradients
+from captum_fv.siamese.scoring import embed_images, image_gradients
 
 
 class FeatureGuidedGradient(PairMethod, GradientAttribution):  # type: ignore[misc]
@@ -87,7 +87,7 @@ class FeatureGuidedGradient(PairMethod, GradientAttribution):  # type: ignore[mi
         """The maps (2, 1, H, W) of one pair, (2, C, H, W)."""
         with torch.inference_mode(False), torch.enable_grad():
             leaves = faces.clone().requires_grad_()
-            embeddings = self.forward_func.embed_images(leaves)
+            embeddings = embed_images(self.forward_func, leaves)
             units = embeddings.detach()
             weights = units * units.flip(0) - level / units.shape[1]
             largest = weights.abs().argsort(1, descending=True)[:, : self.dimensions]

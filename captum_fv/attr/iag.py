@@ -18,7 +18,7 @@ from captum_fv.attr.smoothing import smooth
 from captum_fv.core.checks import as_number, check_choice, check_counts
 from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import SiameseCosine
-from captum_fv.siamese.scoring import image_gradients, warn_of_zero_gradients
+from captum_fv.siamese.scoring import embed_images, image_gradients, warn_of_zero_gradients
 
 Reading = Literal["decision", "polarity", "relevance"]
 ArgumentSet = Literal["all", "similar", "dissimilar"]
@@ -253,7 +253,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
     @torch.no_grad()
     def _embed(self, images: Tensor) -> Tensor:
         chunks = torch.split(images, self.batch_size)
-        return torch.cat([self.forward_func.embed_images(chunk) for chunk in chunks])
+        return torch.cat([embed_images(self.forward_func, chunk) for chunk in chunks])
 
     def _integrate(self, images: Tensor, start: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
         """What each pixel adds to the arguments along the path, (M, 1, H, W) for M images."""
@@ -275,7 +275,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
     def _argument_gradients(self, points: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
         """Gradients of the sum of the chosen arguments at points (M, steps, C, H, W)."""
         leaves = points.flatten(0, 1).requires_grad_()
-        embeddings = self.forward_func.embed_images(leaves)
+        embeddings = embed_images(self.forward_func, leaves)
         arguments = embeddings.reshape(*points.shape[:2], -1) * partners[:, None]
         if self.arguments != "all":
             similar = arguments.detach() >= (levels / partners.shape[1])[:, None, None]

@@ -17,7 +17,7 @@ from captum_fv.attr.pair import (
 from captum_fv.core.checks import check_choice
 from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import SiameseCosine
-from captum_fv.siamese.scoring import image_gradients, warn_of_zero_gradients
+from captum_fv.siamese.scoring import image_gradients, own_copy, warn_of_zero_gradients
 
 Polarity = Literal["both", "similarity", "dissimilarity"]
 
@@ -94,7 +94,7 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
     def _terms(self, pair: Pair, threshold: float | Tensor, sets: tuple[bool, ...]) -> list[Pair]:
         """Gradients to both images of the arguments for (True) or against (False) a match."""
         with input_gradients(pair) as leaves:
-            embed_a, embed_b = self.forward_func.embed(*leaves)
+            embed_a, embed_b = self.forward_func.embed(*map(own_copy, leaves))
             arguments = (embed_a * embed_b).detach()
             level = as_cosine_threshold(threshold, arguments[:, 0])
             supports = arguments >= level[:, None] / arguments.shape[1]

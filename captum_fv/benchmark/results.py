@@ -125,11 +125,10 @@ class BenchmarkResults:
             clean = _select(scores, model=model)
             own = _select(maps, model=model)
             point = OperatingPoint.in_config(config, model)
-            threshold = point.threshold_on(clean["clean_score"], clean["genuine"])
             methods = {
                 method: _method_results(
                     clean,
-                    threshold,
+                    point,
                     _select(own, method=method),
                     None if latency is None else _select(latency, model=model, method=method),
                     None if audit is None else _select(audit, model=model, method=method),
@@ -162,16 +161,19 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _method_results(
-    scores: Table, threshold: float, maps: Table, latency: Table | None, audit: Table | None
+    scores: Table, point: OperatingPoint, maps: Table, latency: Table | None, audit: Table | None
 ) -> MethodResults:
     """One method on one model, from its rows of the run's tables and the model's scores."""
+    threshold = point.threshold_on(scores["clean_score"], scores["genuine"])
+    # All pairs set the threshold; some of them alone know it rather from elsewhere.
+    rule = point.rule if len(maps["pair"]) == len(scores["pair"]) else None
 
     def genuine(table: Table) -> BoolArray:
         return scores["genuine"][np.searchsorted(scores["pair"], table["pair"])]
 
     def dpr(column: str) -> DPRResult:
         steps = np.ascontiguousarray(maps[column].T)
-        return DPRResult(steps[:-1], steps[-1], genuine(maps), threshold, maps.get("tied"))
+        return DPRResult(steps[:-1], steps[-1], genuine(maps), threshold, maps.get("tied"), rule)
 
     times = checks = None
     if latency and len(latency["seconds"]):

@@ -16,6 +16,7 @@ import torch
 from captum_fv.cli import (
     align,
     benchmark,
+    calibrate,
     demo,
     dpr,
     explain,
@@ -27,14 +28,16 @@ from captum_fv.cli import (
 from captum_fv.cli.console import on_console, one_line
 from captum_fv.core.version import __version__
 
-COMMANDS = (explain, dpr, benchmark, patch, align, xcos_train, methods, models, demo)
+COMMANDS = (explain, calibrate, dpr, benchmark, patch, align, xcos_train, methods, models, demo)
 
 EXAMPLES = """\
 examples:
   captum-fv demo
       everything on generated faces, in about a minute
-  captum-fv explain a.jpg b.jpg --model face.pt2 --threshold 0.31 --out panel.png
-      why these two aligned photos match, or not
+  captum-fv explain a.jpg b.jpg --model face.pt2 --threshold 0.31
+      whether two photos match, and why, on a page to look into
+  captum-fv calibrate --data lfw_aligned --pairs pairs.txt --model face.pt2 --out calibration.json
+      how strong a score is as evidence, from pairs whose people are known
   captum-fv dpr --data lfw_aligned --pairs pairs.txt --model face.pt2 --methods xssab,rnd,controls
       measure explanations on your own pairs
   captum-fv benchmark --data lfw_aligned --pairs pairs.txt --model a.pt2,b.pt2 --out run

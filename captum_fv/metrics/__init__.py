@@ -2,11 +2,15 @@
 
 from captum_fv.metrics.bootstrap import Interval
 from captum_fv.metrics.controls import CONTROLS, deal_to_others, unbeaten_controls
+from captum_fv.metrics.cost import cllr, cllr_min
 from captum_fv.metrics.deletion import DeletionInsertionResult, deletion_insertion
 from captum_fv.metrics.dpr import DecisionPatchReplacement, decision_patch_replacement
 from captum_fv.metrics.dpr_result import DPRResult
+from captum_fv.metrics.evidence import Evidence
 from captum_fv.metrics.flip import LeastReplacement, least_replacement
+from captum_fv.metrics.histogram_confidence import HistogramConfidence, xface_confidence
 from captum_fv.metrics.interactions import HiddenCells, InteractionShare, interaction_share
+from captum_fv.metrics.likelihood import Calibration
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation, patch_polarity
 from captum_fv.metrics.randomisation import (
     RandomisationResult,
@@ -28,18 +32,23 @@ from captum_fv.metrics.strata import equal_strata, face_rings, sensitivity_strat
 
 __all__ = [
     "CONTROLS",
+    "Calibration",
     "DPRResult",
     "DecisionPatchReplacement",
     "DeletionInsertionResult",
     "DetCurve",
     "ErrorRates",
+    "Evidence",
     "HiddenCells",
+    "HistogramConfidence",
     "InteractionShare",
     "Interval",
     "LeastReplacement",
     "PatchLocalisation",
     "RandomisationResult",
     "SanityResult",
+    "cllr",
+    "cllr_min",
     "deal_to_others",
     "decision_patch_replacement",
     "deletion_insertion",
@@ -61,4 +70,5 @@ __all__ = [
     "sensitivity_strata",
     "swap_error",
     "unbeaten_controls",
+    "xface_confidence",
 ]

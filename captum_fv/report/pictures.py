@@ -204,7 +204,7 @@ def paint_maps(
         raise TypeError(f"maps: got {describe(maps)}; want one for each of {len(images)} photos")
     photos = [_photo(image) for image in images]
     values = [
-        _display_values(_one(mapped), photo.shape[:2], blur)
+        display_values(_one(mapped), photo.shape[:2], blur)
         for mapped, photo in zip(maps, photos, strict=True)
     ]
     limit = _limit(values) if limit is None else as_number("limit", limit)
@@ -229,7 +229,7 @@ def colour_limit(maps: Sequence[Tensor], blur: bool = True) -> float:
     3.0
     """
     one_each = [_one(mapped) for mapped in maps]
-    return _limit([_display_values(mapped, mapped.shape[-2:], blur) for mapped in one_each])
+    return _limit([display_values(mapped, mapped.shape[-2:], blur) for mapped in one_each])
 
 
 def _limit(values: Sequence[FloatArray]) -> float:
@@ -258,7 +258,12 @@ def _one(values: Any) -> Any:
     return values[0] if is_batch else values
 
 
-def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> FloatArray:
+def display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> FloatArray:
+    """The values of a map (C, H, W) as they are painted: the mean of its channels, perhaps blurred.
+
+    Raises:
+        TypeError, ValueError: No map of the photo's size (H, W), or values that are not finite.
+    """
     check_tensor("map", mapped, "a tensor (C, H, W)")
     check_values("map", mapped)
     if mapped.ndim != 3 or not len(mapped) or mapped.shape[1:] != size:

@@ -14,7 +14,7 @@ from captum_fv.core.arrays import Image
 from captum_fv.report.charts import model_charts, spark
 from captum_fv.report.figures import REPLACED
 from captum_fv.report.gallery import KINDS, ShownPair
-from captum_fv.report.pictures import SIMILARITY_COLOURS
+from captum_fv.report.pictures import CONSTANT, SIMILARITY_COLOURS
 from captum_fv.report.summary import (
     error_sentence,
     ranked_methods,
@@ -128,6 +128,7 @@ def run_page_html(
         cards=cards,
         kinds={k: title for k, title in KINDS.items() if any(k in c.pair.kinds for c in cards)},
         spark=spark,
+        constant=CONSTANT,
         config=list(_flat(results.config)),
     )
 
