@@ -15,7 +15,7 @@ The rooms of this package; each imports only from those above it, and never from
     models | metrics     backbones with their authors' keys | what a map is worth
     attr                 the attribution methods: one method, one file
     benchmark            models by methods by pairs, measured into a folder
-    report               pictures, tables, figures, the page of a run and that of a pair
+    report | adapters    pictures, tables, figures, pages | our maps in other toolkits, theirs here
     explain              two photos in, one explanation out
     cli                  the commands, a file for each
 """
@@ -96,7 +96,10 @@ __all__ = [
     "write_report",
 ]
 
-_ROOMS = ("core", "siamese", "data", "models", "metrics", "attr", "benchmark", "report", "explain")
+_ROOMS = (
+    *("core", "siamese", "data", "models", "metrics", "attr", "benchmark"),
+    *("report", "adapters", "explain"),
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -93,7 +93,7 @@ def test_patch_then_dpr_from_the_folder(tmp_path, capsys):
     command = ["dpr", "--data", str(patched), "--methods", "rnd,centre", "--out", str(out)]
     assert main(command) == 0
     printed = capsys.readouterr().out
-    assert "| rnd |" in printed
+    assert "\nrnd " in printed
     assert "20 pairs, EER" in printed
     assert (out / "table.md").read_text().splitlines()[0] in printed
     Image.open(out / "curves.png").verify()

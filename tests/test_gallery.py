@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from captum_fv.data.pairs import to_tensor
-from captum_fv.report.cards import pair_html
 from captum_fv.report.figures import REPLACED, plot_maps, plot_replacement, plot_sample_pairs
 from captum_fv.report.gallery import KINDS, choose_pairs, show_pairs
 from captum_fv.report.pictures import CONSTANT
+from captum_fv.report.run_page import run_page_html
 from tests.support.synthetic_run import GENUINE, SUBSET, measured_run, synthetic_run
 
 RESULTS, METHODS, PAIRS_OF, SIAMESE = measured_run()
@@ -107,11 +107,9 @@ class Flat:
 def test_a_constant_map_is_called_so_on_cards_and_figures(shown):
     kinds = {"false-matches": [shown[0].number, shown[1].number]}
     pairs = show_pairs(NET, METHODS["net"] | {"rnd": Flat()}, PAIRS_OF, kinds, seed=7)
-    for pair, usual in zip(pairs, shown, strict=False):
-        card = pair_html(pair, "net")
-        assert card.count(CONSTANT) == 1
-        assert f"rnd<br><em>{CONSTANT}</em><br>" in card
-        assert CONSTANT not in pair_html(usual, "net")
+    page, usual = (run_page_html(RESULTS, [], {"net": some}, {}) for some in (pairs, shown))
+    assert page.count(f">rnd</a> <em>{CONSTANT}</em>") == page.count(CONSTANT) == len(pairs)
+    assert CONSTANT not in usual
     labels = [axis.get_xlabel() for axis in plot_maps(pairs).axes[:14]]
     assert [column % 7 for column, label in enumerate(labels) if label == CONSTANT] == [3, 3]
 

@@ -264,3 +264,16 @@ def test_a_small_run_says_so():
 def test_rows_must_fit_the_header():
     with pytest.raises(ValueError, match="t: got a row of 1 cells; want 2"):
         TextTable("t", "", ["a", "b"], [["1"]])
+
+
+def test_tables_show_themselves_and_become_frames():
+    table = TABLES["table2"]
+    assert repr(table).startswith("TextTable('table2', 10 rows of model, method, pairs, FMR AUC")
+    assert "<script>" not in table._repr_html_()
+    pytest.importorskip("pandas")
+    frame = table.to_pandas()
+    assert ",".join(frame.columns) == table.csv().splitlines()[0]
+    first = row_of(table, "net", "fast")
+    assert frame.loc[0, ["FMR AUC", "FMR AUC low", "FMR AUC high"]].tolist() == list(
+        first["FMR AUC"]
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
+from captum_fv.core.notebook import data_frame, html_table
 from captum_fv.metrics.bootstrap import (
     Interval,
     mean_interval,
@@ -74,6 +75,27 @@ class DPRResult:
                     f"threshold_rule: got the threshold {self.threshold:.4g}, and the rule gives "
                     f"{found:.4g} for these pairs; leave it out for a threshold from elsewhere"
                 )
+
+    def __repr__(self) -> str:
+        return (
+            f"DPRResult({self.scores.shape[1]} pairs, {len(self.scores)} steps, threshold "
+            f"{self.threshold:.4g}: FMR area {self.fmr_auc:.2f}, FNMR area {self.fnmr_auc:.2f})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [f"{100 * share:.0f} %", f"{fmr:.3f}", f"{fnmr:.3f}"]
+            for share, fmr, fnmr in zip(self.fractions, self.fmr, self.fnmr, strict=True)
+        ]
+        return html_table(repr(self), ["replaced", "FMR", "FNMR"], rows)
+
+    def to_pandas(self) -> Any:
+        """The curves as a pandas.DataFrame: `replaced`, `fmr` and `fnmr` at every step.
+
+        Raises:
+            ImportError: pandas is missing.
+        """
+        return data_frame({"replaced": self.fractions, "fmr": self.fmr, "fnmr": self.fnmr})
 
     def on(self, rows: IntArray) -> DPRResult:
         """The same of some of the pairs, of both kinds, by their rows.

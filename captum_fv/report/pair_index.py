@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from captum_fv.core.files import write_atomically
-from captum_fv.report.pair_page import environment
+from captum_fv.report.templates import render, resource
 
 
 def write_pair_index(
@@ -25,18 +24,15 @@ def write_pair_index(
     """
     explained = [row for row in rows if row["error"] is None]
     wrong = sum(row["matches"] != row["genuine"] for row in explained)
-    page = (
-        environment()
-        .get_template("index.html.jinja")
-        .render(
-            rows=rows,
-            model=model,
-            threshold=threshold,
-            explained=len(explained),
-            matches=sum(row["matches"] for row in explained),
-            wrong=wrong,
-            has_evidence=any(row["log10_lr"] is not None for row in explained),
-            style=(files("captum_fv.report") / "assets" / "base.css").read_text("utf-8"),
-        )
+    page = render(
+        "index.html.jinja",
+        rows=rows,
+        model=model,
+        threshold=threshold,
+        explained=len(explained),
+        matches=sum(row["matches"] for row in explained),
+        wrong=wrong,
+        has_evidence=any(row["log10_lr"] is not None for row in explained),
+        style=resource("base.css"),
     )
     write_atomically(path, page.encode())

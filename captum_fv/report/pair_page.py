@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
-from functools import cache
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import PIL.Image
-
-from captum_fv.core.arrays import Image
 from captum_fv.core.files import write_atomically
 from captum_fv.report.pair_data import pair_record
 from captum_fv.report.pair_document import MethodView, PairDocument, PhotoView
 from captum_fv.report.pair_layers import map_layer, middles, outlines, svg_matrix
 from captum_fv.report.pair_scale import ScoreLine, score_line
 from captum_fv.report.pair_words import (
-    cosine_text,
     hidden_words,
     map_words,
-    seen_text,
-    signed,
     strangers_sentences,
     verdict_sentence,
 )
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from captum_fv.report.templates import data_uri, jpeg_uri, png_uri, render, resource
 
 FRAME_HEIGHT = 980
 """Pixels of the page in a notebook."""
@@ -63,23 +51,20 @@ def pair_page_html(document: PairDocument, *, blind: bool = False) -> str:
     order = sorted(
         range(len(document.regions)), key=lambda i: -abs(document.regions[i].contribution)
     )
-    return (
-        environment()
-        .get_template("pair.html.jinja")
-        .render(
-            document=document,
-            blind=blind,
-            faces=faces,
-            line=line,
-            regions=[(number, document.regions[number]) for number in order],
-            fates=[hidden_words(region, document) for region in document.regions],
-            verdict=verdict_sentence(document),
-            strangers=strangers_sentences(document),
-            record=pair_record(document),
-            view=_view(document, faces, line),
-            style=_resource("base.css") + _resource("pair.css"),
-            script=_resource("pair.js"),
-        )
+    return render(
+        "pair.html.jinja",
+        document=document,
+        blind=blind,
+        faces=faces,
+        line=line,
+        regions=[(number, document.regions[number]) for number in order],
+        fates=[hidden_words(region, document) for region in document.regions],
+        verdict=verdict_sentence(document),
+        strangers=strangers_sentences(document),
+        record=pair_record(document),
+        view=_view(document, faces, line),
+        style=resource("base.css") + resource("pair.css"),
+        script=resource("pair.js"),
     )
 
 
@@ -99,8 +84,8 @@ def _face(document: PairDocument, which: int) -> dict[str, Any]:
     return {
         "letter": "AB"[which],
         "name": photo.name,
-        "photo": _jpeg(photo.photo),
-        "crop": _png(photo.crop),
+        "photo": jpeg_uri(photo.photo, quality=88),
+        "crop": png_uri(photo.crop),
         "layer": first and _layer(first, which, masked=False),
         "words": _words(document, first, which),
         "stroke": max(photo.photo.shape) / 250,
@@ -155,43 +140,4 @@ def _view(
 
 def _layer(method: MethodView, which: int, *, masked: bool) -> str:
     significant = method.significant[which] if masked and method.significant else None
-    return _data_uri(map_layer(method.maps[which], method.limit, significant), "png")
-
-
-def _jpeg(image: Image) -> str:
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(image).save(buffer, "JPEG", quality=88, optimize=True)
-    return _data_uri(buffer.getvalue(), "jpeg")
-
-
-def _png(image: Image) -> str:
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(image).save(buffer, "PNG", optimize=True)
-    return _data_uri(buffer.getvalue(), "png")
-
-
-def _data_uri(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-@cache
-def environment() -> Environment:
-    """Where templates come from; whatever is put into one is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("captum_fv.report", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: seen_text(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # `tojson` escapes what could end the script's element; NaN would be no JSON.
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
-    environment.filters.update(signed=signed, cosine=cosine_text)
-    return environment
-
-
-def _resource(name: str) -> str:
-    return (files("captum_fv.report") / "assets" / name).read_text(encoding="utf-8")
+    return data_uri(map_layer(method.maps[which], method.limit, significant), "png")

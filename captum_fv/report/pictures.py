@@ -34,8 +34,8 @@ CONSTANT = "constant map: says nothing"
 ROUNDING = 8 * np.finfo(np.float32).eps
 """Values so much smaller than a map's largest are what is left of rounding in it."""
 
-_LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_LINE_STYLES = ("-", "--", "-.", ":")
+LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+LINE_STYLES = ("-", "--", "-.", ":")
 # Okabe and Ito's colours, which the colour-blind tell apart. Seven of them and four styles: 28
 # curves before a combination comes again; neighbours differ in both, and two of one style have
 # colours far apart.
@@ -152,8 +152,8 @@ def plot_dpr(runs: Mapping[str, DPRResult], title: str = "", colours: Sequence[s
             axis.plot(
                 100 * run.fractions,
                 curve,
-                color=_LINE_COLOURS[i % len(_LINE_COLOURS)],
-                linestyle=_LINE_STYLES[i % len(_LINE_STYLES)],
+                color=LINE_COLOURS[i % len(LINE_COLOURS)],
+                linestyle=LINE_STYLES[i % len(LINE_STYLES)],
                 linewidth=1.8,
             )
     for axis, rate in zip(axes, ("FMR", "FNMR"), strict=True):
