@@ -137,7 +137,8 @@ def test_the_hash_follows_names_types_shapes_and_values():
 
 def test_results_show_themselves_shortly_and_as_frames(monkeypatch):
     slow = maps_table(method="slow", pairs=[0, 2, 3, 4], stratified=False)
-    maps = concatenate([maps_table(), slow, maps_table("<other>")])
+    other = maps_table("other") | {"model": np.full(6, "<other>")}
+    maps = concatenate([maps_table(), slow, other])
     results = BenchmarkResults.from_tables({}, scores_table(("net", "<other>")), maps)
     dpr = results.models["net"].methods["slow"].dpr
     assert repr(dpr).startswith("DPRResult(4 pairs, 4 steps, threshold ")
