@@ -67,7 +67,7 @@ def among_strangers(
         partner: The other photo's embedding, (d,).
         cohort: Embeddings of people who are neither of the two, (n, d) with n of 3 or more; take a
             hundred.
-        level: Of |z|, above 0.
+        level: Of `|z|`, above 0.
         fill, perturbations_per_eval, show_progress: As `BankReader.bank` takes them.
 
     Raises:
