@@ -180,8 +180,10 @@ def as_threshold(threshold: float | Tensor, scores: Tensor) -> Tensor:
     """
     try:
         if isinstance(threshold, Tensor):
-            check_values("threshold", threshold if threshold.is_complex() else threshold.double())
-        values = torch.as_tensor(threshold, dtype=scores.dtype, device=scores.device)
+            whole = not (threshold.is_complex() or threshold.is_floating_point())
+            check_values("threshold", threshold.float() if whole else threshold)
+        # Its type first: some devices have no double precision to take it in.
+        values = torch.as_tensor(threshold, dtype=scores.dtype).to(scores.device)
     except (TypeError, OverflowError, RuntimeError) as error:
         raise TypeError(f"threshold: got {threshold!r}; want a number or a tensor (N,)") from error
     if values.ndim > 1 or (values.ndim == 1 and len(values) != len(scores)):

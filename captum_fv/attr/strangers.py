@@ -58,8 +58,8 @@ def z_map(bank: OcclusionBank, partner: Tensor, cohort: Tensor) -> Tensor:
     """
     cohort = _as_cohort(cohort, bank.clean)
     partner = _as_partner(partner, bank.clean)
-    strangers = bank.covariance_map(cohort).double()
-    return _standing(bank.covariance_map(partner).double(), strangers).to(bank.clean)
+    strangers = bank.covariance_map(cohort).cpu().double()
+    return _standing(bank.covariance_map(partner).cpu().double(), strangers).to(bank.clean)
 
 
 def significant_share(
@@ -85,8 +85,8 @@ def significant_share(
     if not as_number("level", level) > 0:
         raise ValueError(f"level: got {level}; want a number above 0")
     cohort = _as_cohort(cohort, bank.clean, least=3)
-    strangers = bank.covariance_map(cohort).double()
-    own = bank.covariance_map(_as_partner(partner, bank.clean)).double()
+    strangers = bank.covariance_map(cohort).cpu().double()
+    own = bank.covariance_map(_as_partner(partner, bank.clean)).cpu().double()
     found = (_standing(own, strangers).abs() > level).double().mean()
     chance = (_standing_among_others(strangers).abs() > level).double().mean()
     return SignificantShare(float(found), float(chance))
@@ -106,8 +106,8 @@ def stranger_score(embedding: Tensor, partner: Tensor, cohort: Tensor) -> float:
         ValueError: Embeddings that do not fit each other, or a cohort of one.
     """
     cohort = _as_cohort(cohort, embedding)
-    scores = cohort.double() @ embedding.double()
-    own = _as_partner(partner, embedding).double() @ embedding.double()
+    scores = cohort.cpu().double() @ embedding.cpu().double()
+    own = _as_partner(partner, embedding).cpu().double() @ embedding.cpu().double()
     return float(_standing(own, scores))
 
 
@@ -163,7 +163,7 @@ def split_half_reliability(
     if len(bank) < 4:
         raise ValueError(f"bank: got {len(bank)} masks; want 4 or more, to split them")
     partner = _as_partner(partner, bank.clean)
-    one, two = (map_of(bank.half(which), partner).double().flatten() for which in (0, 1))
+    one, two = (map_of(bank.half(which), partner).cpu().double().flatten() for which in (0, 1))
     one, two = one - one.mean(), two - two.mean()
     length = float(one.norm() * two.norm())
     agreement = float(one @ two) / length if length > 0 else 0.0

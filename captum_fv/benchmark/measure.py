@@ -19,8 +19,9 @@ from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import check_images
 from captum_fv.data.pairs import PairSet
 from captum_fv.data.patched_pairs import PairBatch
-from captum_fv.metrics.localisation import patch_localisation
+from captum_fv.metrics.localisation import localised
 from captum_fv.metrics.positions import position_values
+from captum_fv.metrics.ranking import rank_maps
 from captum_fv.metrics.rates import eer_threshold, equal_error_rate
 from captum_fv.metrics.replacement import (
     ScoreInPlace,
@@ -28,6 +29,7 @@ from captum_fv.metrics.replacement import (
     replacement_steps,
     score_and_hold_partners,
     tied_share,
+    turning_steps,
 )
 from captum_fv.siamese.model import SiameseCosine
 
@@ -52,7 +54,7 @@ class ScoredBatch:
 
     def rows(self, chosen: list[int]) -> ScoredBatch:
         """Some of the pairs."""
-        where = torch.tensor(chosen, device=self.patched.device)
+        where = torch.tensor(chosen)
         return ScoredBatch(
             self.batch.rows(chosen),
             self.patched[where],
@@ -66,7 +68,7 @@ def score_batch(siamese: SiameseCosine, batch: PairBatch, batch_size: int = 64) 
     """Embed B, patched A and original A of some pairs, at most `batch_size` originals at a time."""
     check_images(patched_a=batch.patched_a, original_a=batch.original_a, img_b=batch.img_b)
     first, score = score_and_hold_partners(siamese, (batch.patched_a, batch.img_b))
-    every = torch.arange(len(batch), device=first.device)
+    every = torch.arange(len(batch))
     original = [score(batch.original_a[some], some) for some in torch.split(every, batch_size)]
     return ScoredBatch(batch, first, torch.cat(original), score)
 
@@ -140,32 +142,35 @@ def _measure_map(
 ) -> Table:
     batch, match = scored.batch, scored.patched >= threshold
     values = position_values(map_a, batch.patched_a)
+    ranking = rank_maps(values, match)
 
-    def replace(within: Tensor | None) -> Tensor:
+    def replace(step_of: Tensor) -> Tensor:
         return replaced_scores(
             scored.score,
             scored.patched,
             batch.patched_a,
             batch.original_a,
-            replacement_steps(values, match, STEPS, cells, within),
+            step_of,
             STEPS,
             batch_size,
             scored.original,
         )
 
-    replaced = replace(None)
-    # Cells are too coarse to be ranked within strata.
-    stratified = torch.full_like(replaced, torch.nan)
-    if strata is not None and cells is None:
-        stratified = replace(strata)
+    size = values.shape[1:]
+    stratified = torch.full((STEPS + 1, len(batch)), torch.nan, dtype=torch.float64)
+    if cells is not None:  # which are too coarse to be ranked within strata
+        replaced = replace(replacement_steps(values, match, STEPS, cells))
+    else:
+        replaced = replace(turning_steps(ranking, STEPS, size))
+        if strata is not None:
+            stratified = replace(turning_steps(ranking, STEPS, size, strata))
     auroc, precision = np.full((2, len(batch)), np.nan)
     partly = (batch.mask.any((1, 2, 3)) & ~batch.mask.all((1, 2, 3))).cpu().numpy()
     if partly.any():
-        found = patch_localisation(values[partly][:, None], batch.mask[partly], match[partly])
-        auroc[partly], precision[partly] = found
+        auroc[partly], precision[partly] = localised(ranking.rows(partly), batch.mask[partly])
     return {
         "pair": batch.numbers,
-        "tied": tied_share(values, cells),
+        "tied": ranking.tied_share() if cells is None else tied_share(values, cells),
         "replaced": replaced.T.contiguous().numpy(),
         "stratified": stratified.T.contiguous().numpy(),
         "auroc": auroc,
@@ -204,6 +209,6 @@ def score_clean_pairs(
     scores = []
     with tqdm(total=len(pairs), unit="pair", desc="clean", disable=not show_progress) as bar:
         for img_a, img_b in pairs.batches(batch_size):
-            scores.append(siamese(img_a.to(device), img_b.to(device)).double().cpu())
+            scores.append(siamese(img_a.to(device), img_b.to(device)).cpu().double())
             bar.update(len(img_a))
     return CleanScores(torch.cat(scores).numpy(), pairs.genuine)

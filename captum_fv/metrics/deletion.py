@@ -174,10 +174,10 @@ def deletion_insertion(
             img_a, img_b = images_a[rows], images_b[rows]
             blank = _blank(fill, img_a, forward_func)
             # What looks like B goes first where the pair is genuine, as DPR has it after a match.
-            match = torch.full((len(rows),), population == "genuine", device=values.device)
+            match = torch.full((len(rows),), population == "genuine")
             step_of = replacement_steps(values[rows], match, steps)
             whole, score = score_and_hold_partners(forward_func, (img_a, img_b))
-            emptied = score(blank, torch.arange(len(rows), device=blank.device))
+            emptied = score(blank, torch.arange(len(rows)))
             away = replaced_scores(score, whole, img_a, blank, step_of, steps, batch_size)
             back = replaced_scores(score, emptied, blank, img_a, step_of, steps, batch_size)
             curves.append((away, back))
