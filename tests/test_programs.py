@@ -20,7 +20,9 @@ from torch import nn
 
 from captum_fv.models import load_backbone
 from captum_fv.models.xcos.head import fingerprint
+from captum_fv.siamese import SiameseCosine
 from tests.support.backbones import Bomb
+from tests.support.other_device import DEVICE, OtherTensor, other_device
 from tests.support.shared import SHARED, needs_shared
 
 # TorchScript is deprecated, and still how many face models are handed round.
@@ -265,3 +267,41 @@ def test_the_real_model_is_the_same_in_both_formats() -> None:
         gradients = [torch.autograd.grad(e.square().sum(), x)[0] for e in (u, v)]
         torch.testing.assert_close(*gradients)
         assert gradients[0].abs().sum((1, 2, 3)).min() > 0
+
+
+class Makes(nn.Module):
+    """A model with a constant of its own, and one that makes tensors where its images are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(12, 4)
+        self.scale = torch.full((4,), 2.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made = torch.arange(4, device=x.device, dtype=x.dtype)
+        moved = torch.zeros(4, device=x.device).to(x.device)
+        return self.linear(x.flatten(1)) * self.scale + made + moved
+
+
+def test_a_program_follows_to_another_device(tmp_path: Path) -> None:
+    x, path = torch.rand(2, 3, 2, 2), tmp_path / "program.pt2"
+    batch = torch.export.Dim("batch", min=1)
+    exported = torch.export.export(Makes().eval(), (x,), dynamic_shapes=({0: batch},))
+    torch.export.save(exported, path)
+    here = load_backbone(path)
+    expected, back = here(x), load_backbone(path, device="meta")
+    assert back(x.to("meta")).is_meta
+    with other_device():
+        there = x.to(DEVICE)
+        for moved in (here.to(DEVICE), SiameseCosine(exported).to(DEVICE).backbone):
+            assert isinstance(moved(there), OtherTensor)
+            torch.testing.assert_close(moved(there).cpu(), expected)
+
+
+def test_what_torchscript_makes_on_its_device_is_named(tmp_path: Path) -> None:
+    x, path = torch.rand(2, 3, 2, 2), tmp_path / "program.pt"
+    torch.jit.save(torch.jit.trace(Makes().eval(), x), path)
+    with other_device():
+        siamese = SiameseCosine(load_backbone(path).to(DEVICE))
+        with pytest.raises(ValueError, match=r"program \(torch\.arange on cpu\): trace"):
+            siamese(x.to(DEVICE), x.to(DEVICE))

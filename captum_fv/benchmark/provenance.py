@@ -97,5 +97,6 @@ def _identity(siamese: SiameseCosine) -> dict[str, Any]:
         "std": None if siamese.std is None else siamese.std.flatten().tolist(),
         "channel_order": siamese.channel_order,
         "output": _output(siamese.output),
+        "precision": siamese.precision,
     }
     return identity | ({} if head is None else {"xcos_head_sha256": fingerprint(head)})

@@ -87,6 +87,8 @@ def measure(
         f"{pairs}: {len(patched)} pairs, EER {model.eer:.4f}, threshold {model.threshold:.4f} "
         f"({model.point}); patched: FMR {fmr:.3f}, FNMR {fnmr:.3f}"
     )
+    if siamese.precision != "float32":
+        summary += f"; computed in {siamese.precision}"
     text = "\n".join([summary, "", table.markdown(), *table.notes])
     plot_dpr(runs, f"{pairs}, {len(patched)} pairs").savefig(out / "curves.png", dpi=150)
     _write_curves(out / "curves.csv", runs)

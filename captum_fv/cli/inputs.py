@@ -45,7 +45,9 @@ def load_siamese(options: Namespace) -> SiameseCosine:
         mean, std = (0.5 if value is None else value for value in (mean, std))
     if getattr(options, "xcos_head", None):
         attach_head(backbone, options.xcos_head)
-    return SiameseCosine(backbone, mean, std, options.output).to(options.device)
+    return SiameseCosine(backbone, mean, std, options.output, precision=options.precision).to(
+        options.device
+    )
 
 
 def _is_function(model: str) -> bool:

@@ -31,6 +31,7 @@ from captum_fv.siamese.backbone import (
     warn_of_unknowns,
 )
 from captum_fv.siamese.captum_guard import guard
+from captum_fv.siamese.devices import follow_weights
 from captum_fv.siamese.normalisation import own_normalisation, per_channel
 from captum_fv.siamese.outputs import EmbeddingPart, embeddings_in, grid_in
 from captum_fv.siamese.repeatable import same_answer_again
@@ -168,6 +169,11 @@ class SiameseCosine(nn.Module):
         self.training = mode
         if not is_exported(self.backbone):
             self.backbone.train(mode)
+        return self
+
+    def _apply(self, fn: Any, recurse: bool = True) -> SiameseCosine:
+        super()._apply(fn, recurse)
+        follow_weights(self, fn)
         return self
 
     def _embed_pairs(
