@@ -296,12 +296,3 @@ def test_a_program_follows_to_another_device(tmp_path: Path) -> None:
         for moved in (here.to(DEVICE), SiameseCosine(exported).to(DEVICE).backbone):
             assert isinstance(moved(there), OtherTensor)
             torch.testing.assert_close(moved(there).cpu(), expected)
-
-
-def test_what_torchscript_makes_on_its_device_is_named(tmp_path: Path) -> None:
-    x, path = torch.rand(2, 3, 2, 2), tmp_path / "program.pt"
-    torch.jit.save(torch.jit.trace(Makes().eval(), x), path)
-    with other_device():
-        siamese = SiameseCosine(load_backbone(path).to(DEVICE))
-        with pytest.raises(ValueError, match=r"program \(torch\.arange on cpu\): trace"):
-            siamese(x.to(DEVICE), x.to(DEVICE))
