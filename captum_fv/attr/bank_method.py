@@ -16,8 +16,9 @@ from captum_fv.attr.alternative import AlternativeFill, Decision
 from captum_fv.attr.bank import BankFill, bank_fill, embed_masked
 from captum_fv.attr.fills import resolve_fill
 from captum_fv.attr.pair import SIDES, Explain, Pair
-from captum_fv.core.checks import check_choice, check_counts
+from captum_fv.core.checks import check_choice
 from captum_fv.core.vectors import cosine
+from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.scoring import embed_images
 
 MaskedEmbeddings = Callable[[Tensor], Tensor]
@@ -71,7 +72,7 @@ class BankMethod(AlternativeFill, PerturbationAttribution):  # type: ignore[misc
         threshold: float | Tensor | None = None,
         reference: Tensor | None = None,
         explain: Explain = "both",
-        perturbations_per_eval: int = 32,
+        perturbations_per_eval: int | None = None,
         show_progress: bool = False,
     ) -> Pair:
         """Explain a batch of pairs; as in `PairMethod.attribute`.
@@ -82,12 +83,14 @@ class BankMethod(AlternativeFill, PerturbationAttribution):  # type: ignore[misc
             reference: For this call, in place of the constructor's.
             explain: "a" or "b" for the map of one image at half the work; the other map is zero.
             perturbations_per_eval: How many masked images go through the model at once; no more
-                ever exist.
+                ever exist. None: 32, and on CUDA what a trial finds to be fastest.
             show_progress: Show a bar that counts down `num_forwards`, with the time left.
         """
         pairs, level = self._checked(inputs, img_b, target, additional_forward_args, threshold)
         forwards = self.num_forwards(pairs[0], explain)
-        check_counts(perturbations_per_eval=perturbations_per_eval)
+        count = images_at_once(
+            self.forward_func, pairs[0], perturbations_per_eval=perturbations_per_eval
+        )
         decisions = self._decisions(pairs, level, reference)
         masks = self._masks((pairs[0].shape[-2], pairs[0].shape[-1])).to(pairs[0].device)
         maps = torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])
@@ -104,7 +107,7 @@ class BankMethod(AlternativeFill, PerturbationAttribution):  # type: ignore[misc
                         self.forward_func,
                         faces[side],
                         fill=fills[side],
-                        count=int(perturbations_per_eval),
+                        count=count,
                         on_images=bar.update,
                     )
                     maps[side][i] = self._map(masks, clean[side], clean[1 - side], embed)

@@ -25,6 +25,7 @@ from captum_fv.metrics.interactions import (
     interaction_share,
     r_squared,
 )
+from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.model import SiameseCosine
 
 Fill = Literal["blur", "alternative"]
@@ -135,7 +136,7 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
         additional_forward_args: Any = None,
         threshold: float | Tensor | None = None,
         reference: Tensor | None = None,
-        perturbations_per_eval: int = 32,
+        perturbations_per_eval: int | None = None,
         show_progress: bool = False,
     ) -> Pair:
         """The maps that the interactions imply; as in `PairMethod.attribute`.
@@ -165,7 +166,7 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
         *,
         threshold: float | Tensor | None = None,
         reference: Tensor | None = None,
-        perturbations_per_eval: int = 32,
+        perturbations_per_eval: int | None = None,
         show_progress: bool = False,
     ) -> list[Interactions]:
         """Base, main effects and interactions of each pair, with how much of the score they hold.
@@ -173,11 +174,14 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
         Args:
             inputs, img_b: As in `PairMethod.attribute`.
             threshold, reference: For this call, in place of the constructor's.
-            perturbations_per_eval: How many masked images go through the model at once.
+            perturbations_per_eval: How many masked images go through the model at once. None: 32,
+                and on CUDA what a trial finds to be fastest.
             show_progress: Show a bar that counts down `num_forwards`, with the time left.
         """
         pairs, level = self._checked(inputs, img_b, None, None, threshold)
-        check_counts(perturbations_per_eval=perturbations_per_eval)
+        count = images_at_once(
+            self.forward_func, pairs[0], perturbations_per_eval=perturbations_per_eval
+        )
         regions = self._regions_of(pairs[0])
         decisions = self._decisions(pairs, level, reference)
         bar = tqdm(
@@ -201,7 +205,7 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
                 else:
                     fills = decision.alternatives(faces, cosine(*whole[:, None]))
                 sides = [
-                    self._side(side, face, fill, clean, embed, int(perturbations_per_eval))
+                    self._side(side, face, fill, clean, embed, count)
                     for side, face, fill, clean in zip(regions, faces, fills, whole, strict=True)
                 ]
                 found.append(self._fitted(sides[0], sides[1], regions))

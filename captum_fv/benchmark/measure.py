@@ -31,6 +31,7 @@ from captum_fv.metrics.replacement import (
     tied_share,
     turning_steps,
 )
+from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.model import SiameseCosine
 
 STEPS = 20
@@ -64,12 +65,15 @@ class ScoredBatch:
 
 
 @torch.no_grad()
-def score_batch(siamese: SiameseCosine, batch: PairBatch, batch_size: int = 64) -> ScoredBatch:
+def score_batch(
+    siamese: SiameseCosine, batch: PairBatch, batch_size: int | None = None
+) -> ScoredBatch:
     """Embed B, patched A and original A of some pairs, at most `batch_size` originals at a time."""
     check_images(patched_a=batch.patched_a, original_a=batch.original_a, img_b=batch.img_b)
+    at_once = images_at_once(siamese, batch.img_b, batch_size=batch_size)
     first, score = score_and_hold_partners(siamese, (batch.patched_a, batch.img_b))
     every = torch.arange(len(batch))
-    original = [score(batch.original_a[some], some) for some in torch.split(every, batch_size)]
+    original = [score(batch.original_a[some], some) for some in torch.split(every, at_once)]
     return ScoredBatch(batch, first, torch.cat(original), score)
 
 
@@ -81,7 +85,7 @@ def measure_batch(
     *,
     seed: int = 0,
     strata: Tensor | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     rows_of: Mapping[str, list[int]] | None = None,
     on_map: Callable[[str, int], None] = lambda name, count: None,
 ) -> tuple[Tensor, dict[str, Table]]:
@@ -96,7 +100,8 @@ def measure_batch(
         threshold: The clean pairs' decision threshold.
         seed: Of random maps.
         strata: Also DPR with a map's ranks within these strata alone, (H, W) integers.
-        batch_size: Images per forward of the replacement, which bounds the memory.
+        batch_size: Images per forward of the replacement, which bounds the memory. None: 32, and
+            on CUDA what a trial finds to be fastest.
         rows_of: Name -> the rows of the batch that this method is measured on; all if it is not
             named.
         on_map: Told of every method's name and number of maps once they are measured.
@@ -110,7 +115,8 @@ def measure_batch(
             the method's name.
     """
     before = state_of(siamese)
-    whole = score_batch(siamese, batch, batch_size)
+    at_once = images_at_once(siamese, batch.img_b, batch_size=batch_size)
+    whole = score_batch(siamese, batch, at_once)
     groups: dict[tuple[int, ...], dict[str, Method]] = {}
     for name, method in methods.items():
         rows = tuple((rows_of or {}).get(name, range(len(batch))))
@@ -124,7 +130,7 @@ def measure_batch(
             check_untouched(siamese, before, name)
             cells = abilities(group[name]).cells
             try:
-                tables[name] = _measure_map(map_a, scored, threshold, cells, strata, batch_size)
+                tables[name] = _measure_map(map_a, scored, threshold, cells, strata, at_once)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
             on_map(name, len(rows))

@@ -155,7 +155,8 @@ def replaced_scores(
         first: Scores (N,) of the start, on the CPU.
         start, end: Images A before the first step and after the last, (N, C, H, W).
         step_of: The step at which each position turns, (N, H, W) in [1, steps], on the CPU.
-        steps, batch_size: As in `decision_patch_replacement`.
+        steps: As in `decision_patch_replacement`.
+        batch_size: Images per forward.
         last: Scores (N,) of the end where they are known, so that it is not scored once more.
     """
     narrow = torch.int16 if steps <= torch.iinfo(torch.int16).max else torch.int64  # sorts faster
@@ -178,7 +179,7 @@ def replaced_scores(
     # The places that turn at each step.
     turning = torch.split(turned.argsort(stable=True).to(start.device), sizes)
     images, reached, size = start.flatten(2).clone(), 0, start[0, 0].numel()
-    for jobs in torch.split((changed & ~known).nonzero(), int(batch_size)):
+    for jobs in torch.split((changed & ~known).nonzero(), batch_size):
         step, row = jobs.unbind(1)
         batch, filled = images.new_empty(len(jobs), *images.shape[1:]), 0
         for t, count in zip(*(x.tolist() for x in step.unique(return_counts=True)), strict=True):

@@ -261,7 +261,7 @@ def _cure(backbone: nn.Module, images: Tensor, told: str) -> str:
     if "Expected all tensors to be on the same device" in told:
         if any(isinstance(module, torch.jit.ScriptModule) for module in backbone.modules()):
             made = re.search(r'torch\.(\w+)\([^\n]*device=torch\.device\("([\w:]+)"\)', told)
-            which = f" ({made[1]} on {made[2]})" if made else ""
+            which = f" (torch.{made[1]} on {made[2]})" if made else ""
             return (
                 f"; a device is burnt into this TorchScript program{which}: trace it on "
                 f"{images.device.type.upper()}, or export it to .pt2"

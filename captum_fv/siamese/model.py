@@ -124,6 +124,8 @@ class SiameseCosine(nn.Module):
             )
         self.training = is_training(backbone)
         self._repeatable: set[str] = set()
+        self.batch_sizes: dict[tuple[Any, ...], int] = {}
+        """What trials found to be the best; see `images_at_once`."""
 
     @property
     def black(self) -> float | None:
