@@ -136,7 +136,7 @@ def test_a_device_that_is_burnt_in_is_named(pair, scripted, monkeypatch):
 
     def fails(images):
         raise RuntimeError(
-            "The following operation failed in the TorchScript interpreter.\n    _1 = torch.arange(4, "
+            "The following operation failed in the TorchScript interpreter.\n_1 = torch.arange(4, "
             'dtype=6, device=torch.device("cpu"), pin_memory=False)\nRuntimeError: '
             "Expected all tensors to be on the same device, but found at least two devices, "
             "cuda:0 and cpu!"

@@ -43,7 +43,7 @@ class PairMethod:
     options: frozenset[str] = frozenset()
     """Which of these `attribute` takes besides: "patch_mask" (where image A was patched),
     "reference" (somebody else's face, as `Alternative` takes it), "explain" ("a", where nobody asks
-    for the map of B) and "show_progress"."""
+    for the map of B), "scores" (of the pairs, where they are known) and "show_progress"."""
 
     cells: tuple[int, int] | None = None
     """Rows and columns of the cells that a map is constant on, by which DPR replaces; else None."""

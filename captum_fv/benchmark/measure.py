@@ -126,7 +126,7 @@ def measure_batch(
         if not rows:
             continue
         scored = whole if len(rows) == len(batch) else whole.rows(list(rows))
-        for name, map_a in maps_of_a(group, scored.batch, seed):
+        for name, map_a in maps_of_a(group, scored.batch, seed, scores=scored.patched):
             check_untouched(siamese, before, name)
             cells = abilities(group[name]).cells
             try:

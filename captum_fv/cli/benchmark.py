@@ -10,7 +10,7 @@ from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.benchmark.workers import is_first_process, own_device
 from captum_fv.cli.inputs import load_patched, load_siamese, method_names, model_name
-from captum_fv.cli.options import SEED, add_option, add_run_options
+from captum_fv.cli.options import SEED, add_option, add_run_options, photo_workers
 from captum_fv.report.tables import benchmark_tables
 from captum_fv.report.write import write_report
 from captum_fv.siamese.backbone import contract
@@ -85,6 +85,7 @@ def run(options: Namespace) -> None:
         options.out,
         settings,
         device=options.device,
+        workers=photo_workers(options),
         command=options.command_line,
         show_progress=True,
     )

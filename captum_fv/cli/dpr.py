@@ -13,7 +13,7 @@ from captum_fv.benchmark.results import ModelResults
 from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.cli.inputs import load_patched, load_siamese, method_names, model_name
-from captum_fv.cli.options import add_run_options
+from captum_fv.cli.options import add_run_options, photo_workers
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.report.pictures import plot_dpr
@@ -44,6 +44,7 @@ def run(options: Namespace) -> None:
         options.out,
         batch_size=options.batch_size,
         device=options.device,
+        workers=photo_workers(options),
         command=options.command_line,
         threshold=options.threshold,
         fmr=options.fmr,
@@ -59,6 +60,7 @@ def measure(
     *,
     batch_size: int = 32,
     device: str = "cpu",
+    workers: int = 0,
     command: str | None = None,
     threshold: float | Literal["model"] | None = None,
     fmr: float | None = None,
@@ -75,6 +77,7 @@ def measure(
         out,
         settings,
         device=device,
+        workers=workers,
         command=command,
         show_progress=True,
     )

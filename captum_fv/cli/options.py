@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from argparse import ArgumentParser, _ActionsContainer
+import os
+from argparse import ArgumentParser, Namespace, _ActionsContainer
 from pathlib import Path
 from typing import Any, get_args
 
@@ -127,8 +128,23 @@ def add_run_options(parser: ArgumentParser, default_out: str) -> None:
     size = BenchmarkSettings.batch_size
     at_once = "pairs explained at once, and lost if the run is killed"
     add_option(parser, "--batch-size", type=positive, default=size, help=at_once)
+    parser.add_argument(
+        "--workers",
+        type=whole,
+        help="processes that load and patch photos ahead of the model (default: 0 on the CPU, "
+        "which the model needs; else a core each, up to 8)",
+    )
     folder = "the run's folder: new, empty, or of an interrupted run"
     add_option(parser, "--out", default=Path(default_out), help=folder)
+
+
+def photo_workers(options: Namespace) -> int:
+    """How many processes load photos: what --workers says, else none beside a model on the CPU."""
+    if options.workers is not None:
+        return int(options.workers)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of torchrun, which share the cores
+    spare = (os.cpu_count() or 1) // processes - 1
+    return 0 if options.device == "cpu" else min(8, max(0, spare))
 
 
 def _threshold(text: str) -> float | str:

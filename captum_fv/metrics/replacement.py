@@ -5,6 +5,7 @@ The core of DPR, of deletion and insertion, and of the least replacement that fl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import torch
@@ -182,7 +183,7 @@ def replaced_scores(
     for jobs in torch.split((changed & ~known).nonzero(), batch_size):
         step, row = jobs.unbind(1)
         batch, filled = images.new_empty(len(jobs), *images.shape[1:]), 0
-        for t, count in zip(*(x.tolist() for x in step.unique(return_counts=True)), strict=True):
+        for t, count in Counter(step.tolist()).items():
             if t > reached:  # else an earlier batch has turned them
                 image, place = turning[t] // size, turning[t] % size
                 images[image, :, place] = end.flatten(2)[image, :, place]

@@ -66,7 +66,7 @@ class LoadedProgram(nn.Module):
         return tree_map(lambda *parts: torch.cat(parts), *outputs)
 
     def _apply(self, fn: Any, recurse: bool = True) -> LoadedProgram:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         follow_weights(self, fn)
         return self
 

@@ -174,7 +174,7 @@ class SiameseCosine(nn.Module):
         return self
 
     def _apply(self, fn: Any, recurse: bool = True) -> SiameseCosine:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         follow_weights(self, fn)
         return self
 
