@@ -26,9 +26,7 @@ from captum_fv.metrics.rates import eer_threshold, equal_error_rate
 from captum_fv.metrics.replacement import (
     ScoreInPlace,
     replaced_scores,
-    replacement_steps,
     score_and_hold_partners,
-    tied_share,
     turning_steps,
 )
 from captum_fv.siamese.batch_size import images_at_once
@@ -148,9 +146,10 @@ def _measure_map(
 ) -> Table:
     batch, match = scored.batch, scored.patched >= threshold
     values = position_values(map_a, batch.patched_a)
-    ranking = rank_maps(values, match)
+    ranking = rank_maps(values, match, cells)
 
-    def replace(step_of: Tensor) -> Tensor:
+    def replace(within: Tensor | None) -> Tensor:
+        step_of = turning_steps(ranking, STEPS, values.shape[1:], cells, within)
         return replaced_scores(
             scored.score,
             scored.patched,
@@ -162,21 +161,19 @@ def _measure_map(
             scored.original,
         )
 
-    size = values.shape[1:]
-    stratified = torch.full((STEPS + 1, len(batch)), torch.nan, dtype=torch.float64)
-    if cells is not None:  # which are too coarse to be ranked within strata
-        replaced = replace(replacement_steps(values, match, STEPS, cells))
-    else:
-        replaced = replace(turning_steps(ranking, STEPS, size))
-        if strata is not None:
-            stratified = replace(turning_steps(ranking, STEPS, size, strata))
+    replaced = replace(None)
+    # Cells are too coarse to be ranked within strata.
+    stratified = torch.full_like(replaced, torch.nan)
+    if strata is not None and cells is None:
+        stratified = replace(strata)
     auroc, precision = np.full((2, len(batch)), np.nan)
     partly = (batch.mask.any((1, 2, 3)) & ~batch.mask.all((1, 2, 3))).cpu().numpy()
     if partly.any():
-        auroc[partly], precision[partly] = localised(ranking.rows(partly), batch.mask[partly])
+        positions = ranking if cells is None else rank_maps(values, match)
+        auroc[partly], precision[partly] = localised(positions.rows(partly), batch.mask[partly])
     return {
         "pair": batch.numbers,
-        "tied": ranking.tied_share() if cells is None else tied_share(values, cells),
+        "tied": ranking.tied_share(),
         "replaced": replaced.T.contiguous().numpy(),
         "stratified": stratified.T.contiguous().numpy(),
         "auroc": auroc,

@@ -13,13 +13,13 @@ from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import as_number, check_counts
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.positions import as_images, position_values, warn_of_constant_maps
+from captum_fv.metrics.ranking import rank_maps
 from captum_fv.metrics.rates import Values, as_labels
 from captum_fv.metrics.replacement import (
     ForwardFunc,
     replaced_scores,
-    replacement_steps,
     score_and_hold_partners,
-    tied_share,
+    turning_steps,
 )
 from captum_fv.siamese.batch_size import images_at_once
 
@@ -126,7 +126,7 @@ class DecisionPatchReplacement:
         values = position_values(attributions, patched_a)
         labels = as_labels(genuine, len(patched_a))
         warn_of_constant_maps(values)
-        scores, steps = [], self.steps
+        scores, tied, steps = [], [], self.steps
         at_once = images_at_once(self.forward_func, patched_a, batch_size=self.batch_size)
         with tqdm(total=len(patched_a), unit="pair", disable=not show_progress) as bar:
             for start in range(0, len(patched_a), at_once):
@@ -134,14 +134,16 @@ class DecisionPatchReplacement:
                 img_a, original = patched_a[rows], original_a[rows]
                 first, score = score_and_hold_partners(self.forward_func, (img_a, img_b[rows]))
                 match = first >= self.threshold
-                step_of = replacement_steps(values[rows], match, steps, self.cells, self.strata)
+                ranking = rank_maps(values[rows], match, self.cells)
+                step_of = turning_steps(ranking, steps, img_a.shape[2:], self.cells, self.strata)
+                tied.append(ranking.tied_share())
                 scores.append(
                     replaced_scores(score, first, img_a, original, step_of, steps, at_once)
                 )
                 bar.update(len(img_a))
         self._scores += scores
         self._genuine.append(labels)
-        self._tied.append(tied_share(values, self.cells))
+        self._tied += tied
 
     def compute(self) -> DPRResult:
         """Curves and areas over all batches so far."""

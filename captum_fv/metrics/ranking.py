@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
+from captum_fv.metrics.positions import cell_numbers
 
 
 @dataclass(frozen=True)
@@ -68,18 +69,36 @@ class Ranking:
         return np.maximum.accumulate(np.where(self.rises, ranks, 0), axis=1)
 
     def tied_share(self) -> FloatArray:
-        """The share of positions whose value another one has too, (N,) in [0, 1]."""
+        """The share of positions (or cells) whose value another one has too, (N,) in [0, 1].
+
+        Chance ranks them, and not the map: 0 if all values differ, 1 in a constant map.
+        """
         alone = self.rises.copy()
         alone[:, :-1] &= self.rises[:, 1:]
         return np.asarray((~alone).mean(axis=1))
 
 
-def rank_maps(values: Tensor, match: Tensor) -> Ranking:
+def rank_maps(values: Tensor, match: Tensor, cells: tuple[int, int] | None = None) -> Ranking:
     """In which order a decision has the positions go: after a match, the HIGHEST first.
 
     Args:
-        values: Map value of each position, (N, H, W) float64.
+        values: Map value of each position, (N, H, W) float64, on the CPU.
         match: Whose highest values go first, (N,) bool; the others' lowest do.
+        cells: Rank the cells of a (rows, columns) grid by their means, in place of positions.
     """
-    signed = torch.where(match.to(values.device)[:, None, None], -values, values)
-    return Ranking.of(signed.flatten(1).cpu().numpy())
+    signed = torch.where(match.cpu()[:, None, None], -values, values).flatten(1)
+    if cells is not None:
+        signed = _cell_means(signed, cell_numbers("cells", cells, values.shape[1:]))
+    return Ranking.of(signed.numpy())
+
+
+def _cell_means(values: Tensor, cell: Tensor) -> Tensor:
+    """Means (N, cells) of values (N, P) in the cells of their positions, (P,)."""
+    # Means, since the cells of a grid that does not divide the image are unequal. They are taken
+    # from the lowest value on: equal values then have exactly that mean, whatever their number,
+    # where a rounded sum would rank cells of different sizes.
+    numbers = cell.bincount()
+    low = values.new_full((len(values), len(numbers)), torch.inf)
+    low.scatter_reduce_(1, cell.expand_as(values), values, "amin")
+    above = torch.zeros_like(low).index_add_(1, cell, values - low[:, cell])
+    return low + above / numbers

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import check_tensor
 from captum_fv.core.vectors import cosine
 from captum_fv.metrics.positions import cell_numbers
@@ -44,22 +43,20 @@ def replacement_steps(
     Raises:
         ValueError: Cells or strata that do not fit the map, or both.
     """
-    size = values.shape[1:]
-    if cells is None:
-        return turning_steps(rank_maps(values, match), steps, size, strata)
-    if strata is not None:
-        raise ValueError("cells and strata: got both; want one of them")
-    cell = cell_numbers("cells", cells, size)
-    means = cell_means(values, cell)[:, None]
-    return turning_steps(rank_maps(means, match), steps, (1, means.shape[2]))[:, 0, cell].reshape(
-        -1, *size
-    )
+    ranking = rank_maps(values, match, cells)
+    return turning_steps(ranking, steps, values.shape[1:], cells, strata)
 
 
 def turning_steps(
-    ranking: Ranking, steps: int, size: Sequence[int], strata: Tensor | None = None
+    ranking: Ranking,
+    steps: int,
+    size: Sequence[int],
+    cells: tuple[int, int] | None = None,
+    strata: Tensor | None = None,
 ) -> Tensor:
-    """`replacement_steps` of positions that are ranked already, for maps of this (H, W)."""
+    """`replacement_steps` of positions, or of cells, that are ranked already; size is (H, W)."""
+    if cells is not None and strata is not None:
+        raise ValueError("cells and strata: got both; want one of them")
     order = torch.from_numpy(ranking.order)
     sizes = [order.shape[1]]
     if strata is not None:
@@ -76,34 +73,9 @@ def turning_steps(
         sizes = torch.unique(strata, return_counts=True)[1].tolist()
     step_of_rank = torch.cat([_step_of_rank(count, steps) for count in sizes])
     turning = torch.empty_like(order).scatter_(1, order, step_of_rank.expand_as(order))
-    return turning.reshape(-1, *size)
-
-
-def tied_share(values: Tensor, cells: tuple[int, int] | None = None) -> FloatArray:
-    """The share of each map's positions whose value another one has too, (N,) in [0, 1].
-
-    Chance ranks them, and not the map: 0 if all values differ, 1 in a constant map.
-
-    Args:
-        values: Map value of each position, (N, H, W) float64.
-        cells: Count the cells of a (rows, columns) grid and their means in place of positions.
-    """
-    ranked = values.flatten(1)
     if cells is not None:
-        ranked = cell_means(values, cell_numbers("cells", cells, values.shape[1:]))
-    return Ranking.of(ranked.numpy()).tied_share()
-
-
-def cell_means(values: Tensor, cell: Tensor) -> Tensor:
-    """Means (N, cells) of values (N, H, W) in the cells of their positions, (H*W,)."""
-    # Means, since the cells of a grid that does not divide the image are unequal. They are taken
-    # from the lowest value on: equal values then have exactly that mean, whatever their number,
-    # where a rounded sum would rank cells of different sizes.
-    values, numbers = values.flatten(1), cell.bincount()
-    low = values.new_full((len(values), len(numbers)), torch.inf)
-    low.scatter_reduce_(1, cell.expand_as(values), values, "amin")
-    above = torch.zeros_like(low).index_add_(1, cell, values - low[:, cell])
-    return low + above / numbers
+        turning = turning[:, cell_numbers("cells", cells, size)]
+    return turning.reshape(-1, *size)
 
 
 def _step_of_rank(size: int, steps: int) -> Tensor:
