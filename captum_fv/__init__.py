@@ -50,7 +50,12 @@ if TYPE_CHECKING:
     from captum_fv.metrics import decision_patch_replacement, eer_threshold, error_rates
     from captum_fv.models import load_backbone
     from captum_fv.report import plot_dpr, plot_links, plot_pair, write_report
-    from captum_fv.siamese import PartnerView, SiameseCosine, unfold_prelu
+    from captum_fv.siamese import (
+        PartnerView,
+        SiameseCosine,
+        optimise_for_inference,
+        unfold_prelu,
+    )
 
 __all__ = [
     "AdversarialPathMap",
@@ -80,6 +85,7 @@ __all__ = [
     "error_rates",
     "generated_pairs",
     "load_backbone",
+    "optimise_for_inference",
     "plot_dpr",
     "plot_links",
     "plot_pair",

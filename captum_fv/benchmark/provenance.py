@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from captum_fv.attr.methods import METHODS, Builder
 from captum_fv.models.xcos.head import fingerprint
-from captum_fv.siamese.backbone import contract
+from captum_fv.siamese.backbone import OptimisedBackbone, contract
 from captum_fv.siamese.model import SiameseCosine
 
 PACKAGES = ("captum_fv", "torch", "captum", "numpy", "scipy", "scikit-image", "pillow")
@@ -98,5 +98,6 @@ def _identity(siamese: SiameseCosine) -> dict[str, Any]:
         "channel_order": siamese.channel_order,
         "output": _output(siamese.output),
         "precision": siamese.precision,
+        "optimised": isinstance(siamese.backbone, OptimisedBackbone),
     }
     return identity | ({} if head is None else {"xcos_head_sha256": fingerprint(head)})

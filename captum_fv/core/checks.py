@@ -112,8 +112,9 @@ def all_finite(values: Tensor) -> bool:
 
 
 def hides_values(values: Tensor) -> bool:
-    """Whether this is recorded by torch.compile, torch.export or torch.jit, or within vmap."""
+    """Whether this is recorded, by torch.compile, export or jit or by CUDA, or within vmap."""
     recorded = torch.compiler.is_compiling() or torch._C._is_tracing()
+    recorded = recorded or (values.is_cuda and torch.cuda.is_current_stream_capturing())
     return recorded or torch._C._functorch.is_batchedtensor(values)
 
 

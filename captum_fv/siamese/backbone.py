@@ -19,7 +19,19 @@ Normalisation = float | Sequence[float] | Tensor | None
 _FACE_SIZES = {(96, 96), (112, 96), (112, 112), (128, 128), (160, 160), (224, 224)}
 """Height and width of what face recognisers take."""
 
-_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
+
+class OptimisedBackbone(nn.Module):
+    """A backbone, `module`, and something beside it that gives the same in less time."""
+
+    module: nn.Module
+
+
+_WRAPPERS = (
+    nn.DataParallel,
+    nn.parallel.DistributedDataParallel,
+    AveragedModel,
+    OptimisedBackbone,
+)
 
 
 @dataclass(frozen=True)

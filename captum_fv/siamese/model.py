@@ -35,6 +35,7 @@ from captum_fv.siamese.devices import follow_weights
 from captum_fv.siamese.normalisation import own_normalisation, per_channel
 from captum_fv.siamese.outputs import EmbeddingPart, embeddings_in, grid_in
 from captum_fv.siamese.repeatable import same_answer_again
+from captum_fv.siamese.replay import Replays
 
 
 class SiameseCosine(nn.Module):
@@ -126,6 +127,8 @@ class SiameseCosine(nn.Module):
         self._repeatable: set[str] = set()
         self.batch_sizes: dict[tuple[Any, ...], int] = {}
         """What trials found to be the best; see `images_at_once`."""
+        self.replays: Replays | None = None
+        """Recorded work, of a model that `optimise_for_inference` gave."""
 
     @property
     def black(self) -> float | None:
