@@ -27,6 +27,7 @@ RUN_HERE = {
     "docs/alternative.md": 0,
     "docs/backbones.md": 0,
     "docs/methods.md": 0,
+    "docs/speed.md": 0,
 }
 """Texts, and how many words their code prints."""
 
