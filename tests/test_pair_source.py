@@ -91,7 +91,7 @@ def test_what_gives_no_batches_is_named():
         as_source(3, 2)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.extended)])
 def test_any_number_of_workers_gives_the_same_bytes(method, monkeypatch):
     patched = patch_pairs(generated_pairs(7))
     expected = list(as_source(patched, 2).chunks(lambda number: number != 1))

@@ -112,9 +112,9 @@ def measure_batch(
         ValueError, TypeError: A method's map that is none, or a method that changes the model, with
             the method's name.
     """
-    before = state_of(siamese)
     at_once = images_at_once(siamese, batch.img_b, batch_size=batch_size)
     whole = score_batch(siamese, batch, at_once)
+    before = state_of(siamese)
     groups: dict[tuple[int, ...], dict[str, Method]] = {}
     for name, method in methods.items():
         rows = tuple((rows_of or {}).get(name, range(len(batch))))
