@@ -91,7 +91,9 @@ def test_the_commands_take_and_tell_it(tmp_path: Path, capsys: pytest.CaptureFix
         f"dpr --limit 4 --methods rnd --out {out} --precision float16 --optimise --device auto"
     )
     assert main(command.split()) == 0
-    assert "computed in float16" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "computed in float16" in said.out
+    assert ("most CPUs only emulate it" in said.err) == (not torch.cuda.is_available())
     model = json.loads((out / "config.json").read_text())["models"]["demo"]
     assert (model["precision"], model["optimised"]) == ("float16", True)
     for option in ("--precision half", "--device nowhere", "--workers -1"):
@@ -102,6 +104,7 @@ def test_the_commands_take_and_tell_it(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @needs_shared
+@pytest.mark.extended
 def test_float16_keeps_the_order_of_a_real_models_maps() -> None:
     folder = SHARED / "data" / "lfw_aligned_112"
     pairs = read_pairs(folder, SHARED / "data" / "pairs_folds_1_4.txt")

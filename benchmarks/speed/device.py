@@ -4,10 +4,11 @@
     python benchmarks/speed/device.py --device cpu --models demo --table-pairs 3
 
 Checks: float32 maps equal the CPU's to 1e-4 of their largest value; occlusion in float16 keeps the
-rank correlation of every map at .999. Times, each beside its bare work in the same run: xSSAB of
-one pair (bar 1.20 of the forward and two backwards, optimised against eager too), xFace's three
-variants of one pair in float16 (1.15 of as many forwards in the best batch), DPR of one map (1.10
-of its forwards). Last the paper's Table 3: every method, one pair at a time.
+rank correlation of every map at .999 (a CPU computes in bfloat16, whose maps keep .99). Times, each
+beside its bare work in the same run: xSSAB of one pair (bar 1.20 of the forward and two backwards,
+optimised beside a CUDA graph of them), xFace's three variants of one pair in half precision (1.15
+of as many forwards in the best batch), DPR of one map (1.10 of its forwards). Last the paper's
+Table 3: every method, one pair at a time.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 import captum_fv as fv
 from captum_fv.attr.methods import METHODS
 from captum_fv.benchmark.latency import time_method
+from captum_fv.core.arithmetic import HALF
 from captum_fv.data import generated_pairs, patch_pairs
 from captum_fv.metrics.randomisation import rank_correlation
 from captum_fv.models.catalogue import ARCHITECTURES
@@ -83,17 +85,18 @@ def checks(device: str) -> Iterator[str]:
         )
         error = float((here - there).abs().max() / here.abs().max())
         yield f"- {name}: {device} differs from the CPU by {error:.1e} of the largest (bar: 1e-4)"
-    for name in ("occlusion_alt", "corrrise"):
+    kind = half_of(device)
+    for name in ("occlusion_alt", "xface2"):
         exact, half = (
             METHODS[name](demo(device, precision), THRESHOLD)
             .attribute([x.to(device) for x in pair])[0][:, 0]
             .flatten(1)
             .cpu()
             .numpy()
-            for precision in ("float32", "float16")
+            for precision in ("float32", kind)
         )
         kept = rank_correlation(exact, half).min()
-        yield f"- {name}: float16 keeps a rank correlation of {kept:.5f} (bar: .999)"
+        yield f"- {name}: {kind} keeps a rank correlation of {kept:.5f} (bar: .999)"
 
 
 def times(name: str, device: str, rounds: int) -> Iterator[str]:
@@ -129,14 +132,18 @@ def times(name: str, device: str, rounds: int) -> Iterator[str]:
         compare(floor, explain, 3)  # the first ones pay for warming up
         yield row(work, *compare(floor, explain, rounds), "1.20")
 
-    half = fv.optimise_for_inference(model(name, device, "float16"))
+    half = fv.optimise_for_inference(model(name, device, half_of(device)))
     xface = fv.OcclusionPairAttribution(half)
     forwards = xface.num_forwards(one[0], variants=(1, 2, 3))
     sweep = waiting(device, lambda: xface.attribute_variants(*one))
     best = best_batch(half, images[:1])
     floor = waiting(device, lambda: bare_forwards(half, images[:1], forwards, best))
     sweep(), floor()
-    yield row("xFace 1-3, one pair, float16", *compare(floor, sweep, max(1, rounds // 5)), "1.15")
+    yield row(
+        f"xFace 1-3, one pair, {half.precision}",
+        *compare(floor, sweep, max(1, rounds // 5)),
+        "1.15",
+    )
 
     maps = torch.rand(count, 1, *img_b.shape[2:])
     genuine = torch.arange(count) % 2 == 0
@@ -177,8 +184,13 @@ def best_batch(siamese: fv.SiameseCosine, image: Tensor) -> int:
 
 def arithmetic(siamese: fv.SiameseCosine, images: Tensor) -> torch.autocast:
     """Around bare forwards: what the model itself computes in."""
-    half = siamese.precision == "float16"
-    return torch.autocast(images.device.type, torch.float16, enabled=half)
+    kind = HALF.get(siamese.precision)
+    return torch.autocast(images.device.type, kind, enabled=kind is not None)
+
+
+def half_of(device: str) -> str:
+    """The half precision to try: most CPUs only emulate float16."""
+    return "bfloat16" if device == "cpu" else "float16"
 
 
 def table_3(device: str, pairs: int) -> Iterator[str]:

@@ -48,6 +48,12 @@ def load_siamese(options: Namespace) -> SiameseCosine:
         attach_head(backbone, options.xcos_head)
     siamese = SiameseCosine(backbone, mean, std, options.output, precision=options.precision)
     siamese = siamese.to(options.device)
+    if options.precision == "float16" and options.device == "cpu":
+        warnings.warn(
+            "--precision float16: most CPUs only emulate it, at many times float32's price; "
+            "bfloat16 may be quicker there",
+            stacklevel=2,
+        )
     return optimise_for_inference(siamese) if options.optimise else siamese
 
 
