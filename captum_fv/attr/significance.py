@@ -52,7 +52,7 @@ def among_strangers(
     *,
     level: float = 2.0,
     fill: Tensor | None = None,
-    perturbations_per_eval: int = 32,
+    perturbations_per_eval: int | None = None,
     show_progress: bool = False,
 ) -> AmongStrangers:
     """The map of one image, and how much of it a stranger in the partner's place would show.

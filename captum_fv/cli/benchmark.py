@@ -10,7 +10,7 @@ from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.benchmark.workers import is_first_process, own_device
 from captum_fv.cli.inputs import load_patched, load_siamese, method_names, model_name
-from captum_fv.cli.options import SEED, add_option, add_run_options, whole
+from captum_fv.cli.options import SEED, add_option, add_run_options, photo_workers, whole
 from captum_fv.explain.run_pages import write_run_pages
 from captum_fv.report.terminal import run_text
 from captum_fv.report.write import write_report
@@ -87,6 +87,7 @@ def run(options: Namespace) -> None:
         options.out,
         settings,
         device=options.device,
+        workers=photo_workers(options),
         command=options.command_line,
         show_progress=True,
     )
