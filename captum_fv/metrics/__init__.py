@@ -2,12 +2,14 @@
 
 from captum_fv.metrics.bootstrap import Interval
 from captum_fv.metrics.controls import CONTROLS, deal_to_others, unbeaten_controls
-from captum_fv.metrics.deletion import DeletionInsertionResult, deletion_insertion
+from captum_fv.metrics.deletion import deletion_insertion
+from captum_fv.metrics.deletion_result import DeletionInsertionResult
 from captum_fv.metrics.dpr import DecisionPatchReplacement, decision_patch_replacement
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.flip import LeastReplacement, least_replacement
 from captum_fv.metrics.interactions import HiddenCells, InteractionShare, interaction_share
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation, patch_polarity
+from captum_fv.metrics.lu import LuFigures, lu_deletion_insertion
 from captum_fv.metrics.randomisation import (
     RandomisationResult,
     model_randomisation,
@@ -37,6 +39,7 @@ __all__ = [
     "InteractionShare",
     "Interval",
     "LeastReplacement",
+    "LuFigures",
     "PatchLocalisation",
     "RandomisationResult",
     "SanityResult",
@@ -53,6 +56,7 @@ __all__ = [
     "fnmr",
     "interaction_share",
     "least_replacement",
+    "lu_deletion_insertion",
     "model_randomisation",
     "patch_localisation",
     "patch_polarity",
