@@ -14,7 +14,7 @@ from captum_fv.attr.alternative import Alternative
 from captum_fv.attr.methods import Builder
 from captum_fv.benchmark.columns import Table, concatenate
 from captum_fv.benchmark.maps import maps_of_a, reads_patches
-from captum_fv.benchmark.settings import LuFill, evenly
+from captum_fv.benchmark.settings import BenchmarkSettings, LuFill, evenly
 from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.deletion import deletion_insertion
@@ -27,9 +27,6 @@ from captum_fv.siamese.model import SiameseCosine
 
 STEPS = 20
 """Of the deletion and insertion curves under the mean cosine."""
-
-SANITY_PAIRS = 10
-"""Each is explained some ten times."""
 
 POPULATIONS: Mapping[Population, bool] = {"genuine": True, "impostor": False}
 
@@ -94,9 +91,7 @@ def audit_method(
     siamese: SiameseCosine,
     pairs: PairBatch,
     threshold: float,
-    seed: int = 0,
-    batch_size: int = 32,
-    lu_fills: Sequence[LuFill] = ("black",),
+    settings: BenchmarkSettings,
 ) -> Table:
     """Deletion and insertion of the pairs without patches, and the sanity suite on a few of them.
 
@@ -105,9 +100,7 @@ def audit_method(
         siamese: The model.
         pairs: Some pairs, on its device.
         threshold: The decision threshold.
-        seed: Of random maps and random weights.
-        batch_size: Pairs explained together.
-        lu_fills: What removed places show in the curves of Lu et al., each measured by itself.
+        settings: The seed is also that of random weights.
 
     Returns:
         One row for each pair: pair, deletion and insertion (STEPS + 1,); the same by Lu et al. for
@@ -118,12 +111,12 @@ def audit_method(
     """
     if reads_patches(build(siamese, threshold)):
         pairs = pairs.rows([])
-    batches = pairs.split(batch_size)
-    parts = [_curves(build, siamese, batch, threshold, seed, lu_fills) for batch in batches]
+    batches = pairs.split(settings.batch_size)
+    parts = [_curves(build, siamese, batch, threshold, settings) for batch in batches]
     return {
         "pair": pairs.numbers,
-        **concatenate(parts or [_no_curves(lu_fills)]),
-        **_sanity(build, siamese, pairs, threshold, seed),
+        **concatenate(parts or [_no_curves(settings.lu_fills)]),
+        **_sanity(build, siamese, pairs, threshold, settings),
     }
 
 
@@ -132,13 +125,12 @@ def _curves(
     siamese: SiameseCosine,
     batch: PairBatch,
     threshold: float,
-    seed: int,
-    lu_fills: Sequence[LuFill],
+    settings: BenchmarkSettings,
 ) -> Table:
     """Deletion and insertion scores, a row for each pair."""
     clean = replace(batch, patched_a=batch.original_a)
     pair, genuine = (clean.patched_a, clean.img_b), batch.genuine
-    ((_, maps),) = maps_of_a({"method": build(siamese, threshold)}, clean, seed)
+    ((_, maps),) = maps_of_a({"method": build(siamese, threshold)}, clean, settings.seed)
 
     def scores(populations: Iterable[Population], steps: int, fill: Fill | Tensor) -> FloatArray:
         curves = np.empty((len(CURVES), len(batch), steps + 1))
@@ -152,7 +144,7 @@ def _curves(
         return curves
 
     found = {"": scores(POPULATIONS, STEPS, "blur")}
-    for name in lu_fills:
+    for name in settings.lu_fills:
         fill = _alternatives(siamese, clean, threshold) if name == "alternative" else name
         found[f"lu_{name}_"] = scores(POPULATIONS, LU_STEPS, fill)
         found[f"lu_{name}_all_"] = scores(["all"], LU_STEPS, fill)
@@ -188,17 +180,21 @@ def _alternatives(siamese: SiameseCosine, batch: PairBatch, threshold: float) ->
 
 
 def _sanity(
-    build: Builder, siamese: SiameseCosine, pairs: PairBatch, threshold: float, seed: int
+    build: Builder,
+    siamese: SiameseCosine,
+    pairs: PairBatch,
+    threshold: float,
+    settings: BenchmarkSettings,
 ) -> Table:
     table = {name: np.full(len(pairs), np.nan) for name in _SANITY}
     partly = (pairs.mask.any((1, 2, 3)) & ~pairs.mask.all((1, 2, 3))).cpu().numpy()
     rows = np.flatnonzero(partly)
     if not len(rows):
         return table
-    rows = rows[evenly(len(rows), SANITY_PAIRS)]
+    rows = rows[evenly(len(rows), settings.sanity_pairs)]
     few, device = pairs.rows(rows), pairs.patched_a.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        torch.manual_seed(settings.seed)
         found = sanity_suite(
             lambda model: build(model, threshold),
             siamese,
@@ -206,7 +202,7 @@ def _sanity(
             few.original_a,
             few.mask,
             threshold,
-            seed,
+            settings.seed,
         )
     *rest, patched, patch_free = vars(found).values()
     for name, values in zip(_SANITY, (*rest, *patched, *patch_free), strict=True):

@@ -17,7 +17,13 @@ STRATA = 64
 LuFill = Literal["black", "blur", "road", "alternative"]
 """What removed places may show in the curves of Lu et al."""
 
-LEAST = {"batch_size": 1, "audit_pairs": 0, "latency_pairs": 0, "latency_seconds": 0}
+LEAST = {
+    "batch_size": 1,
+    "audit_pairs": 0,
+    "sanity_pairs": 1,
+    "latency_pairs": 0,
+    "latency_seconds": 0,
+}
 """The smallest values of settings."""
 
 
@@ -33,7 +39,8 @@ class BenchmarkSettings:
         stratified: Also DPR within strata of equal mean sensitivity, which takes a gradient of
             every pair.
         audit_pairs: On how many pairs every method's deletion and insertion curves are measured,
-            and on a few of them its sanity; 0 leaves them out.
+            and on some of them its sanity; 0 leaves both out.
+        sanity_pairs: On how many of them; each is explained some seven times.
         lu_fills: What removed places show in the curves of Lu et al.: "black" as published, "blur",
             "alternative", or "road", which takes seconds for a pair.
         latency_pairs: On how many pairs methods are timed; 0 leaves Table 3 out.
@@ -48,6 +55,7 @@ class BenchmarkSettings:
     seed: int = 0
     stratified: bool = True
     audit_pairs: int = 0
+    sanity_pairs: int = 10
     lu_fills: Sequence[LuFill] = ("black",)
     latency_pairs: int = 100
     latency_seconds: float = 60.0
@@ -81,6 +89,7 @@ class BenchmarkSettings:
             "seed": self.seed,
             "strata": STRATA if self.stratified else 0,
             "audit_pairs": self.audit_pairs,
+            "sanity_pairs": self.sanity_pairs,
             "lu_fills": list(self.lu_fills),
             "latency": [self.latency_pairs, self.latency_seconds],
             "fmr": self.fmr,

@@ -213,8 +213,7 @@ class Run:
 
     def _audit(self, model: str, build: Builder, pairs: PairBatch) -> Table:
         siamese, threshold = self.models[model], self.scores[model].threshold
-        seed, size, fills = self.settings.seed, self.settings.batch_size, self.settings.lu_fills
-        return audit_method(build, siamese, pairs, threshold, seed, size, fills)
+        return audit_method(build, siamese, pairs, threshold, self.settings)
 
     def _time(self, model: str, build: Builder, pairs: PairBatch) -> Table:
         method = build(self.models[model], self.scores[model].threshold)

@@ -46,6 +46,8 @@ def add(parser: ArgumentParser) -> None:
         "them whether maps pass the sanity checks; 100 do"
     )
     add_option(group, "--audit-pairs", "--check-pairs", default=standard.audit_pairs, help=audited)
+    checked = "on how many of them the sanity checks run, seven explanations of each"
+    add_option(group, "--sanity-pairs", default=standard.sanity_pairs, help=checked)
     group.add_argument(
         "--lu-fills",
         type=lambda text: text.split(","),
@@ -78,6 +80,7 @@ def run(options: Namespace) -> None:
         fmr=options.fmr,
         stratified=not options.no_strata,
         audit_pairs=options.audit_pairs,
+        sanity_pairs=options.sanity_pairs,
         lu_fills=options.lu_fills,
         latency_pairs=options.latency_pairs,
         latency_seconds=options.latency_seconds,

@@ -22,6 +22,7 @@ from captum_fv.metrics.replacement import (
     score_and_hold_partners,
 )
 
+
 @torch.no_grad()
 def deletion_insertion(
     forward_func: ForwardFunc,

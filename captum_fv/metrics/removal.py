@@ -1,4 +1,4 @@
-"""What shows where a part of image A was removed: a picture of nothing, or a guess from the rest."""
+"""What shows where a part of image A was removed: a blank, or a guess from the rest."""
 
 from __future__ import annotations
 

@@ -65,9 +65,9 @@ def lu_table(results: BenchmarkResults) -> TextTable:
     titles = [f"{name}: {curve}" for name in populations for curve in LuFigures._fields]
     return TextTable(
         "lu",
-        "Deletion (low is good) and insertion (high is good) of Lu et al. on pairs without patches: "
-        "areas under the share of right decisions, in per cent, as a tenth of image A at a time "
-        "shows the fill in place of what the map names, or alone does not.",
+        "Deletion (low is good) and insertion (high is good) of Lu et al. on pairs without "
+        "patches: areas under the share of right decisions, in per cent, as a tenth of image A at "
+        "a time shows the fill in place of what the map names, or alone does not.",
         ["model", "method", "fill", "pairs", *titles],
         rows,
         [
