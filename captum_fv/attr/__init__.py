@@ -2,6 +2,7 @@
 
 from captum_fv.attr.agreement import LocalAgreement
 from captum_fv.attr.alternative import Alternative
+from captum_fv.attr.atlas import face_regions
 from captum_fv.attr.bank import OcclusionBank
 from captum_fv.attr.bank_masks import gaussian_masks, rise_masks, square_masks
 from captum_fv.attr.captum_tools import (
@@ -10,6 +11,7 @@ from captum_fv.attr.captum_tools import (
     pair_grad_cam,
     split_layer_maps,
 )
+from captum_fv.attr.contributions import region_report
 from captum_fv.attr.controls import (
     CentrePrior,
     PatchOracle,
@@ -26,6 +28,7 @@ from captum_fv.attr.iag import IntegratedArgumentGradient
 from captum_fv.attr.interaction import PairInteraction
 from captum_fv.attr.links import Interactions, Link
 from captum_fv.attr.minplus import MinPlusAttribution
+from captum_fv.attr.region_rows import RegionReport, RegionRow
 from captum_fv.attr.regions import Regions, grid_regions
 from captum_fv.attr.spatial import spatial_decomposition
 from captum_fv.attr.strangers import (
@@ -60,15 +63,19 @@ __all__ = [
     "PatchedCosineAttribution",
     "PixelDifference",
     "RandomPairBaseline",
+    "RegionReport",
+    "RegionRow",
     "Regions",
     "SensitivityControl",
     "SimilarityArgumentGradient",
     "correlation_map",
+    "face_regions",
     "gaussian_masks",
     "grid_regions",
     "one_sided_baselines",
     "pair_feature_masks",
     "pair_grad_cam",
+    "region_report",
     "rise_masks",
     "s_norm",
     "significant_share",

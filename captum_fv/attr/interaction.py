@@ -13,30 +13,20 @@ from torch import Tensor
 from tqdm import tqdm
 
 from captum_fv.attr.alternative import AlternativeFill
+from captum_fv.attr.effects import HELD_OUT, drawn_masks, fit_interactions
 from captum_fv.attr.links import Interactions, Weights
 from captum_fv.attr.pair import Pair, refuse_extras
 from captum_fv.attr.regions import Regions, grid_regions
 from captum_fv.attr.smoothing import smooth
 from captum_fv.core.checks import as_number, check_choice, check_counts, check_seed, check_size
 from captum_fv.core.vectors import cosine
-from captum_fv.metrics.interactions import (
-    HiddenCells,
-    interaction_effects,
-    interaction_share,
-    r_squared,
-)
+from captum_fv.metrics.interactions import HiddenCells
 from captum_fv.siamese.model import SiameseCosine
 
 Fill = Literal["blur", "alternative"]
 
-HELD_OUT = 32
-"""Masks of either image that are not fitted; R2 is over all pairs of them."""
-
 FILL_BLUR = 8 / 112
 """Standard deviation of the fill's blur as a share of the height: it takes a face's detail away."""
-
-ANCHOR = 1e4
-"""Weight of the whole photo and of the wholly hidden one where effects are to add up."""
 
 
 class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore[misc]
@@ -176,6 +166,37 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
             perturbations_per_eval: How many masked images go through the model at once.
             show_progress: Show a bar that counts down `num_forwards`, with the time left.
         """
+        sides = self.hidden_cells(
+            inputs,
+            img_b,
+            threshold=threshold,
+            reference=reference,
+            perturbations_per_eval=perturbations_per_eval,
+            show_progress=show_progress,
+        )
+        image = inputs if isinstance(inputs, Tensor) else inputs[0]
+        regions = self._regions_of(image)
+        return [fit_interactions(pair, regions, self.keep, self.weights) for pair in sides]
+
+    def hidden_cells(
+        self,
+        inputs: Tensor | Pair,
+        img_b: Tensor | None = None,
+        *,
+        threshold: float | Tensor | None = None,
+        reference: Tensor | None = None,
+        perturbations_per_eval: int = 32,
+        show_progress: bool = False,
+    ) -> list[tuple[HiddenCells, HiddenCells]]:
+        """What the model sees of A and of B under the masks: what `explain` fits.
+
+        Args:
+            inputs, img_b, threshold, reference, perturbations_per_eval, show_progress: As there.
+
+        Returns:
+            Of each pair, rows of masks: the photo whole, wholly hidden, `masks` that are fitted,
+            and 32 that are held out.
+        """
         pairs, level = self._checked(inputs, img_b, None, None, threshold)
         check_counts(perturbations_per_eval=perturbations_per_eval)
         regions = self._regions_of(pairs[0])
@@ -204,7 +225,7 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
                     self._side(side, face, fill, clean, embed, int(perturbations_per_eval))
                     for side, face, fill, clean in zip(regions, faces, fills, whole, strict=True)
                 ]
-                found.append(self._fitted(sides[0], sides[1], regions))
+                found.append((sides[0], sides[1]))
         return found
 
     def num_forwards(self, img_a: Tensor) -> int:
@@ -241,36 +262,9 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
         count: int,
     ) -> HiddenCells:
         """One face kept whole, wholly hidden, and under all masks, those not fitted last."""
-        generator = torch.Generator().manual_seed(self.seed)
-        drawn = torch.rand(self.masks + HELD_OUT, len(regions), generator=generator) < self.keep
-        ends = torch.tensor([True, False])[:, None].expand(2, len(regions))
-        masks = torch.cat([ends, drawn]).to(face.device)
+        masks = drawn_masks(len(regions), self.masks, self.keep, self.seed).to(face.device)
         hidden = [embed(regions.hide(face, fill, part)) for part in torch.split(masks[1:], count)]
         return HiddenCells(masks, torch.cat([whole[None], *hidden]))
-
-    def _fitted(
-        self, a: HiddenCells, b: HiddenCells, regions: tuple[Regions, Regions]
-    ) -> Interactions:
-        """Effects by the masks that are fitted, and R2 by those that are not."""
-        drawn, held_out = (a[2:-HELD_OUT], b[2:-HELD_OUT]), (a[-HELD_OUT:], b[-HELD_OUT:])
-        share = interaction_share(drawn, held_out)
-        effects, r2 = interaction_effects(*drawn), share.interactions
-        if self.weights == "adds_up":
-            anchored = torch.ones(self.masks + 2).to(a.design)
-            anchored[:2] = ANCHOR
-            effects = interaction_effects(a[:-HELD_OUT], b[:-HELD_OUT], anchored, anchored)
-            held_a, held_b = held_out
-            scores = held_a.seen @ held_b.seen.T
-            r2 = r_squared(scores, held_a.design @ effects @ held_b.design.T)
-        return Interactions(
-            effects=effects.cpu().numpy(),
-            score=float(a.seen[0] @ b.seen[0]),
-            r2=r2,
-            r2_additive=share.additive,
-            regions=regions,
-            keep=self.keep,
-            weights=self.weights,
-        )
 
 
 def _both(regions: Regions | tuple[Regions, Regions] | None) -> tuple[Regions, Regions] | None:

@@ -81,19 +81,25 @@ class Interactions:
             for i, j in (divmod(int(k), len(b)) for k in order)
         ]
 
+    def values(self) -> tuple[FloatArray, FloatArray]:
+        """What each region of A and each of B is worth, (K_A,) and (K_B,).
+
+        Its main effect and a share of its links: under "banzhaf" p of them, which is what it adds
+        while a share p of the other face is kept, and the best that two maps can say; under
+        "adds_up" half, so that all values and the base sum to the score.
+        """
+        share = self.keep if self.weights == "banzhaf" else 0.5
+        value_a = self.main_a + share * self.links.sum(1)
+        value_b = self.main_b + share * self.links.sum(0)
+        return value_a, value_b
+
     def maps(self) -> tuple[FloatArray, FloatArray]:
         """The maps of A and of B that these imply, (H, W).
 
-        A region's value is its main effect and a share of its links: under "banzhaf" p of them,
-        which is what it adds while a share p of the other face is kept, and the best that two maps
-        can say; under "adds_up" half, so that both maps and the base sum to the score. It is
-        shared out among the region's pixels, so a map's sum is that of its values.
+        A region's value is shared out among its pixels, so a map's sum is that of its values.
         """
-        share = self.keep if self.weights == "banzhaf" else 0.5
-        a, b = self.regions
-        map_a = a.spread(self.main_a + share * self.links.sum(1))
-        map_b = b.spread(self.main_b + share * self.links.sum(0))
-        return map_a, map_b
+        (a, b), (value_a, value_b) = self.regions, self.values()
+        return a.spread(value_a), b.spread(value_b)
 
     def __str__(self) -> str:
         return (

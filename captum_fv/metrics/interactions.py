@@ -113,7 +113,7 @@ def interaction_share(
     _check_alike(fitted, held_out)
     (a, b), (held_a, held_b) = fitted, held_out
     scores = held_a.seen @ held_b.seen.T
-    effects = interaction_effects(a, b)
+    effects = a.fit(a.seen) @ b.fit(b.seen).T
     by_cells = held_a.design @ effects @ held_b.design.T
     # Over all N x M pairs of masks what depends on z and what depends on z' are orthogonal once
     # centred, so either is fitted to the scores' mean over the other side.
@@ -124,23 +124,6 @@ def interaction_share(
     if maps is None:
         return InteractionShare(*shares)
     return InteractionShare(*shares, r_squared(scores, _by_maps(maps, fitted, held_out)))
-
-
-def interaction_effects(
-    a: HiddenCells,
-    b: HiddenCells,
-    weights_a: Tensor | None = None,
-    weights_b: Tensor | None = None,
-) -> Tensor:
-    """Phi, (K_A + 1, K_B + 1) float64: row and column 0 are the base and the main effects.
-
-    The weighted least squares fit of all N x M scores to the products of [1 z] and [1 z'].
-
-    Args:
-        a, b: A and B with cells hidden.
-        weights_a, weights_b: Of the masks of each, (n,); a pair of masks weighs their product.
-    """
-    return a.fit(a.seen, weights_a) @ b.fit(b.seen, weights_b).T
 
 
 def r_squared(values: Tensor, predicted: Tensor) -> float:
