@@ -77,7 +77,7 @@ GROUPS = {
 def main() -> None:
     """Measure the groups asked for, and print the table of all that are there."""
     options = parse_arguments()
-    siamese = SiameseCosine(load_backbone(options.model))
+    siamese = SiameseCosine(load_backbone(options.model), options.mean, options.std)
     name = Path(options.model).stem
     patched = load_pairs(options)
     for group in options.groups:
@@ -197,6 +197,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=Path, help="pairs.txt of such a folder")
     parser.add_argument("--range", type=int, nargs=2, help="pairs from this one to before that one")
     parser.add_argument("--model", default="demo", help='"demo" or a .pt2 or TorchScript file')
+    parser.add_argument("--mean", type=float, default=0.5)
+    parser.add_argument("--std", type=float, default=0.5)
     parser.add_argument("--limit", type=int, default=400, help="take this many, evenly spread")
     parser.add_argument("--threshold", type=float, help="from where a pair matches; else the EER's")
     parser.add_argument("--lu-fills", default="black", help="as in captum-fv benchmark")

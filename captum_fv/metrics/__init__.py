@@ -27,6 +27,7 @@ from captum_fv.metrics.rates import (
 )
 from captum_fv.metrics.sanity import SanityResult, sanity_suite, swap_error
 from captum_fv.metrics.strata import equal_strata, face_rings, sensitivity_strata
+from captum_fv.metrics.swap import SwapGameResult, can_be_told, swap_game
 
 __all__ = [
     "CONTROLS",
@@ -43,6 +44,8 @@ __all__ = [
     "PatchLocalisation",
     "RandomisationResult",
     "SanityResult",
+    "SwapGameResult",
+    "can_be_told",
     "deal_to_others",
     "decision_patch_replacement",
     "deletion_insertion",
@@ -64,5 +67,6 @@ __all__ = [
     "sanity_suite",
     "sensitivity_strata",
     "swap_error",
+    "swap_game",
     "unbeaten_controls",
 ]
