@@ -19,11 +19,12 @@ from captum_fv.cli import (
     methods,
     models,
     patch,
+    swap_game,
     xcos_train,
 )
 from captum_fv.cli.console import on_console, one_line
 
-COMMANDS = (explain, dpr, benchmark, patch, align, xcos_train, methods, models, demo)
+COMMANDS = (explain, dpr, benchmark, swap_game, patch, align, xcos_train, methods, models, demo)
 
 EXAMPLES = """\
 examples:

@@ -1,4 +1,4 @@
-"""What a swap game found, as a table and as curves."""
+"""The swap game as a table, as curves, and the twins that it is played with."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from captum_fv.benchmark.swap_run import SwapGameRun
+from captum_fv.data.swaps import SwappedFaces
 from captum_fv.report.pictures import line_style
 from captum_fv.report.text_table import Cell, Rounded, TextTable
 
@@ -56,7 +57,7 @@ def plot_swap_game(run: SwapGameRun, title: str = "") -> Figure:
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     axis = figure.subplots()
     rates = np.geomspace(1e-3, 1, 61)
-    for i, (name, result) in enumerate(run.methods.items()):
+    for i, result in enumerate(run.methods.values()):
         axis.plot(rates, result.curve(rates), label="name", **line_style(i))
     axis.set_xscale("log")
     axis.set_xlim(rates[0], 1)
@@ -68,4 +69,24 @@ def plot_swap_game(run: SwapGameRun, title: str = "") -> Figure:
     for text, name in zip(legend.get_texts(), run.methods, strict=True):
         text.set(text=name, parse_math=False)
     figure.suptitle(title, parse_math=False)
+    return figure
+
+
+def plot_twins(faces: SwappedFaces, count: int = 3) -> Figure:
+    """Some faces, two rows each: the probe, its other photo, its twins; below, what changed."""
+    from matplotlib.figure import Figure
+
+    shown = [faces.load(k) for k in range(min(count, len(faces)))]
+    columns = 2 + len(faces.parts)
+    figure = Figure(figsize=(1.1 * columns, 2.3 * len(shown) + 0.3), layout="constrained")
+    axes = figure.subplots(2 * len(shown), columns, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for face, photos, changes in zip(shown, axes[::2], axes[1::2], strict=True):
+        for axis, image in zip(photos, [face.probe, face.mate, *face.twins.values()], strict=True):
+            axis.imshow(image)
+        for axis, mask in zip(changes[2:], face.masks.values(), strict=True):
+            axis.imshow(mask, cmap="gray", vmin=0, vmax=1)
+    for axis, title in zip(axes[0], ["probe", "other photo", *faces.parts], strict=True):
+        axis.set_title(title, fontsize=8, parse_math=False)
     return figure
