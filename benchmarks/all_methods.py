@@ -1,12 +1,12 @@
-"""Every method in one table: DPR, patches that misled, Lu's figures, sanity and cost.
+"""Every method in one table: DPR, patches that misled, Lu's figures, sanity, swap game, cost.
 
     python benchmarks/all_methods.py --out RUN
     python benchmarks/all_methods.py --data lfw_aligned_112 --pairs pairs_folds_1_4.txt \
         --model edgeface_xxs.pt2 --range 1200 2400 --out RUN
 
-Each group of methods is a run of `captum_fv.run_benchmark` in a folder of its own, so the same
-command goes on where it stopped, and `--groups` takes the work in pieces; the table has what is
-finished. Slow methods are measured on fewer pairs, spread evenly over those of the others, and
+Each group of methods is a run of `captum_fv.run_benchmark` in a folder of its own, and a swap game
+in another, so the same command goes on where it stopped, and `--groups` takes the work in pieces;
+the table has what is finished. Slow methods are measured on fewer pairs, spread evenly over those of the others, and
 compared with chance on the same.
 """
 
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,13 +24,28 @@ import numpy as np
 from captum_fv import SiameseCosine, load_backbone
 from captum_fv.attr.method_notes import NOTES
 from captum_fv.attr.methods import METHODS, expand_names, method_builder
-from captum_fv.benchmark import BenchmarkResults, BenchmarkSettings, run_benchmark
-from captum_fv.benchmark.results import MethodResults
+from captum_fv.benchmark import (
+    BenchmarkResults,
+    BenchmarkSettings,
+    SwapGameRun,
+    play_swap_game,
+    run_benchmark,
+)
+from captum_fv.benchmark.audit import MapAudit
+from captum_fv.benchmark.results import MethodResults, ModelResults
 from captum_fv.benchmark.settings import evenly
-from captum_fv.data import PatchedPairs, generated_pairs, lfw_pairs, patch_pairs
-from captum_fv.metrics import Interval
+from captum_fv.benchmark.swap_run import face_parts
+from captum_fv.data import (
+    PatchedPairs,
+    generated_pairs,
+    generated_swaps,
+    lfw_pairs,
+    patch_pairs,
+    transplanted_swaps,
+)
+from captum_fv.metrics import LuFigures, SwapGameResult
 from captum_fv.metrics.bootstrap import mean_interval
-from captum_fv.metrics.lu import LuFigures
+from captum_fv.report.audit_tables import lu_table
 from captum_fv.report.text_table import Cell, TextTable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # where shared/ is
@@ -41,16 +58,20 @@ class Group(NamedTuple):
 
     Args:
         methods: Their names.
-        pairs: How many pairs a run has, with patches and, for the audit, without; and for sanity.
+        pairs: How many pairs, with patches.
+        audit: How many without, for deletion and insertion.
+        sanity: How many of these for the sanity checks.
+        faces: How many faces get twins in the swap game.
     """
 
     methods: tuple[str, ...]
     pairs: int = 400
     audit: int = 60
     sanity: int = 10
+    faces: int = 40
 
 
-SLOW = (60, 20, 3)
+SLOW = (60, 20, 3, 6)
 
 GROUPS = {
     "controls": Group(("rnd", "controls")),
@@ -67,9 +88,9 @@ GROUPS = {
     "interaction": Group(("interaction",), *SLOW),
     "fggb": Group(("fggb",), *SLOW),
     "fame": Group(("fame",), *SLOW),
-    "xface": Group(("xface1", "xface2", "xface3"), 60, audit=0),
-    "xface_alt": Group(("xface1_alt", "xface2_alt", "xface3_alt"), 60, audit=0),
-    "minplus": Group(("minplus",), 12, audit=0),
+    "xface": Group(("xface1", "xface2", "xface3"), 60, audit=0, faces=0),
+    "xface_alt": Group(("xface1_alt", "xface2_alt", "xface3_alt"), 60, audit=0, faces=0),
+    "minplus": Group(("minplus",), 12, audit=0, faces=0),
 }
 """What is measured together, the quick ones first."""
 
@@ -82,7 +103,9 @@ def main() -> None:
     patched = load_pairs(options)
     for group in options.groups:
         measure(name, siamese, patched, group, options)
-    hand_over(whole_table(name, patched.clean.name, options.out), options.out)
+    found, games = measured(name, options.out)
+    hand_over(whole_table(found, games, f"{name}, {patched.clean.name}"), options.out)
+    hand_over(lu_table(BenchmarkResults({}, {name: found})), options.out)
 
 
 def load_pairs(options: argparse.Namespace) -> PatchedPairs:
@@ -106,7 +129,7 @@ def measure(
     methods = [method for method in expand_names(GROUPS[group].methods) if can_run(method, siamese)]
     if not methods:
         return
-    pairs, audit, sanity = GROUPS[group][1:]
+    pairs, audit, sanity, faces = GROUPS[group][1:]
     settings = BenchmarkSettings(
         subset=dict.fromkeys(methods, pairs),
         batch_size=20,
@@ -117,9 +140,16 @@ def measure(
         latency_seconds=0,
         threshold=options.threshold,
     )
-    run_benchmark(
+    found = run_benchmark(
         {name: siamese}, patched, methods, options.out / group, settings, show_progress=True
     )
+    if not faces:
+        return
+    swaps = generated_swaps(faces)
+    if options.data != "generated":
+        swaps = transplanted_swaps(patched.clean, face_parts(patched.places.size), faces)
+    threshold, out = found.models[name].threshold, options.out / f"{group}-swap"
+    play_swap_game(siamese, swaps, methods, threshold, out, show_progress=True)
 
 
 def can_run(method: str, siamese: SiameseCosine) -> bool:
@@ -131,63 +161,72 @@ def can_run(method: str, siamese: SiameseCosine) -> bool:
     return True
 
 
-def whole_table(name: str, pairs: str, folder: Path) -> TextTable:
-    """One row for each method of the groups that are finished, in the order of METHODS."""
-    found: dict[str, MethodResults] = {}
+def measured(name: str, folder: Path) -> tuple[ModelResults, dict[str, SwapGameResult]]:
+    """What the finished groups found of all methods, and of their games."""
+    models, games = [], {}
     for group in GROUPS:
-        try:
-            found |= BenchmarkResults.load(folder / group).models[name].methods
-        except FileNotFoundError:
-            continue  # not asked for yet, or interrupted
+        with suppress(FileNotFoundError):  # not asked for yet, or interrupted
+            models.append(BenchmarkResults.load(folder / group).models[name])
+            games |= SwapGameRun.load(folder / f"{group}-swap").methods
+    found = {method: result for model in models for method, result in model.methods.items()}
     if "rnd" not in found:
         raise SystemExit("the table wants chance to compare with: --groups controls")
-    rows = [
-        [method, *figures(found[method], found["rnd"]), *costs(method, found[method])]
-        for method in METHODS
-        if method in found
-    ]
-    header = ["method", "pairs", "DPR", "within strata", "misled AUROC"]
-    header += ["pairs", "Lu, genuine: deletion", "insertion", "Lu, impostor: deletion", "insertion"]
-    header += ["Lu, all: deletion", "insertion", "sanity: fails", "cost", "seconds"]
+    return replace(
+        models[0], methods={name: found[name] for name in METHODS if name in found}
+    ), games
+
+
+def whole_table(model: ModelResults, games: dict[str, SwapGameResult], of: str) -> TextTable:
+    """One row for each method."""
+    chance = model.methods["rnd"]
+    rows: list[list[Cell]] = []
+    for method, result in model.methods.items():
+        audit, game = result.audit, games.get(method)
+        row: list[Cell] = [method, str(len(result.pairs)), *dpr_figures(result, chance)]
+        row += lu_figures(audit) if audit else ["-"] * 6
+        row += swap_figures(game) if game else ["-"] * 4
+        seconds = "-" if result.latency is None else f"{result.latency.seconds.mean():.2g}"
+        rows.append([*row, NOTES[method].cost, seconds])
+    header = ["method", "pairs", "DPR", "within strata", "misled AUROC", "clean pairs"]
+    header += ["Lu deletion, genuine", "insertion", "Lu deletion, impostor", "insertion"]
+    header += ["fails sanity", "triplets", "swap 1 %", "swap AUROC", "part first"]
     return TextTable(
         "all_methods",
-        f"All methods on {name}, {pairs}: mean DPR area over chance's on the same "
-        "pairs, as published and within strata (lower is better); AUROC of the patches where they "
-        "turned the decision; Lu's deletion (lower) and insertion (higher is better) in per cent, "
-        "black; sanity; what both maps of a pair take, and seconds.",
-        header,
+        f"All methods on {of}. DPR: mean area over that of rnd on the same pairs, as published and "
+        "within strata, lower is better; AUROC of the patches where they turned the decision. Lu: "
+        "area under right decisions in per cent, black, deletion lower and insertion higher is "
+        "better. Swap game: probes that pass as their twin at 1 % false alarms, AUROC of what was "
+        "swapped, and how often the swapped part ranks first; higher is better. Cost and seconds "
+        "are of both maps of a pair.",
+        [*header, "cost", "seconds"],
         rows,
     )
 
 
-def figures(result: MethodResults, rnd: MethodResults) -> list[Cell]:
-    """DPR in two readings, the patches that misled, Lu's figures and what sanity finds."""
-    chance = rnd.on(result.pairs)
-    row: list[Cell] = [str(len(result.pairs)), ratio(result.dpr, chance.dpr)]
-    if result.stratified is None or chance.stratified is None:
-        row.append("-")  # cells are too coarse
-    else:
-        row.append(ratio(result.stratified, chance.stratified))
+def dpr_figures(result: MethodResults, rnd: MethodResults) -> list[Cell]:
+    """DPR in two readings, and AUROC of the patches that misled."""
+    chance, cells = rnd.on(result.pairs), result.stratified is None
     misled = result.auroc[result.dpr.misled]
-    row.append(mean_interval(misled) if np.isfinite(misled).all() and len(misled) else "-")
-    if result.audit is None:
-        return [*row, "-", *["-"] * 6, "-"]
-    row.append(str(result.audit.pairs))
-    runs = result.audit.lu["black"]
-    for population in ("genuine", "impostor", "all"):
-        row += [_percent(figure) for figure in LuFigures.of(runs[population])]
-    faults = result.audit.sanity.failures() if result.audit.sanity else ["-"]
-    return [*row, "; ".join(fault.partition(" (")[0] for fault in faults) or "nothing"]
+    return [
+        ratio(result.dpr, chance.dpr),
+        "-" if cells else ratio(result.stratified, chance.stratified),
+        mean_interval(misled) if len(misled) and np.isfinite(misled).all() else "-",
+    ]
 
 
-def _percent(figure: Interval) -> str:
-    return f"{figure.value:.0f} [{figure.low:.0f}, {figure.high:.0f}]"
+def lu_figures(audit: MapAudit) -> list[Cell]:
+    """On how many pairs; Lu's figures by population; which sanity checks fail."""
+    row: list[Cell] = [str(audit.pairs)]
+    for population in ("genuine", "impostor"):
+        for figure in LuFigures.of(audit.lu["black"][population]):
+            row.append(f"{figure.value:.0f} [{figure.low:.0f}, {figure.high:.0f}]")
+    faults = [fault.split()[0] for fault in audit.sanity.failures()] if audit.sanity else []
+    return [*row, ", ".join(faults).replace("not", "patches") or "nothing"]
 
 
-def costs(method: str, result: MethodResults) -> list[Cell]:
-    """What both maps of a pair take, and seconds, one pair at a time."""
-    seconds = "-" if result.latency is None else f"{result.latency.seconds.mean():.2g}"
-    return [NOTES[method].cost, seconds]
+def swap_figures(game: SwapGameResult) -> list[Cell]:
+    """On how many triplets, and three figures."""
+    return [str(len(game.parts)), game.at(0.01), game.mean_auroc(), game.recall()]
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from captum_fv.attr.atlas import face_regions
 from captum_fv.attr.methods import Builder, Method, expand_names, method_builder
 from captum_fv.benchmark import columns, provenance
-from captum_fv.benchmark.columns import Table
+from captum_fv.benchmark.columns import Table, read_table
 from captum_fv.benchmark.folder import RunFolder
 from captum_fv.benchmark.intact import check_untouched, state_of
 from captum_fv.benchmark.maps import maps_of_a, reads_patches
-from captum_fv.core.arrays import Image
+from captum_fv.benchmark.results import read_config
+from captum_fv.core.arrays import BoolArray, Image
 from captum_fv.data.pairs import in_batches, to_tensor
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.data.swaps import SwappedFaces
@@ -50,6 +52,33 @@ class SwapGameRun:
         first = next(iter(self.methods.values()))
         names, counts = np.unique(first.parts, return_counts=True)
         return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+
+    @classmethod
+    def load(cls, folder: str | Path) -> SwapGameRun:
+        """Read a finished run folder.
+
+        Raises:
+            FileNotFoundError: No run, or one that has not ended.
+            ValueError: A damaged one, or that of another benchmark.
+        """
+        folder = Path(folder)
+        config, table = read_config(folder), read_table(folder / SWAPS)
+        methods = {name: _result_of(name, table) for name in config["methods"]}
+        return cls(config["data"]["faces"], methods)
+
+
+def face_parts(size: tuple[int, int] = (112, 112)) -> dict[str, BoolArray]:
+    """The regions of an aligned face by name, right and left together, each (H, W) bool.
+
+    >>> sorted(face_parts())[:4]
+    ['cheek', 'chin and jaw', 'eye', 'eyebrow']
+    """
+    atlas, parts = face_regions(size), {}
+    for number, name in enumerate(atlas.names):
+        both = name.removeprefix("right ").removeprefix("left ")
+        here = atlas.labels == number
+        parts[both] = parts.get(both, here) | here
+    return parts
 
 
 def play_swap_game(
@@ -125,7 +154,7 @@ def play_swap_game(
         folder.write_table(SWAPS, whole)
     finally:
         folder.close()
-    return SwapGameRun(len(faces), {name: _result_of(name, whole) for name in built})
+    return SwapGameRun.load(out)
 
 
 def _play_face(

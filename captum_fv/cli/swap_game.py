@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-import numpy as np
-
-from captum_fv.attr.atlas import face_regions
 from captum_fv.benchmark.measure import score_clean_pairs
 from captum_fv.benchmark.operating_point import OperatingPoint, given_thresholds
 from captum_fv.benchmark.settings import BenchmarkSettings
-from captum_fv.benchmark.swap_run import play_swap_game
+from captum_fv.benchmark.swap_run import face_parts, play_swap_game
 from captum_fv.cli.inputs import load_patched, load_siamese, method_names, model_name
 from captum_fv.cli.options import add_option, add_run_options, positive
-from captum_fv.core.arrays import BoolArray
 from captum_fv.data.pairs import PairSet
 from captum_fv.data.swaps import SwappedFaces, generated_swaps, transplanted_swaps
 from captum_fv.report.swap_tables import plot_swap_game, plot_twins, swap_table
@@ -87,14 +83,4 @@ def _faces(options: Namespace, pairs: PairSet) -> SwappedFaces:
     seed = options.seed or 0
     if pairs.name == "generated":
         return generated_swaps(options.faces, seed)
-    return transplanted_swaps(pairs, _regions(pairs.load(0).shape[:2]), options.faces, seed)
-
-
-def _regions(size: tuple[int, int]) -> dict[str, BoolArray]:
-    """The regions of an aligned face by name, right and left together."""
-    atlas, regions = face_regions(size), {}
-    for number, name in enumerate(atlas.names):
-        both = name.removeprefix("right ").removeprefix("left ")
-        nowhere = np.zeros(size, dtype=np.bool_)
-        regions[both] = regions.get(both, nowhere) | (atlas.labels == number)
-    return regions
+    return transplanted_swaps(pairs, face_parts(pairs.load(0).shape[:2]), options.faces, seed)

@@ -26,6 +26,10 @@ FEATHER = 3
 """Pixels over which a transplanted region fades in from its edge."""
 
 
+MOST_CONTRAST = 2
+"""Times by which a transplanted region's contrast changes at most: more would show its noise."""
+
+
 @dataclass(frozen=True)
 class SwappedFace:
     """One person on two photos, and both photos with a part of somebody else's in its place.
@@ -149,8 +153,9 @@ def _transplanted(
 def transplant(image: Image, donor: Image, region: BoolArray) -> Image:
     """An aligned photo with a region of another one, (H, W, 3) uint8.
 
-    The region's colours are matched to the image's by their mean and deviation in each channel, and
-    it fades in over three pixels from its edge, so that no seam tells where it ends.
+    The region's colours are matched to the image's by their mean and deviation in each channel (by
+    no more than twice the contrast or half), and it fades in over three pixels from its edge, so
+    that no seam tells where it ends.
 
     Args:
         image, donor: Photos of one size.
@@ -186,6 +191,5 @@ def transplant(image: Image, donor: Image, region: BoolArray) -> Image:
 def _matched(donor: Image, image: Image, region: BoolArray) -> FloatArray:
     """The donor in the image's colours, by the means and deviations of a region's channels."""
     theirs, own = donor[region].astype(np.float64), image[region].astype(np.float64)
-    spread = theirs.std(0)
-    scale = np.divide(own.std(0), spread, out=np.ones_like(spread), where=spread > 0)
+    scale = np.clip((own.std(0) + 1) / (theirs.std(0) + 1), 1 / MOST_CONTRAST, MOST_CONTRAST)
     return np.asarray((donor - theirs.mean(0)) * scale + own.mean(0))
