@@ -6,8 +6,8 @@
 
 Each group of methods is a run of `captum_fv.run_benchmark` in a folder of its own, and a swap game
 in another, so the same command goes on where it stopped, and `--groups` takes the work in pieces;
-the table has what is finished. Slow methods are measured on fewer pairs, spread evenly over those of the others, and
-compared with chance on the same.
+the table has what is finished. Slow methods are measured on fewer pairs, spread evenly over those
+of the others, and compared with chance on the same.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from captum_fv.data import (
 )
 from captum_fv.metrics import LuFigures, SwapGameResult
 from captum_fv.metrics.bootstrap import mean_interval
-from captum_fv.report.audit_tables import lu_table
+from captum_fv.report.audit_tables import deletion_table, lu_table, sanity_table
 from captum_fv.report.text_table import Cell, TextTable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # where shared/ is
@@ -105,7 +105,10 @@ def main() -> None:
         measure(name, siamese, patched, group, options)
     found, games = measured(name, options.out)
     hand_over(whole_table(found, games, f"{name}, {patched.clean.name}"), options.out)
-    hand_over(lu_table(BenchmarkResults({}, {name: found})), options.out)
+    every = BenchmarkResults({}, {name: found})
+    hand_over(lu_table(every), options.out)
+    hand_over(sanity_table(every), options.out)
+    hand_over(deletion_table(BenchmarkResults({}, {name: on_pairs_of_chance(found)})), options.out)
 
 
 def load_pairs(options: argparse.Namespace) -> PatchedPairs:
@@ -174,6 +177,13 @@ def measured(name: str, folder: Path) -> tuple[ModelResults, dict[str, SwapGameR
     return replace(
         models[0], methods={name: found[name] for name in METHODS if name in found}
     ), games
+
+
+def on_pairs_of_chance(model: ModelResults) -> ModelResults:
+    """Only methods whose deletion and insertion are over the same pairs as those of rnd."""
+    audits = {name: result.audit for name, result in model.methods.items() if result.audit}
+    alike = [name for name, audit in audits.items() if audit.pairs == audits["rnd"].pairs]
+    return replace(model, methods={name: model.methods[name] for name in alike})
 
 
 def whole_table(model: ModelResults, games: dict[str, SwapGameResult], of: str) -> TextTable:

@@ -65,8 +65,10 @@ class MapAudit:
 
         def curves_on(population: Population, source: str) -> DeletionInsertionResult:
             rows = _rows_of(population, genuine)
-            scores = (table[f"{source}{curve}"][rows].T for curve in CURVES)
-            return DeletionInsertionResult(*scores, population, threshold, genuine[rows])
+            deletion, insertion = (table[f"{source}{curve}"][rows].T for curve in CURVES)
+            return DeletionInsertionResult(
+                deletion, insertion, population, threshold, genuine[rows]
+            )
 
         there = [name for name, label in POPULATIONS.items() if (genuine == label).any()]
         curves = {population: curves_on(population, "") for population in there}

@@ -73,7 +73,7 @@ def face_parts(size: tuple[int, int] = (112, 112)) -> dict[str, BoolArray]:
     >>> sorted(face_parts())[:4]
     ['cheek', 'chin and jaw', 'eye', 'eyebrow']
     """
-    atlas, parts = face_regions(size), {}
+    atlas, parts = face_regions(size), dict[str, BoolArray]()
     for number, name in enumerate(atlas.names):
         both = name.removeprefix("right ").removeprefix("left ")
         here = atlas.labels == number

@@ -185,7 +185,7 @@ def transplant(image: Image, donor: Image, region: BoolArray) -> Image:
     cover = np.clip(inside / FEATHER, 0, 1)[..., None]
     target = image.astype(np.float64)
     mixed = target + cover * (_matched(donor, image, region) - target)
-    return np.clip(mixed.round(), 0, 255).astype(np.uint8)
+    return np.asarray(mixed.round().clip(0, 255), np.uint8)
 
 
 def _matched(donor: Image, image: Image, region: BoolArray) -> FloatArray:

@@ -99,8 +99,10 @@ def deletion_insertion(
                 away = _imputed_scores(score, img_a, step_of, steps)
                 back = _imputed_scores(score, img_a, steps + 1 - step_of, steps).flip(0)
             else:
-                given = isinstance(fill, Tensor)
-                nothing = fill[rows] if given else blank_images(fill, img_a, forward_func)
+                if isinstance(fill, Tensor):
+                    nothing = fill[rows]
+                else:
+                    nothing = blank_images(fill, img_a, forward_func)
                 emptied = score(nothing, torch.arange(len(rows), device=img_a.device))
                 away = replaced_scores(score, whole, img_a, nothing, step_of, steps, batch_size)
                 back = replaced_scores(score, emptied, nothing, img_a, step_of, steps, batch_size)

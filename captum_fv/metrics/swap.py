@@ -184,7 +184,7 @@ def swap_game(
         return (siamese.embed_images(images) * towards[rows]).sum(1).double()
 
     every = torch.arange(len(probe), device=probe.device)
-    first = torch.cat([score(probe[some], some) for some in every.split(batch_size)])
+    first = torch.cat([score(probe[some], some) for some in torch.split(every, batch_size)])
     margins = replaced_scores(score, first, probe, twin, step_of, steps, batch_size)
     outside = ~masks[:, 0]
     turns = step_of.cpu().numpy()
