@@ -301,7 +301,14 @@ def test_a_run_goes_on_where_it_stopped(tmp_path):
         play_swap_game(siamese, whole, METHODS, 0.25, tmp_path / "run")
 
 
-def test_a_model_that_tells_no_twin_is_said(tmp_path):
+def test_what_cannot_be_played_is_said(tmp_path, triplets):
+    probe, twin, towards, maps, masks = triplets
+    game = [small_siamese(), probe, twin, towards, maps, ["a"] * COUNT, masks]
+    for place, wrong in ((6, masks[:2]), (6, masks * 1.0), (5, ["a"]), (3, towards[:1])):
+        with pytest.raises(ValueError, match=r"want bool \(N, K, H, W\)"):
+            swap_game(*game[:place], wrong, *game[place + 1 :])
+    with pytest.raises(ValueError, match="oracle cannot play"):
+        play_swap_game(small_siamese(), small_faces(2), ["oracle"], 0.2, tmp_path / "run")
     with pytest.raises(ValueError, match="plays no triplet of 2 faces"):
         play_swap_game(small_siamese(), small_faces(2), METHODS, 1.0, tmp_path / "run")
 

@@ -118,6 +118,11 @@ def play_swap_game(
         methods = {name: method_builder(name) for name in expand_names(methods)}
     built = {name: build(siamese, threshold) for name, build in methods.items()}
     built = {name: method for name, method in built.items() if not reads_patches(method)}
+    if not built:
+        raise ValueError(
+            f"methods: {', '.join(methods) or 'none'} cannot play; want a method that is not told "
+            "where patches are"
+        )
     config = {
         "game": "swap",
         "command": command,

@@ -57,7 +57,7 @@ def deletion_insertion(
         fill: What stands for nothing: A itself under a Gaussian blur of H / 14 pixels (8 at 112),
             the "mean" of each channel of A, "black" (the model must know its value), a number, or
             images of its own, (N, C, H, W), as `Alternative` gives. "road": removed places are
-            guessed anew at each step from what is left (`impute`, a tenth of a second each).
+            guessed anew at each step from what is left (`impute`).
         batch_size: Images per forward. It bounds the memory.
         show_progress: Show a bar over the pairs.
 

@@ -176,6 +176,14 @@ def swap_game(
     check_counts(steps=steps, batch_size=batch_size)
     as_images((probe, twin))
     values = position_values(attributions, probe)
+    masks = np.asarray(masks)
+    fits = masks.ndim == 4 and (len(masks), *masks.shape[2:]) == tuple(values.shape)
+    if not fits or masks.dtype != np.bool_ or not len(parts) == len(towards) == len(values):
+        raise ValueError(
+            f"got masks {masks.dtype} {masks.shape}, {len(parts)} parts and towards "
+            f"{tuple(towards.shape)} for {len(values)} probes; want bool (N, K, H, W), a part and "
+            "a direction (N, d) for each"
+        )
     changed = torch.from_numpy(masks[:, :1])
     auroc, _ = patch_localisation(values[:, None].cpu(), changed, [True] * len(probe))
     step_of = mass_steps(values, steps)
