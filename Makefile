@@ -1,4 +1,4 @@
-.PHONY: demo test quick lint clean
+.PHONY: demo test quick lint docs release-check lowest clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,6 +19,19 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site, without one warning: build/docs/docs/index.html.
+docs: .venv/installed
+	$(BIN)/python -m sphinx -q -W -E -b html -c docs . build/docs
+	@echo "wrote build/docs/docs/index.html"
+
+# The wheel and the source distribution, each in an empty environment.
+release-check: .venv/installed
+	.ci/release-check $(BIN)/python
+
+# The quick tests with the oldest dependencies that are allowed.
+lowest:
+	.ci/lowest $(PYTHON)
+
 # torch first and by its pinned version: a plain `pip install torch` may fetch gigabytes of CUDA.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -27,5 +40,5 @@ lint: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist docs/_generated *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -r {} +

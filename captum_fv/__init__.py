@@ -15,7 +15,8 @@ The rooms of this package; each imports only from those above it, and never from
     models | metrics     backbones with their authors' keys | what a map is worth
     attr                 the attribution methods: one method, one file
     benchmark            models by methods by pairs, measured into a folder
-    report               pictures, tables, figures and the page of a run
+    report | adapters    pictures, tables, figures, pages | our maps in other toolkits, theirs here
+    explain              two photos in, one explanation out
     cli                  the commands, a file for each
 """
 
@@ -23,6 +24,8 @@ from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from captum_fv.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from captum_fv.attr import (
@@ -47,9 +50,10 @@ if TYPE_CHECKING:
     )
     from captum_fv.benchmark import BenchmarkResults, BenchmarkSettings, run_benchmark
     from captum_fv.data import generated_pairs, reference_face
+    from captum_fv.explain import PairExplanation, explain_photos
     from captum_fv.metrics import decision_patch_replacement, eer_threshold, error_rates
     from captum_fv.models import load_backbone
-    from captum_fv.report import plot_dpr, plot_links, plot_pair, write_report
+    from captum_fv.report import plot_dpr, plot_links, plot_pair, write_pair_page, write_report
     from captum_fv.siamese import PartnerView, SiameseCosine, unfold_prelu
 
 __all__ = [
@@ -63,6 +67,7 @@ __all__ = [
     "LocalAgreement",
     "MinPlusAttribution",
     "OcclusionPairAttribution",
+    "PairExplanation",
     "PairGradCam",
     "PairInputXGradient",
     "PairInteraction",
@@ -78,6 +83,7 @@ __all__ = [
     "decision_patch_replacement",
     "eer_threshold",
     "error_rates",
+    "explain_photos",
     "generated_pairs",
     "load_backbone",
     "plot_dpr",
@@ -86,10 +92,14 @@ __all__ = [
     "reference_face",
     "run_benchmark",
     "unfold_prelu",
+    "write_pair_page",
     "write_report",
 ]
 
-_ROOMS = ("core", "siamese", "data", "models", "metrics", "attr", "benchmark", "report")
+_ROOMS = (
+    *("core", "siamese", "data", "models", "metrics", "attr", "benchmark"),
+    *("report", "adapters", "explain"),
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -8,35 +8,11 @@ import torch
 from matplotlib.figure import Figure
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.metrics.road import ROADCombined
-from torch import nn
 
 import captum_fv as fv
+from captum_fv.adapters import Embedder, SimilarityTarget
 from captum_fv.attr.methods import build_methods
 from captum_fv.attr.smoothing import gaussian_blur
-
-
-class Embedder(nn.Module):
-    """The Siamese model's half: images (N, C, H, W) -> embeddings (N, d) of unit length."""
-
-    def __init__(self, siamese):
-        super().__init__()
-        self.siamese = siamese
-
-    def forward(self, images):
-        """Embeddings of the images."""
-        return self.siamese.embed_images(images)
-
-
-class SimilarityTarget:
-    """What an image's embedding is asked for: its cosine with the partner's."""
-
-    def __init__(self, partner):
-        self.partner = partner
-
-    def __call__(self, embedding):
-        """The cosine of an embedding (d,)."""
-        return (embedding * self.partner).sum()
-
 
 siamese = fv.SiameseCosine(fv.load_backbone("demo"))
 threshold = siamese.backbone.threshold

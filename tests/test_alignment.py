@@ -11,15 +11,10 @@ import torch
 from skimage.transform import SimilarityTransform, estimate_transform
 
 from captum_fv import SiameseCosine, load_backbone
-from captum_fv.data import alignment
-from captum_fv.data.alignment import (
-    TEMPLATE,
-    align_detected,
-    align_face,
-    find_face,
-    guess_landmarks,
-    template,
-)
+from captum_fv.data import cascade
+from captum_fv.data.alignment import TEMPLATE, align_face, template
+from captum_fv.data.cascade import find_face, guess_landmarks
+from captum_fv.data.face_search import align_detected
 from captum_fv.data.images import read_image
 from captum_fv.data.pairs import to_tensor
 from tests.support.shared import SHARED, needs_shared
@@ -141,7 +136,7 @@ def test_boxes_of_one_face_are_one_and_the_largest_of_several_can_be_asked_for(m
         for r, c, width in ((10, 10, 60), (45, 45, 50), (5, 100, 80))
     ]
     found = SimpleNamespace(detect_multi_scale=lambda *_, **__: boxes)
-    monkeypatch.setattr(alignment, "_detector", lambda: found)
+    monkeypatch.setattr(cascade, "_detector", lambda: found)
     assert find_face(photo(), largest=True) == (5, 100, 80, 80)
     with pytest.raises(ValueError, match=r"found 2 at .*or --largest"):
         find_face(photo())

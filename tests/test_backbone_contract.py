@@ -16,8 +16,6 @@ from captum_fv.siamese import SiameseCosine
 from captum_fv.siamese.backbone import MayCarry, contract, hidden_contract
 from tests.support.nets import SIZE, SmallNet, random_pair, small_siamese
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def one_process():
@@ -117,6 +115,7 @@ class Normalising(SmallNet):
         return super().forward((images - self.mean) / self.std)
 
 
+@pytest.mark.filterwarnings("ignore:.*is a program or a copy", "ignore:.*called mean and std")
 @pytest.mark.parametrize("kind", ["buffers", "parameters", "tensors"])
 @pytest.mark.parametrize("wrap", [lambda net: net, nn.DataParallel, torch.jit.script])
 def test_what_a_network_normalises_itself_is_not_normalised_twice(kind, wrap):

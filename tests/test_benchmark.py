@@ -28,6 +28,7 @@ from tests.support.nets import random_pair, small_siamese
 COUNT = 14
 GENUINE = np.arange(COUNT) % 2 == 0
 QUICK = BenchmarkSettings(batch_size=4, seed=5, latency_pairs=0, subset={"slow": 5})
+QUICK_RND = BenchmarkSettings(batch_size=4, latency_pairs=0, stratified=False)
 METHODS = {
     "xssab": SimilarityArgumentGradient,
     "slow": lambda siamese, threshold: OcclusionPairAttribution(siamese, 2, (5, 9), 6),
@@ -149,6 +150,13 @@ def test_another_run_in_the_folder_is_refused(run):
             folder,
             BenchmarkSettings(batch_size=4, seed=5, latency_pairs=0),
         )
+
+
+def test_labels_the_other_way_round_are_spoken_of(tmp_path):
+    reversed_ = DataLoader(TensorDataset(*pairs(), torch.from_numpy(~GENUINE)), batch_size=4)
+    said = r"net: genuine pairs score lower than impostor pairs \(EER 1\.00\)"
+    with pytest.warns(UserWarning, match=said):
+        run_benchmark({"net": small_siamese()}, reversed_, ["rnd"], tmp_path, QUICK_RND)
 
 
 def test_images_that_change_are_noticed(tmp_path):

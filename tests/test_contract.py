@@ -374,7 +374,44 @@ def test_a_threshold_that_nothing_needs_is_refused(case, siamese, pair):
 @every_method
 def test_the_options_it_names_are_those_it_takes(case, siamese):
     method = case.build(siamese)
-    known = {"patch_mask", "explain", "show_progress", "reference"}
+    known = {"patch_mask", "explain", "show_progress", "reference", "against"}
     taken = known & signature(method.attribute).parameters.keys()
-    # xFace takes a reference, and asks for one only if the alternative is its fill.
-    assert method.options <= taken <= method.options | {"reference"}
+    # xFace takes a reference, and asks for one only if the alternative is its fill; nearly all
+    # take `against`, and say so where they have no answer.
+    assert method.options <= taken <= method.options | {"reference", "against"}
+
+
+@every_method
+def test_why_b_and_not_c_is_answered_or_refused(case, siamese, pair):
+    method = case.build(siamese)
+    embeddings = siamese.embed_images(random_pair(seed=9)[0]).detach()
+    if "against" not in method.options:
+        with pytest.raises((TypeError, ValueError), match="against"):
+            method.attribute(*pair, against=embeddings, **case.extras)
+        return
+    maps = method.attribute(*pair, against=embeddings)
+    swapped_b, swapped_a = case.build(siamese).attribute(pair[1], pair[0], against=embeddings)
+    torch.testing.assert_close(swapped_a, maps[0])
+    torch.testing.assert_close(swapped_b, maps[1])
+    plain = case.build(siamese).attribute(*pair)
+    assert not torch.allclose(plain[0], maps[0], rtol=0.01, atol=1e-6)
+    for k in (0, 3):
+        alone = case.build(siamese).attribute(pair[0][[k]], pair[1][[k]], against=embeddings[k])
+        torch.testing.assert_close(alone[0][0], maps[0][k])
+        torch.testing.assert_close(alone[1][0], maps[1][k])
+    if hasattr(method, "threshold"):
+        with pytest.raises(ValueError, match="decided at 0"):
+            method.attribute(*pair, threshold=0.2, against=embeddings)
+
+
+@every_method
+def test_against_a_cohort_whose_mean_is_nobody_it_decides_at_zero(case, siamese, pair):
+    method = case.build(siamese)
+    if "against" not in method.options:
+        pytest.skip("it has no answer")
+    one = siamese.embed_images(random_pair(seed=9)[0][:1]).detach()
+    maps = case.build(siamese).attribute(pair, against=torch.cat([one, -one])[None])
+    at_zero = {"threshold": 0.0} if hasattr(method, "threshold") else {}
+    plain = method.attribute(pair, **at_zero)
+    torch.testing.assert_close(maps[0], plain[0])
+    torch.testing.assert_close(maps[1], plain[1])

@@ -268,7 +268,7 @@ def test_a_threshold_from_the_same_pairs_is_estimated_in_each_resample():
     scores = repaired + np.where(genuine, -1, 1) * np.linspace(1, 0, STEPS)[:, None]
     threshold = eer_threshold(repaired, genuine)
     known = DPRResult(scores, repaired, genuine, threshold)
-    found = DPRResult(scores, repaired, genuine, threshold, threshold_from_pairs=True)
+    found = DPRResult(scores, repaired, genuine, threshold, threshold_rule=eer_threshold)
     areas = []
     for _ in range(1000):
         drawn = np.concatenate(
@@ -285,10 +285,11 @@ def test_a_threshold_from_the_same_pairs_is_estimated_in_each_resample():
         np.testing.assert_allclose(interval[1:], expected, atol=0.1 * width)
         assert interval != known.auc_interval(rate)
     assert found.relative_to(found) == (1, 1, 1)
-    assert not found.on(np.arange(50)).threshold_from_pairs
-    assert found.on(np.arange(200)).threshold_from_pairs
-    with pytest.raises(ValueError, match=r"got the threshold 0\.5; the EER"):
-        DPRResult(scores, repaired, genuine, 0.5, threshold_from_pairs=True)
+    assert found.on(np.arange(50)).threshold_rule is None
+    assert found.on(np.arange(200)).threshold_rule is eer_threshold
+    DPRResult(scores, repaired, genuine, np.nextafter(threshold, 1), threshold_rule=eer_threshold)
+    with pytest.raises(ValueError, match=r"got the threshold 0\.5, and the rule gives"):
+        DPRResult(scores, repaired, genuine, 0.5, threshold_rule=eer_threshold)
 
 
 def test_errors_name_the_fault(run_input):

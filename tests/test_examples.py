@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from captum_fv.adapters import explain_func
 from captum_fv.attr import SensitivityControl, SimilarityArgumentGradient
 from captum_fv.attr.captum_tools import pair_grad_cam
 from captum_fv.metrics import decision_patch_replacement
@@ -99,7 +100,7 @@ def test_quantus_gives_our_numbers(run):
         assert np.array_equal(theirs.scores, ours.scores)
         assert (theirs.fmr_auc, theirs.fnmr_auc) == (ours.fmr_auc, ours.fnmr_auc)
 
-        explain = names["explainer"](method)
+        explain = explain_func(method)
         areas = names["dpr"](explain_func=explain, batch_size=3, **pairs)
         assert areas == ours.pair_auc.tolist()
 
@@ -124,7 +125,7 @@ def test_quantus_gives_our_numbers(run):
         mass = names["mass"](a_batch=speaks, **pairs, **names["in_patches"])
         assert mass == pytest.approx(inside, rel=1e-4)
 
-    maps = names["explainer"](captum.attr.IntegratedGradients(siamese))(None, stacked, match)
+    maps = explain_func(captum.attr.IntegratedGradients(siamese))(None, stacked, match)
     assert maps.shape == tuple(stacked.shape)
     assert maps.any()
 

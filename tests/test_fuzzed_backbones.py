@@ -261,6 +261,8 @@ def test_unfit_models(case, build, says):
             raise error
 
 
+@pytest.mark.filterwarnings("ignore:the gradient is exactly zero")
+@pytest.mark.filterwarnings("ignore:the backbone gives unlike images the same")
 @every_asking
 def test_embeddings_of_zeros_say_nothing(case):
     siamese, pair = odd(lambda odd, net, images: net(images) * 0), random_pair(2)

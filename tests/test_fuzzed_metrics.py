@@ -162,8 +162,8 @@ def test_one_step_is_the_whole_image():
         item for item in METRICS.items() if "batch_size" in item[1] and "original_a" in item[1]
     )
     usual = {name: value for name, (value, _) in arguments.items()} | {"steps": 1}
-    score = float(SIAMESE(*usual["pair"]))
-    original = float(SIAMESE(usual["original_a"], usual["pair"][1]))
+    score = SIAMESE(*usual["pair"]).item()
+    original = SIAMESE(usual["original_a"], usual["pair"][1]).item()
     flip = metric(**usual | {"threshold": (score + original) / 2})
     assert flip.share == 1
     assert metric(**usual | {"threshold": min(score, original) - 0.1}) is None

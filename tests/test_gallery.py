@@ -7,6 +7,8 @@ import torch
 from captum_fv.data.pairs import to_tensor
 from captum_fv.report.figures import REPLACED, plot_maps, plot_replacement, plot_sample_pairs
 from captum_fv.report.gallery import KINDS, choose_pairs, show_pairs
+from captum_fv.report.pictures import CONSTANT
+from captum_fv.report.run_page import run_page_html
 from tests.support.synthetic_run import GENUINE, SUBSET, measured_run, synthetic_run
 
 RESULTS, METHODS, PAIRS_OF, SIAMESE = measured_run()
@@ -93,6 +95,23 @@ def test_figure_4_has_a_column_for_each_method(shown):
     np.testing.assert_array_equal(
         figure.axes[7 + 3].images[0].get_array(), shown[1].methods["rnd"].picture
     )
+
+
+class Flat:
+    """Says nothing of any pair."""
+
+    def attribute(self, img_a, img_b):
+        return torch.full_like(img_a, 0.1), torch.full_like(img_b, 0.1)
+
+
+def test_a_constant_map_is_called_so_on_cards_and_figures(shown):
+    kinds = {"false-matches": [shown[0].number, shown[1].number]}
+    pairs = show_pairs(NET, METHODS["net"] | {"rnd": Flat()}, PAIRS_OF, kinds, seed=7)
+    page, usual = (run_page_html(RESULTS, [], {"net": some}, {}) for some in (pairs, shown))
+    assert page.count(f">rnd</a> <em>{CONSTANT}</em>") == page.count(CONSTANT) == len(pairs)
+    assert CONSTANT not in usual
+    labels = [axis.get_xlabel() for axis in plot_maps(pairs).axes[:14]]
+    assert [column % 7 for column, label in enumerate(labels) if label == CONSTANT] == [3, 3]
 
 
 def test_figure_7_puts_back_what_the_maps_say(shown):

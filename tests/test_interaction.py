@@ -68,7 +68,7 @@ def test_equals_one_fit_of_all_pairs_of_masks(siamese, weights):
     weight = np.ones(len(masks))
     if weights == "adds_up":
         masks = np.vstack([np.ones(4), np.zeros(4), masks])
-        weight = np.array([1e4, 1e4, *weight])
+        weight = np.array([1e7, 1e7, *weight])
     labels = grid_regions(SIZE, grid).labels
     fills = [smooth(image, 8 / 112 * SIZE[0]) for image in pair]
     with torch.no_grad():
@@ -113,7 +113,7 @@ def test_what_adds_up_sums_to_the_score(siamese, fill):
     options = {"fill": fill} | ({"threshold": THRESHOLD} if fill == "alternative" else {})
     method = PairInteraction(siamese, (3, 2), weights="adds_up", masks=60, **options)
     for found in method.explain(random_pair()):
-        assert found.effects.sum() == pytest.approx(found.score, abs=1e-3)
+        assert found.effects.sum() == pytest.approx(found.score, abs=1e-9)
         parts = sum(mapped.sum() for mapped in found.maps())
         assert parts + found.base == pytest.approx(found.effects.sum(), abs=1e-9)
 

@@ -102,6 +102,37 @@ def test_a_model_for_one_image_takes_several(path: Path, monkeypatch: pytest.Mon
     torch.testing.assert_close(fv.load_backbone(path)(x), _Linear()(x))
 
 
+def test_channels_last_are_refused_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow's order, of which the width would be taken for 3 pixels."""
+    if path.stat().st_size > 100:
+        pytest.skip("needs no real model")
+    monkeypatch.setattr(_Session, "shape", ("batch", 8, 8, 3))
+    with pytest.raises(ValueError, match=r"want images \(N, 3, H, W\).*--inputs-as-nchw"):
+        fv.load_backbone(path)
+
+
+def test_photos_without_a_known_normalisation_are_warned_of(path: Path) -> None:
+    pair = tuple(torch.rand(2, 1, 3, 8, 8))
+    with pytest.warns(UserWarning, match=r"leaves the model's mean and std behind"):
+        fv.SiameseCosine(fv.load_backbone(path))(*pair)
+
+
+def test_an_error_of_the_runtime_is_one_of_ours(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnxruntime's errors are no RuntimeErrors, and were a traceback."""
+    if path.stat().st_size > 100:
+        pytest.skip("needs no real model")
+
+    def fail(self: _Session, outputs: None, feed: dict[str, np.ndarray]) -> None:
+        raise Exception("InvalidArgument : got 4, expected 8")  # as the runtime derives its own
+
+    siamese = fv.SiameseCosine(fv.load_backbone(path), 0.5, 0.5)
+    monkeypatch.setattr(_Session, "run", fail)
+    with pytest.raises(ValueError, match=r"the backbone cannot take .* InvalidArgument"):
+        siamese(*torch.rand(2, 1, 3, 8, 8))
+
+
 def test_damage_and_what_is_missing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_bytes(b"damaged")
     with pytest.raises(ValueError, match="no readable ONNX model") as refused:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from captum_fv.benchmark import BenchmarkResults, BenchmarkSettings, run_benchmark
-from captum_fv.benchmark.operating_point import fmr_threshold
 from captum_fv.cli import main
 from captum_fv.metrics import eer_threshold, error_rates
+from captum_fv.metrics.rates import fmr_threshold
 from captum_fv.models import load_backbone
 from captum_fv.report.tables import error_table
 from tests.support.nets import small_siamese
@@ -86,6 +86,7 @@ def test_a_model_without_a_threshold_of_its_own_is_named(tmp_path):
 
 
 @pytest.mark.extended
+@pytest.mark.filterwarnings("default:.*are few")
 @pytest.mark.parametrize(
     ("command", "options", "threshold"),
     [
@@ -106,6 +107,7 @@ def test_commands_take_it(tmp_path, capsys, command, options, threshold):
 
 
 @pytest.mark.extended
+@pytest.mark.filterwarnings("default:.*are few")
 def test_an_fmr_on_the_command_line(tmp_path, capsys):
     call = ["dpr", "--limit", "100", "--methods", "rnd", "--out", str(tmp_path), "--fmr", "0.1"]
     assert main(call) == 0

@@ -72,6 +72,55 @@ def test_genuine_pairs_link_photos_without_names(tmp_path):
     assert pairs.genuine.tolist() == [True, True, False, False]
 
 
+FOLDS = """2 2
+Ann 1 2
+Bob 1 2
+Ann 1 Bob 1
+Ann 2 3
+
+Ann 1 Cem 1
+Bob 2 Cem 2
+Ann 2 Cem 2
+"""
+
+
+def test_a_header_with_other_counts_is_taken_at_the_lists_word(tmp_path):
+    """As where pairs were struck out of LFW's list; the genuine ones begin each fold."""
+    path = write(tmp_path, FOLDS)
+    said = r"promises 2 x 2 x 2 = 8 pairs, and the list has 3 genuine and 4 impostor ones"
+    with pytest.warns(UserWarning, match=said):
+        assert read_pairs(tmp_path, path).genuine.tolist() == [True, True, False, True] + 3 * [
+            False
+        ]
+    for folds, count in ([1], 3), ([2], 4), ([2, 1], 7):
+        with pytest.warns(UserWarning, match=said):
+            assert len(read_pairs(tmp_path, path, folds=folds)) == count
+    with pytest.warns(UserWarning, match=said):
+        people = read_pairs(tmp_path, path, folds=[2]).people
+    assert people == ["Ann", "Ann", "Ann", "Cem", "Bob", "Cem", "Ann", "Cem"]
+    with pytest.warns(UserWarning, match=said), pytest.raises(ValueError, match="folds 1 to 2 of"):
+        read_pairs(tmp_path, path, folds=[3])
+
+
+def test_folds_that_cannot_be_told_are_refused_with_the_cure(tmp_path):
+    path = write(tmp_path, FOLDS.replace("2 2\n", "3 2\n", 1))
+    with (
+        pytest.warns(UserWarning, match="promises 3 x 2 x 2"),
+        pytest.raises(ValueError, match=r"cannot be told; leave them out, or list the genuine"),
+    ):
+        read_pairs(tmp_path, path, folds=[1])
+    huge = write(tmp_path, FOLDS.replace("2 2\n", "999999999 999999999\n", 1))
+    with pytest.warns(UserWarning, match="999999999 x 2"):
+        assert len(read_pairs(tmp_path, huge)) == 7
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_first_line_of_numbers_alone_may_be_a_pair(tmp_path):
+    """People are called by numbers in many sets."""
+    pairs = read_pairs(tmp_path, write(tmp_path, "0000045 1 2\n0000045 1 0000046 3\n"))
+    assert pairs.people == ["0000045"] * 3 + ["0000046"]
+
+
 def test_names_with_spaces_want_tabs(tmp_path):
     write_photo(tmp_path / "Ann Lee" / "Ann Lee_0001.jpg")
     path = write(tmp_path, "1\nAnn Lee\t1\t2\nAnn Lee\t1\tBob\t2\n")

@@ -20,11 +20,9 @@ from torch import nn
 
 from captum_fv.models import load_backbone
 from captum_fv.models.xcos.head import fingerprint
+from captum_fv.siamese.model import SiameseCosine
 from tests.support.backbones import Bomb
 from tests.support.shared import SHARED, needs_shared
-
-# TorchScript is deprecated, and still how many face models are handed round.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 
 @pytest.fixture(params=["torch.export", "TorchScript"])
@@ -212,6 +210,41 @@ def test_a_program_for_one_image_takes_several(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded(x), model(x))
     ours, theirs = (torch.autograd.grad(m(x).square().sum(), x)[0] for m in (loaded, model))
     torch.testing.assert_close(ours, theirs)
+
+
+class _TracedForOne(nn.Module):
+    """Its trace holds the number of images, in front of a layer or at the very end."""
+
+    def __init__(self, ends: bool) -> None:
+        super().__init__()
+        self.convolve, self.embed, self.ends = nn.Conv2d(3, 4, 3), nn.Linear(144, 5), ends
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        count = int(x.shape[0])
+        grid = self.convolve(x)
+        return grid.view(count, -1) if self.ends else self.embed(grid.view(count, -1))
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor:torch.jit.TracerWarning")
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_trace_of_one_image_takes_several(ends: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, path = _TracedForOne(ends).eval(), tmp_path / "one.pt"
+    torch.jit.save(torch.jit.trace(model, torch.rand(1, 3, 8, 8)), path)
+    loaded = load_backbone(path, mean=0.5, std=0.5)
+    x = torch.rand(3, 3, 8, 8, requires_grad=True)
+    for _ in range(2):
+        torch.testing.assert_close(loaded(x), model(x))
+    ours, theirs = (torch.autograd.grad(m(x).square().sum(), x)[0] for m in (loaded, model))
+    torch.testing.assert_close(ours, theirs)
+    pair = tuple(torch.rand(2, 3, 3, 8, 8))
+    expected = SiameseCosine(model, 0.5, 0.5)(*pair)
+    torch.testing.assert_close(SiameseCosine(load_backbone(path), 0.5, 0.5)(*pair), expected)
+    # What is loaded without us says how it would be taken.
+    with pytest.raises(ValueError, match=r"one image at a time.*load_backbone\(path\)"):
+        SiameseCosine(torch.jit.load(path), 0.5, 0.5)(*pair)
+    with pytest.raises(RuntimeError, match="channels"):  # what fails anyway says why
+        loaded(x[:, :2])
 
 
 def test_a_program_for_two_images_says_so(tmp_path: Path) -> None:

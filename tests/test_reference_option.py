@@ -45,14 +45,16 @@ def test_what_gives_no_face_is_named(folder, tmp_path):
 
 def test_explain_asks_against_the_face_that_is_given(folder, tmp_path, capsys):
     photos = [str(folder / "0.png"), str(folder / "1.png")]
-    out = ["--methods", "iag_decision", "--threshold", "-1", "--out", str(tmp_path / "p.png")]
+    out = ["--methods", "iag_decision", "--threshold", "-1", "--fast"]
+    out += ["--out", str(tmp_path / "p.png")]
     assert main(["explain", *photos, *out]) == 0
     assert "--reference takes a better one" in capsys.readouterr().out
     without = np.asarray(Image.open(tmp_path / "p.png"))
     assert main(["explain", *photos, *out, "--reference", str(folder)]) == 0
     assert "--reference" not in capsys.readouterr().out
     assert not np.array_equal(without, np.asarray(Image.open(tmp_path / "p.png")))
-    assert main(["explain", *photos, *out[2:], "--reference", str(folder)]) == 2
+    other = ["--methods", "xssab", *out[2:]]
+    assert main(["explain", *photos, *other, "--reference", str(folder)]) == 2
     assert "none of these methods asks for it" in capsys.readouterr().err
 
 

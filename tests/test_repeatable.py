@@ -109,7 +109,6 @@ OF_FILES = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("name", OF_FILES)
 def test_programs_that_mix_their_batch_are_refused_from_files_too(name, tmp_path, capsys):
     path = tmp_path / name
@@ -127,7 +126,6 @@ def test_programs_that_mix_their_batch_are_refused_from_files_too(name, tmp_path
     assert not (tmp_path / "out.png").exists()
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("name", ["traced.pt", "centred.pt"])
 def test_a_program_that_pytorch_loads_is_asked_as_well(name, tmp_path):
     OF_FILES[name](tmp_path / name)
@@ -244,3 +242,33 @@ def test_it_is_asked_once_from_then_on_and_where_nobody_can_look():
         siamese = own()
         way(siamese)
         assert len(siamese.backbone.asked) == (0 if name == "export" else 1), name
+
+
+class Dead(nn.Module):
+    """Gives every image the same embedding, but for rounding."""
+
+    def forward(self, images):
+        return 1 + 1e-6 * images.flatten(1)[:, :5]
+
+
+def test_one_embedding_for_all_images_is_spoken_of():
+    """As of a dead network, or of images far out of its range: every pair is a match."""
+    img_a, img_b = random_pair(2)
+    with pytest.warns(UserWarning, match="gives unlike images the same embedding"):
+        SiameseCosine(Dead().eval())(img_a, img_b)
+
+
+@pytest.mark.filterwarnings("error")
+def test_images_that_are_alike_may_have_one_embedding():
+    img_a, _ = random_pair(2)
+    first = img_a[:1].repeat(2, 1, 1, 1)
+    faint = first.clone()
+    faint[..., 0, 0] += 0.5
+    SiameseCosine(Dead().eval())(first, faint)
+    small_siamese()(first, faint)
+
+
+def test_photos_divided_twice_are_spoken_of():
+    img_a, img_b = random_pair(2)
+    with pytest.warns(UserWarning, match=r"up to 0\.0039.*divided by 255 twice"):
+        SiameseCosine(small_siamese().backbone, 0.5, 0.5)(img_a / 255, img_b / 255)

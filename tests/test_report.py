@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from captum_fv.attr.method_notes import NOTES
 from captum_fv.report import write_report
-from captum_fv.report.gallery import choose_pairs
-from captum_fv.report.html import tag, text
-from captum_fv.report.page import Pictures, render_page
+from captum_fv.report.charts import model_charts
+from captum_fv.report.gallery import choose_pairs, show_pairs
+from captum_fv.report.run_page import run_page_html
+from captum_fv.report.summary import result_sentence, summary_table
 from captum_fv.report.tables import benchmark_tables
 from captum_fv.report.write import file_name, report_files
 from tests.support.synthetic_run import MODELS, measured_run, synthetic_run
@@ -48,7 +50,7 @@ class Page(HTMLParser):
     def handle_data(self, data):
         self.text.append(data)
         if "tr" in self.open and {"td", "th"} & set(self.open):
-            self.rows[-1][-1] += (" " if "small" in self.open else "") + data
+            self.rows[-1][-1] = f"{self.rows[-1][-1]} {data}".strip()
 
     def all(self, tag):
         return [attributes for name, attributes in self.elements if name == tag]
@@ -109,8 +111,8 @@ def test_files_beside_no_report_are_left_alone(run, tmp_path):
 def test_dollars_in_names_are_text_on_the_page():
     name = "$title ${style} $$ \\frac{1}{2} $x^2"
     run = synthetic_run(models=[name], methods={"$y$": 1.0, "rnd": 1.0}, stratified=False)
-    page = Page(render_page(run, benchmark_tables(run), {name: Pictures({}, {}, [])}))
-    assert [row[:2] for row in page.cells["table2"][1:]] == [[name, "$y$"], [name, "rnd"]]
+    page = Page(run_page_html(run, benchmark_tables(run), {}, {}))
+    assert [row[0] for row in page.cells["table2"][1:]] == [name, "$y$", "rnd"]
 
 
 def test_all_files_are_there_and_open(files):
@@ -135,33 +137,115 @@ def test_the_page_is_self_contained(page, files):
                 assert attributes[key].startswith(("data:", "#"))
     html = files["report.html"].decode()
     assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|https?://", html)
+    assert "default-src 'none'" in page.all("meta")[1]["content"]
     anchors = {attributes.get("id") for _, attributes in page.elements}
-    assert {link["href"][1:] for link in page.all("a")} <= anchors
+    assert {link["href"][1:] for link in page.all("a") if "href" in link} <= anchors
 
 
 def test_the_page_is_accessible(page):
     assert page.all("html")[0]["lang"] == "en"
-    assert all(len(image["alt"]) > 10 for image in page.all("img"))
-    assert all(image["aria-label"] for image in page.all("svg"))
+    *shown, enlarged = page.all("img")
+    assert all(len(image["alt"]) > 10 for image in shown)
+    assert enlarged == {"src": "data:,", "alt": ""}
+    assert all(image.get("aria-label") or "aria-hidden" in image for image in page.all("svg"))
+    assert all(button.get("aria-label", "") != "" for button in page.all("button")[:-1])
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
 
 
-def test_the_page_has_the_tables_figures(page, run):
-    for table in benchmark_tables(run[0]):
-        shown = page.cells[table.name]
-        assert shown[0] == list(table.header)
-        assert shown[1:] == [[str(cell) for cell in row] for row in table.rows]
+@pytest.mark.parametrize("models", [MODELS, MODELS[:1]])
+def test_the_page_has_the_tables_figures_and_each_model_once(models):
+    results = synthetic_run(models=models)
+    page = Page(run_page_html(results, benchmark_tables(results), {}, {}))
+    for table in [summary_table(results), *benchmark_tables(results)]:
+        header, by_model = table.by_model()
+        expected = [header]
+        for model, rows in by_model.items():
+            expected += [[model], *([str(cell) for cell in row] for row in rows)]
+        assert page.cells[table.name] == expected
+
+
+def test_the_page_begins_with_the_result(page, run, files):
+    html = files["report.html"].decode()
+    places = [html.index(part) for part in ("<h1>", "<polyline", "<article>", 'id="summary"')]
+    assert places[0] < min(places[1:])
+    assert max(places) < html.index('id="measure"')
+    assert html.count("<article>") == 3
+    text = "".join(page.text)
+    assert result_sentence("net", run[0].models["net"]) in text
+    body, footnote = text.split("The files in tables/ and figures/ are numbered")
+    assert not re.search(r"(Figure|Table)s? \d", body)
+    assert "Table 2" in footnote
+
+
+def test_the_curves_of_the_page_are_the_runs(page, run):
+    net = run[0].models["net"]
+    (chart,) = model_charts(net)  # all were measured on the same pairs, and none within strata
+    on_page = [line["points"] for line in page.all("polyline") if "data-method" in line]
+    assert on_page == [line.points for panel in chart.panels for line in panel.lines]
+    for panel in chart.panels:
+        (x0, _), *_, (x1, hundred) = panel.across
+        (y0, _), *_, (y1, top) = panel.up
+        assert hundred == "100 %"
+        for line in panel.lines:
+            dpr = net.methods[line.name].dpr
+            x, y = np.array([point.split(",") for point in line.points.split()], float).T
+            np.testing.assert_allclose((x - x0) / (x1 - x0), dpr.fractions, atol=2e-4)
+            errors = (y - y0) / (y1 - y0) * float(top)
+            np.testing.assert_allclose(errors, getattr(dpr, panel.rate.lower()), atol=5e-4)
+    for key in chart.keys:
+        dpr = net.methods[key.line.name].dpr
+        assert key.areas == (dpr.fmr_auc, dpr.fnmr_auc)
+
+
+def test_curves_without_an_error_lie_on_the_axis():
+    results = measured_run(names=("fast",))[0]
+    dpr = results.models["net"].methods["fast"].dpr
+    dpr.scores[:] = np.where(dpr.genuine, 1.0, -1.0)
+    (chart,) = model_charts(results.models["net"])
+    for panel in chart.panels:
+        assert {point.split(",")[1] for point in panel.lines[0].points.split()} == {
+            f"{panel.up[0][0]:.1f}"
+        }
+
+
+def test_every_method_is_explained(page, run):
+    legend = [(attributes["id"], attributes) for attributes in page.all("dt") if "id" in attributes]
+    links = {link["href"][1:]: link["title"] for link in page.all("a") if "title" in link}
+    assert {name for name, _ in legend} == links.keys()
+    assert links["method-1"] == NOTES["xface2"].shows
+    assert links["method-0"] == "a method of one's own"  # "fast" has no note
+    assert len(legend) == len(run[0].models["net"].methods)
+
+
+def test_pairs_link_to_their_pages(run):
+    results, methods, pairs, _ = run
+    shown = show_pairs(
+        results.models["net"], methods["net"], pairs, choose_pairs(results.models["net"], 1)
+    )
+    number = shown[0].number
+
+    def links(path):
+        html = run_page_html(results, [], {"net": shown}, {"net": {number: path}})
+        return {link["href"] for link in Page(html).all("a") if link.get("href", "#")[0] != "#"}
+
+    assert links("pairs/7 #1?.html") == {"./pairs/7%20%231%3F.html"}
+    assert links("javascript:alert(1)") == {"./javascript%3Aalert%281%29"}
+    for path in ("/etc/passwd", "../other.html", "", "//example.org"):
+        with pytest.raises(ValueError, match="want a path below the report's folder"):
+            links(path)
 
 
 def test_the_gallery_has_every_chosen_pair_with_its_kinds(page, run):
     results, methods, _, _ = run
     chosen = choose_pairs(results.models["net"])
-    kinds = [card["data-kinds"].split() for card in page.all("article")]
+    cards = [card for card in page.all("article") if "data-kinds" in card]
+    kinds = [card["data-kinds"].split() for card in cards]
     for kind, numbers in chosen.items():
         assert sum(kind in some for some in kinds) == len(numbers) > 0
-    assert {radio["value"] for radio in page.all("input")} == {"all", *chosen}
-    assert len(page.all("svg")) == len(kinds) * len(methods["net"])
+    assert {radio["value"] for radio in page.all("input") if "name" in radio} == {"all", *chosen}
+    sparks = [image for image in page.all("svg") if image.get("class") == "spark"]
+    assert len(sparks) == len(kinds) * len(methods["net"])
     sources = [image["src"] for image in page.all("img") if "jpeg" in image["src"]]
     photo = Image.open(io.BytesIO(base64.b64decode(sources[-1].partition(",")[2])))
     assert photo.size == (18, 20)
@@ -173,8 +257,8 @@ def test_hostile_names_are_text():
     page = Page(html)
     assert len(page.all("script")) == 1
     assert "<b>" not in html
-    assert [row[1] for row in page.cells["table2"][1:]] == ["<b>", "rnd"]
-    assert MODELS[1] in [row[0] for row in page.cells["table1"]]
+    assert [row[0] for row in page.cells["table2"][1:]] == [MODELS[1], "<b>", "rnd"]
+    assert [MODELS[1]] in page.cells["table1"]
     assert "captum-fv benchmark --out <b>" in page.text
     assert "gallery" not in {attributes.get("id") for attributes in page.all("section")}
 
@@ -201,8 +285,3 @@ def test_a_run_without_errors_has_a_report():
     names = [name for name, _ in report_files(results, pairs, methods)]
     assert "figures/figure5_net.svg" in names
     assert "figures/figure3_net.svg" not in names
-
-
-def test_html_is_escaped():
-    assert text("<&>") == "&lt;&amp;&gt;"
-    assert tag("p", "<b>x</b>", class_='"') == '<p class="&quot;"><b>x</b></p>'

@@ -1,6 +1,7 @@
 """Columns in files, and what a finished run folder says."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -40,12 +41,16 @@ def scores_table(models=("net", "other")):
 def maps_table(model="net", method="fast", pairs=PAIRS, stratified=True):
     rng = np.random.default_rng(len(method))
     replaced = rng.uniform(-1, 1, (len(pairs), 5))
+    within_strata = -replaced if stratified else np.full_like(replaced, np.nan)
+    scores = scores_table()
+    for steps in (replaced, within_strata) if stratified else (replaced,):
+        steps[:, -1] = scores["clean_score"][scores["model"] == model][pairs]
     return {
         "model": np.full(len(pairs), model),
         "method": np.full(len(pairs), method),
         "pair": np.asarray(pairs),
         "replaced": replaced,
-        "stratified": -replaced if stratified else np.full_like(replaced, np.nan),
+        "stratified": within_strata,
         "auroc": rng.random(len(pairs)),
         "average_precision": rng.random(len(pairs)),
     }
@@ -128,3 +133,35 @@ def test_the_hash_follows_names_types_shapes_and_values():
         {"a": np.array([0.0, 1, 2, 4]), "b": np.array(["x"])},
     ):
         assert sha256(other) != sha256(table)
+
+
+def test_results_show_themselves_shortly_and_as_frames(monkeypatch):
+    slow = maps_table(method="slow", pairs=[0, 2, 3, 4], stratified=False)
+    other = maps_table("other") | {"model": np.full(6, "<other>")}
+    maps = concatenate([maps_table(), slow, other])
+    results = BenchmarkResults.from_tables({}, scores_table(("net", "<other>")), maps)
+    dpr = results.models["net"].methods["slow"].dpr
+    assert repr(dpr).startswith("DPRResult(4 pairs, 4 steps, threshold ")
+    assert f"FMR area {dpr.fmr_auc:.2f}, FNMR area {dpr.fnmr_auc:.2f}" in repr(dpr)
+    assert len(repr(results)) < 300
+    assert repr(results.models["net"]) in repr(results)
+    html = results._repr_html_()
+    assert html.count("<tr>") == 1 + 3
+    assert "<other>" not in html
+    assert dpr._repr_html_().count("<tr>") == 1 + 4
+
+    pytest.importorskip("pandas")
+    frame = results.to_pandas()
+    assert len(frame) == 6 + 4 + 6
+    own = frame[(frame.model == "net") & (frame.method == "slow")]
+    assert own.pair.tolist() == [0, 2, 3, 4]
+    assert own.genuine.tolist() == GENUINE[[0, 2, 3, 4]].tolist()
+    assert own.area[~own.genuine].mean() == pytest.approx(dpr.fmr_auc)
+    assert own.stratified_area.isna().all()
+    assert own.clean_score.tolist() == results.models["net"].clean_scores[own.pair].tolist()
+    curves = dpr.to_pandas()
+    assert curves.fnmr.tolist() == dpr.fnmr.tolist()
+
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"this needs pandas .*; pip install pandas"):
+        dpr.to_pandas()

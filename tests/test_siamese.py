@@ -127,7 +127,6 @@ def test_images_are_turned_round_for_a_backbone_that_takes_bgr(pair):
     torch.testing.assert_close(SiameseCosine(net, mean, std)(*pair), expected)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("scripted", [True, False])
 def test_a_device_that_is_burnt_in_is_named(pair, scripted, monkeypatch):
     """As a program traced on the CPU says on CUDA, within its interpreter."""
@@ -167,7 +166,6 @@ def test_exported_backbones_give_scores_and_gradients(pair, kind):
     torch.testing.assert_close(gradients[0], gradients[1])
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_a_frozen_torchscript_module_is_a_backbone(pair):
     """`torch.jit.freeze` leaves no training flag."""
     plain = small_siamese()
@@ -274,6 +272,10 @@ def test_errors_say_what_to_write(pair):
         SiameseCosine(siamese.backbone, mean=0.5, std=0.0)
     with pytest.raises(ValueError, match=r"0\.5 and not 127\.5"):
         SiameseCosine(siamese.backbone, mean=127.5, std=127.5)
+    with pytest.raises(ValueError, match=r"mean: got 127\.5; want numbers in \[0, 1\]"):
+        SiameseCosine(siamese.backbone, mean=127.5, std=0.5)
+    with pytest.raises(ValueError, match="one number for each image, whose cosine is its sign"):
+        SiameseCosine(siamese.backbone, 0.5, 0.5, output=lambda out: out[:, :1])(*pair)
     with pytest.raises(ValueError, match=r"siamese\(img_a, img_b\)"):
         siamese(pair[0])
     with pytest.raises(ValueError, match="equal shapes"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.integrate import trapezoid
 
-from captum_fv.metrics import DPRResult, Interval, unbeaten_controls
+from captum_fv.metrics import DPRResult, Interval, eer_threshold, unbeaten_controls
 from captum_fv.report.tables import benchmark_tables, dpr_table
 from captum_fv.report.text_table import CONTROL, Rounded, TextTable
 from tests.support.synthetic_run import GENUINE, METHODS, MODELS, SUBSET, synthetic_run
@@ -58,8 +58,11 @@ def test_table_2_compares_on_the_same_pairs(table, method):
     for name in (method, "rnd", "centre"):
         run = results[name].dpr if table == "table2" else results[name].stratified
         columns = np.isin(results[name].pairs, pairs)
+        repaired = run.repaired_scores[columns]
+        # The threshold is the EER's of all pairs: on all of them, intervals find it anew.
+        rule = eer_threshold if len(pairs) == len(GENUINE) else None
         runs[name] = DPRResult(
-            run.scores[:, columns], run.repaired_scores[columns], GENUINE[pairs], run.threshold
+            run.scores[:, columns], repaired, GENUINE[pairs], run.threshold, None, rule
         )
     row = row_of(TABLES[table], "net", method)
     assert row["pairs"] == str(len(pairs))
@@ -261,3 +264,16 @@ def test_a_small_run_says_so():
 def test_rows_must_fit_the_header():
     with pytest.raises(ValueError, match="t: got a row of 1 cells; want 2"):
         TextTable("t", "", ["a", "b"], [["1"]])
+
+
+def test_tables_show_themselves_and_become_frames():
+    table = TABLES["table2"]
+    assert repr(table).startswith("TextTable('table2', 10 rows of model, method, pairs, FMR AUC")
+    assert "<script>" not in table._repr_html_()
+    pytest.importorskip("pandas")
+    frame = table.to_pandas()
+    assert ",".join(frame.columns) == table.csv().splitlines()[0]
+    first = row_of(table, "net", "fast")
+    assert frame.loc[0, ["FMR AUC", "FMR AUC low", "FMR AUC high"]].tolist() == list(
+        first["FMR AUC"]
+    )

@@ -30,6 +30,7 @@ from captum_fv.attr.links import Interactions, Link
 from captum_fv.attr.minplus import MinPlusAttribution
 from captum_fv.attr.region_rows import RegionReport, RegionRow
 from captum_fv.attr.regions import Regions, grid_regions
+from captum_fv.attr.significance import AmongStrangers, among_strangers
 from captum_fv.attr.spatial import spatial_decomposition
 from captum_fv.attr.strangers import (
     s_norm,
@@ -45,6 +46,7 @@ from captum_fv.attr.xssab import SimilarityArgumentGradient
 __all__ = [
     "AdversarialPathMap",
     "Alternative",
+    "AmongStrangers",
     "CentrePrior",
     "CorrelationRiseAttribution",
     "FeatureGuidedGradient",
@@ -68,6 +70,7 @@ __all__ = [
     "Regions",
     "SensitivityControl",
     "SimilarityArgumentGradient",
+    "among_strangers",
     "correlation_map",
     "face_regions",
     "gaussian_masks",

@@ -73,9 +73,14 @@ class Decision:
     threshold: Tensor
     reference: Tensor | None
 
-    def alternatives(self, faces: Tensor, score: Tensor) -> Tensor:
-        """The alternatives to A and B, whose score is given, each (C, H, W): (2, C, H, W)."""
-        match = (score >= self.threshold).reshape(()).expand(2)
+    def alternatives(self, faces: Tensor, scores: Tensor) -> Tensor:
+        """The alternatives to A and B, (2, C, H, W).
+
+        Args:
+            faces: A and B.
+            scores: Their score, (1,); or what is decided on for either, (2,).
+        """
+        match = (scores >= self.threshold).expand(2)
         return Alternative(self.reference).images(faces, faces.flip(0), match)
 
 

@@ -92,10 +92,7 @@ class OcclusionBank:
             ValueError: No photo, masks or fill of another size, an unknown fill.
         """
         require_images(siamese)
-        check_tensor("image", image, "one photo (C, H, W)")
-        if image.ndim != 3:
-            raise ValueError(f"image: got shape {tuple(image.shape)}; want one photo (C, H, W)")
-        check_image("image", image[None])
+        check_photo(image)
         check_hidden(hidden, image)
         check_counts(perturbations_per_eval=perturbations_per_eval)
         pixels = bank_fill(fill, image, getattr(siamese, "black", None))
@@ -122,6 +119,10 @@ class OcclusionBank:
         The vectors need no unit length.
         """
         return as_partners(partners, self.clean) @ self.embeddings.T
+
+    def clean_scores(self, partners: Tensor) -> Tensor:
+        """Scores of the image itself: () for one partner vector (d,), (P,) for several (P, d)."""
+        return as_partners(partners, self.clean) @ self.clean
 
     def covariance_map(self, partners: Tensor) -> Tensor:
         """Covariance over the masks of the score with what is kept at each pixel.
@@ -206,6 +207,14 @@ def bank_fill(fill: BankFill | float | Tensor, image: Tensor, black: float | Non
     value = resolve_fill(fill, black, None)
     size = max(1, round(BLUR_SIZE * image.shape[-2]))
     return fill_pixels(value, image, image, size, None)
+
+
+def check_photo(image: Any) -> None:
+    """Raise for what is no single photo (C, H, W)."""
+    check_tensor("image", image, "one photo (C, H, W)")
+    if image.ndim != 3:
+        raise ValueError(f"image: got shape {tuple(image.shape)}; want one photo (C, H, W)")
+    check_image("image", image[None])
 
 
 def check_hidden(hidden: Any, image: Tensor) -> None:

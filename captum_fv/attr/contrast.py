@@ -4,56 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from captum_fv.core.checks import check_tensor, check_values
+from captum_fv.siamese.model import SiameseCosine
 
 TOLERANCE = 1e-2
 """By how much a length may miss 1: half precision keeps two decimals."""
 
 
-def less_others(partners: Tensor, against: Any) -> Tensor:
-    r"""The partner vector :math:`v_B - v_C` of each pair, or v_B less the mean of a cohort.
-
-    A cosine is linear in the partner, so what reads :math:`\langle u, v_B \rangle` answers with
-    this vector, which is not brought back to unit length, why A goes with B rather than with C:
-    :math:`\langle u, v_B - v_C \rangle = s(A, B) - s(A, C)`.
+def as_others(against: Any, count: int) -> Tensor:
+    """The others of each pair, (N, d): one embedding each, or the mean of a cohort's.
 
     Args:
-        partners: Unit embeddings v_B, (N, 2, d): of each pair the partner of A and that of B.
         against: Unit embeddings, as `SiameseCosine.embed_images` gives: (d,) of one person for all
             pairs, (N, d) of one for each pair, (1, n, d) of a cohort for all pairs, or (N, n, d)
             of one for each pair.
-
-    Returns:
-        (N, 2, d), for A and for B, whose partner is A.
+        count: N.
 
     Raises:
         TypeError: No tensor of floating point.
         ValueError: Another shape, or embeddings not of unit length.
-
-    Reference:
-        Williford, May, Byrne: Explainable Face Recognition, ECCV 2020 (its triplets).
-
-    >>> import torch
-    >>> partners = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
-    >>> less_others(partners, torch.tensor([0.0, 1.0])).tolist()
-    [[[1.0, -1.0], [0.0, 0.0]]]
     """
-    count, _, width = partners.shape
-    want = f"({width},), ({count}, {width}), or a cohort (1 or {count}, n, {width})"
-    check_tensor("against", against, f"embeddings {want}")
+    want = f"embeddings (d,), ({count}, d), or a cohort (1 or {count}, n, d)"
+    check_tensor("against", against, want)
     check_values("against", against)
     shape = tuple(against.shape)
-    fits = shape in ((width,), (count, width)) or (
-        len(shape) == 3 and shape[0] in (1, count) and shape[1] > 0 and shape[2] == width
-    )
-    if not fits:
+    fits = len(shape) == 1 or (len(shape) == 2 and shape[0] == count)
+    fits = fits or (len(shape) == 3 and shape[0] in (1, count))
+    if not fits or 0 in shape:
         raise ValueError(
             f"against: got {shape} for {count} pairs; want {want}: for many people against all "
             "pairs write against[None]"
         )
-    others: Tensor = against.detach().to(partners)
+    others: Tensor = against.detach()
     lengths = others.norm(dim=-1)
     if ((lengths - 1).abs() > TOLERANCE).any():
         raise ValueError(
@@ -63,4 +48,51 @@ def less_others(partners: Tensor, against: Any) -> Tensor:
         )
     if others.ndim == 3:
         others = others.mean(1)
-    return partners - others.expand(count, width)[:, None]
+    return others.expand(count, shape[-1])
+
+
+def partner_vectors(embeddings: Tensor, others: Tensor | None = None) -> Tensor:
+    r"""What both images of each pair are compared with: the partner's embedding, or less others'.
+
+    A cosine is linear in the partner, so what reads :math:`\langle u, v_B \rangle` answers with the
+    vector :math:`v_B - v_C`, which is not brought back to unit length, why A goes with B rather
+    than with C: :math:`\langle u, v_B - v_C \rangle = s(A, B) - s(A, C)`.
+
+    Args:
+        embeddings: Of A and of B, unit, (N, 2, d).
+        others: v_C of each pair, (N, d), as `as_others` gives; None: nobody.
+
+    Returns:
+        (N, 2, d), for A and for B, whose partner is A. No gradient passes.
+
+    Raises:
+        ValueError: Others of another length.
+
+    Reference:
+        Williford, May, Byrne: Explainable Face Recognition, ECCV 2020 (its triplets).
+
+    >>> embeddings = torch.tensor([[[0.0, 1.0], [1.0, 0.0]]])
+    >>> partner_vectors(embeddings, torch.tensor([[0.0, 1.0]])).tolist()
+    [[[1.0, -1.0], [0.0, 0.0]]]
+    """
+    partners = embeddings.detach().flip(1)
+    if others is None:
+        return partners
+    if others.shape[-1] != partners.shape[-1]:
+        raise ValueError(
+            f"against: got embeddings of {others.shape[-1]} numbers; this model gives "
+            f"{partners.shape[-1]}"
+        )
+    return partners - others.to(partners)[:, None]
+
+
+def contrast_scores(
+    siamese: SiameseCosine, images: tuple[Tensor, Tensor], others: Tensor
+) -> Tensor:
+    """s(A, B) - s(A, C) and s(A, B) - s(B, C), (N, 2).
+
+    In each the partner is fixed, so that the sum of both has for either image the gradient of its
+    own.
+    """
+    embeddings = torch.stack(siamese.embed(*images), 1)
+    return (embeddings * partner_vectors(embeddings, others)).sum(2)

@@ -9,16 +9,17 @@ import torch
 from torch import Tensor
 
 from captum_fv.attr.atlas import face_regions
+from captum_fv.attr.bank import SCORE_NOISE
 from captum_fv.attr.effects import ENDS, HELD_OUT, effect_vectors, fit_interactions
 from captum_fv.attr.interaction import FILL_BLUR, PairInteraction
 from captum_fv.attr.links import Interactions, Weights
-from captum_fv.attr.pair import Pair
+from captum_fv.attr.pair import Pair, as_pair
 from captum_fv.attr.region_rows import RegionReport, RegionRow
 from captum_fv.attr.regions import Regions
 from captum_fv.attr.smoothing import smooth
 from captum_fv.attr.strangers import stranger_score
 from captum_fv.core.arrays import FloatArray
-from captum_fv.core.checks import as_number, check_images
+from captum_fv.core.checks import as_number
 from captum_fv.core.vectors import cosine
 from captum_fv.metrics.bootstrap import percentile_interval, resampled_shares
 from captum_fv.metrics.interactions import HiddenCells
@@ -51,7 +52,7 @@ def region_report(
 
     What a region of A and one of B add together is split between them by halves. So with weights
     "adds_up" the contributions and the base, which is the score with all regions hidden, sum to the
-    score within 1e-3 or so; with "banzhaf" p takes the place of the half, and they do not.
+    score exactly; with "banzhaf" p takes the place of the half, and they do not.
 
     z holds what the region adds against the whole other photo beside what it adds against
     strangers. It is the mean of A's side and of B's, as in `s_norm`; from -2 to 2 it is no more
@@ -81,8 +82,7 @@ def region_report(
     ('nose', True)
     """
     threshold = as_number("threshold", threshold)
-    img_a, img_b = pair
-    check_images(img_a=img_a, img_b=img_b)
+    img_a, img_b = as_pair(pair)
     if len(img_a) != 1:
         raise ValueError(f"pair: got {len(img_a)} pairs; want one, (1, 3, H, W) each")
     if regions is None:
@@ -95,7 +95,7 @@ def region_report(
     found = fit_interactions(sides, both, method.keep, weights)
     worth, drawn = _contributions(found), _redrawn(sides, found)
     z = None if cohort is None else _against_strangers(sides, weights, cohort)
-    hidden = _scores_hidden(siamese, (img_a[0], img_b[0]), both)
+    hidden = scores_hidden(siamese, (img_a[0], img_b[0]), both)
     rows = []
     for k, name in enumerate(both[0].names):
         interval = percentile_interval(float(worth[k]), drawn[:, k])
@@ -142,19 +142,18 @@ def _redrawn(sides: Sides, found: Interactions) -> FloatArray:
 
 def _against_strangers(sides: Sides, weights: Weights, cohort: Tensor) -> list[float]:
     """How far what each region adds stands out of what it adds against strangers."""
-    partners = sides[1].seen[0], sides[0].seen[0]
-    added = [effect_vectors(side, weights)[1:] for side in sides]
-    return [
-        sum(
-            stranger_score(of_one[k], partner, cohort)
-            for of_one, partner in zip(added, partners, strict=True)
-        )
-        / 2
-        for k in range(len(added[0]))
-    ]
+    of_a, of_b = (effect_vectors(side, weights)[1:] for side in sides)
+    img_a, img_b = (side.seen[0] for side in sides)
+
+    def standing(effect: Tensor, partner: Tensor) -> float:
+        # What moves no score stands out of nothing: its deviations are rounding errors alone.
+        return stranger_score(effect, partner, cohort) if effect.norm() > SCORE_NOISE else 0.0
+
+    pairs = zip(of_a, of_b, strict=True)
+    return [(standing(a, img_b) + standing(b, img_a)) / 2 for a, b in pairs]
 
 
-def _scores_hidden(
+def scores_hidden(
     siamese: SiameseCosine, faces: Pair, regions: tuple[Regions, Regions]
 ) -> list[float]:
     """The score with each region hidden in both photos, under the blur of `PairInteraction`."""

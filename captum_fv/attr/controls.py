@@ -13,6 +13,7 @@ from captum.attr import GradientAttribution, PerturbationAttribution
 from captum.log import log_usage
 from torch import Tensor
 
+from captum_fv.attr.contrast import contrast_scores
 from captum_fv.attr.pair import (
     Pair,
     PairMethod,
@@ -127,7 +128,7 @@ class CentrePrior(PairMethod, PerturbationAttribution):  # type: ignore[misc]
 
 
 class PixelDifference(PairMethod, PerturbationAttribution):  # type: ignore[misc]
-    """Negative absolute difference, -|A - B|: what a method must know more than.
+    """Negative absolute difference, `-|A - B|`: what a method must know more than.
 
     Args:
         forward_func: The model, for the family's common signature; it is never called.
@@ -161,18 +162,30 @@ class SensitivityControl(PairMethod, GradientAttribution):  # type: ignore[misc]
     [-0.0833333358168602, -0.0833333358168602]
     """
 
+    options = frozenset({"against"})
+
     def __init__(self, forward_func: Any, threshold: float | Tensor) -> None:
         super().__init__(forward_func)
         self.threshold = threshold
 
-    def _maps(self, pair: Pair, threshold: float | Tensor, extra: Any) -> Pair:
+    def _maps(
+        self, pair: Pair, threshold: float | Tensor, extra: Any, others: Tensor | None = None
+    ) -> Pair:
         with input_gradients(pair) as leaves:
-            scores = score_pairs(self.forward_func, leaves, extra)
-            grad_a, grad_b = image_gradients(scores, leaves)
-        sign = decision_sign(scores.detach(), threshold).to(grad_a)
-        maps = sign * grad_a.abs(), sign * grad_b.abs()
-        warn_of_zero_gradients(*maps)
-        return zeros_at_maximum(pair, maps) if hasattr(self.forward_func, "embed") else maps
+            if others is None:
+                scores = score_pairs(self.forward_func, leaves, extra)[:, None].expand(-1, 2)
+                gradients = image_gradients(scores[:, 0], leaves)
+            else:
+                scores = contrast_scores(self.forward_func, leaves, others)
+                gradients = image_gradients(scores.sum(1), leaves)
+        map_a, map_b = (
+            decision_sign(own, threshold).to(gradient) * gradient.abs()
+            for own, gradient in zip(scores.detach().unbind(1), gradients, strict=True)
+        )
+        warn_of_zero_gradients(map_a, map_b)
+        if others is None and hasattr(self.forward_func, "embed"):
+            return zeros_at_maximum(pair, (map_a, map_b))
+        return map_a, map_b
 
 
 class PatchOracle(PairMethod, PerturbationAttribution):  # type: ignore[misc]

@@ -7,9 +7,15 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from captum_fv.attr.bank import SCORE_NOISE, BankFill, OcclusionBank, hidden_share
+from captum_fv.attr.bank import (
+    SCORE_NOISE,
+    BankFill,
+    OcclusionBank,
+    as_partners,
+    hidden_share,
+)
 from captum_fv.attr.bank_masks import rise_masks, square_masks
-from captum_fv.attr.bank_method import BankMethod, MaskedEmbeddings
+from captum_fv.attr.bank_method import BankMethod
 from captum_fv.core.checks import check_choice, check_counts, check_generator
 
 Correlation = Literal["spearman", "pearson"]
@@ -52,6 +58,8 @@ class CorrelationRiseAttribution(BankMethod):
     (torch.Size([1, 3, 10, 10]), 42)
     """
 
+    random_masks = True
+
     def __init__(
         self,
         siamese: Any,
@@ -81,42 +89,46 @@ class CorrelationRiseAttribution(BankMethod):
     def _looks(self) -> int:
         return self.num_masks
 
-    def _map(
-        self, masks: Tensor, clean: Tensor, partner: Tensor, embed: MaskedEmbeddings
-    ) -> Tensor:
-        bank = OcclusionBank(masks, embed(masks), clean)
-        return correlation_map(bank, partner, self.correlation)
+    def map_of(self, bank: OcclusionBank, partners: Tensor) -> Tensor:
+        """Correlations over the masks of any bank; as `BankReader.map_of`."""
+        return correlation_map(bank, partners, self.correlation)
+
+    def linear_map_of(self, bank: OcclusionBank, partners: Tensor) -> Tensor:
+        """Covariances in place of correlations; as `BankReader.linear_map_of`."""
+        return bank.covariance_map(partners)
 
 
 def correlation_map(
-    bank: OcclusionBank, partner: Tensor, correlation: Correlation = "spearman"
+    bank: OcclusionBank, partners: Tensor, correlation: Correlation = "spearman"
 ) -> Tensor:
-    """Correlation over a bank's masks of the score with how far each pixel is seen, (H, W).
+    """Correlation over a bank's masks of the score with how far each pixel is seen.
 
     Args:
         bank: Of one image.
-        partner: A vector (d,), of any length.
+        partners: Vectors (d,) or (P, d), of any length.
         correlation: "spearman" or "pearson".
 
     Returns:
-        Values in [-1, 1]; 0 where no mask hides anything or the score never changes.
+        (H, W) or (P, H, W), in [-1, 1]; 0 where no mask hides anything or the score never changes.
     """
     check_choice("correlation", correlation, get_args(Correlation))
-    scores = bank.scores(partner)
-    if scores.max() - scores.min() <= SCORE_NOISE * partner.norm():
-        # A correlation knows no size: of rounding errors alone it would be as large as any.
-        return torch.zeros(bank.hidden.shape[1:]).to(scores)
+    scores = bank.scores(partners)
+    size = (*scores.shape[:-1], *bank.hidden.shape[1:])
+    scores = scores.reshape(-1, len(bank))
+    noise = SCORE_NOISE * as_partners(partners, bank.clean).reshape(len(scores), -1).norm(dim=1)
+    # A correlation knows no size: of rounding errors alone it would be as large as any.
+    still = (scores.amax(1) - scores.amin(1) <= noise)[:, None]
     seen = -hidden_share(bank.hidden.to(scores.device), scores.dtype).flatten(1)
     if correlation == "spearman":
-        scores = _ranks(scores[:, None])[:, 0]
+        scores = _ranks(scores.T).T
         # Ranks of 0 and 1 are 0 and 1 in other units, and a correlation knows no units.
         seen = seen if bank.hidden.dtype == torch.bool else _ranks(seen)
-    scores = scores - scores.mean()
+    scores = scores - scores.mean(1, keepdim=True)
     seen -= seen.mean(0)
     length = seen.norm(dim=0)
-    constant = length <= torch.finfo(length.dtype).eps * len(scores)
-    values: Tensor = (scores @ seen / (scores.norm() * length)).masked_fill(constant, 0)
-    return values.clamp(-1, 1).reshape(bank.hidden.shape[1:])
+    constant = length <= torch.finfo(length.dtype).eps * len(bank)
+    values: Tensor = scores @ seen / (scores.norm(dim=1, keepdim=True) * length)
+    return values.masked_fill(constant | still, 0).clamp(-1, 1).reshape(size)
 
 
 def _ranks(values: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from captum_fv.attr.smoothing import gaussian_blur
 from captum_fv.core.checks import as_number, check_choice, check_counts
 from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import SiameseCosine
-from captum_fv.siamese.scoring import image_gradients
+from captum_fv.siamese.scoring import embed_images, image_gradients
 
 Polarity = Literal["both", "similarity", "dissimilarity"]
 
@@ -59,7 +59,7 @@ class AdversarialPathMap(PairMethod, GradientAttribution):  # type: ignore[misc]
         siamese: Gives the embeddings, and takes images in [0, 1] (it has `mean` and `std`).
         polarity: "both" (default), or only "similarity" (map+) or "dissimilarity" (map-), which
             are never negative and cost half.
-        steps: T.
+        steps: T, the most steps of a path.
         step_size: :math:`\eta`, where black is 0 and white is 1. Nothing is clamped.
         stop_below: :math:`\epsilon`.
         batch_size: Images in a forward, which bounds the memory.
@@ -163,7 +163,7 @@ class AdversarialPathMap(PairMethod, GradientAttribution):  # type: ignore[misc]
     def _loss(self, points: Tensor, partners: Tensor, falling: bool) -> tuple[Tensor, Tensor]:
         """L (N,), and its gradients to the points."""
         leaves = points.detach().requires_grad_()
-        scores = cosine(self.forward_func.embed_images(leaves), partners)
+        scores = cosine(embed_images(self.forward_func, leaves), partners)
         loss = scores if falling else 1 - scores
         (gradients,) = image_gradients(loss, (leaves,))
         return loss.detach(), gradients

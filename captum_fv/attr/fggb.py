@@ -6,11 +6,12 @@ import torch
 from captum.attr import GradientAttribution
 from torch import Tensor
 
+from captum_fv.attr.contrast import partner_vectors
 from captum_fv.attr.pair import Pair, PairMethod, as_cosine_threshold
 from captum_fv.core.checks import all_finite, check_counts
 from captum_fv.core.vectors import cosine, unit_length
 from captum_fv.siamese.model import SiameseCosine
-from captum_fv.siamese.scoring import image_gradients
+from captum_fv.siamese.scoring import embed_images, image_gradients
 
 
 class FeatureGuidedGradient(PairMethod, GradientAttribution):  # type: ignore[misc]
@@ -56,6 +57,7 @@ class FeatureGuidedGradient(PairMethod, GradientAttribution):  # type: ignore[mi
     """
 
     reads_embeddings = True
+    options = frozenset({"against"})
 
     def __init__(
         self,
@@ -73,23 +75,27 @@ class FeatureGuidedGradient(PairMethod, GradientAttribution):  # type: ignore[mi
         self.dimensions = dimensions
         self.batch_size = int(batch_size)
 
-    def _maps(self, pair: Pair, threshold: float | Tensor, extra: None) -> Pair:
+    def _maps(
+        self, pair: Pair, threshold: float | Tensor, extra: None, others: Tensor | None = None
+    ) -> Pair:
         levels = as_cosine_threshold(threshold, torch.zeros(len(pair[0])).to(_wide(pair[0])))
+        other = [None] * len(levels) if others is None else others[:, None]
         # Pair by pair: a backward through the graph of a whole batch computes all its gradients.
         maps = [
-            self._maps_of(torch.stack(faces), level)
-            for *faces, level in zip(*pair, levels, strict=True)
+            self._maps_of(torch.stack(faces), level, one)
+            for *faces, level, one in zip(*pair, levels, other, strict=True)
         ]
         map_a, map_b = torch.stack(maps, 1).to(pair[0])
         return map_a.expand_as(pair[0]).clone(), map_b.expand_as(pair[1]).clone()
 
-    def _maps_of(self, faces: Tensor, level: Tensor) -> Tensor:
+    def _maps_of(self, faces: Tensor, level: Tensor, other: Tensor | None) -> Tensor:
         """The maps (2, 1, H, W) of one pair, (2, C, H, W)."""
         with torch.inference_mode(False), torch.enable_grad():
             leaves = faces.clone().requires_grad_()
-            embeddings = self.forward_func.embed_images(leaves)
+            embeddings = embed_images(self.forward_func, leaves)
             units = embeddings.detach()
-            weights = units * units.flip(0) - level / units.shape[1]
+            (partners,) = partner_vectors(units[None], other)
+            weights = units * partners - level / units.shape[1]
             largest = weights.abs().argsort(1, descending=True)[:, : self.dimensions]
             total = torch.zeros_like(_wide(faces)[:, 0])
             for chosen in torch.split(largest, max(1, self.batch_size // 2), dim=1):

@@ -7,6 +7,7 @@ from captum.attr import GradientAttribution
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from captum_fv.attr.contrast import contrast_scores
 from captum_fv.attr.pair import Pair, PairMethod, input_gradients
 from captum_fv.siamese.layers import seen_grids
 from captum_fv.siamese.model import SiameseCosine
@@ -46,18 +47,22 @@ class PairGradCam(PairMethod, GradientAttribution):  # type: ignore[misc]
     """
 
     reads_embeddings = True
+    options = frozenset({"against"})
     blurred = True
 
     def __init__(self, siamese: SiameseCosine, layer: nn.Module | str | None = None) -> None:
         super().__init__(siamese)
         self.layer = layer
 
-    def _maps(self, pair: Pair, threshold: None, extra: None) -> Pair:
+    def _maps(self, pair: Pair, threshold: None, extra: None, others: Tensor | None = None) -> Pair:
         size = pair[0].shape[-2], pair[0].shape[-1]
         seen = seen_grids(self.forward_func.backbone, size, self.layer, coarse=True)
         with input_gradients(pair) as leaves:
             with seen as grids:
-                scores = self.forward_func(*leaves)
+                if others is None:
+                    scores = self.forward_func(*leaves)
+                else:
+                    scores = contrast_scores(self.forward_func, leaves, others).sum(1)
             grid = grids.grid
             if len(grid) != 2 * len(scores):
                 raise ValueError(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from captum.attr import GradientAttribution, InputXGradient, Saliency
+from torch import Tensor
 
+from captum_fv.attr.contrast import contrast_scores
 from captum_fv.attr.pair import Pair, PairMethod, input_gradients, score_pairs
 from captum_fv.siamese.scoring import check_differentiable, check_gradients
 
@@ -32,8 +34,10 @@ class PairSaliency(PairMethod, GradientAttribution):  # type: ignore[misc]
     [1.0, 1.0]
     """
 
-    def _maps(self, pair: Pair, threshold: None, extra: Any) -> Pair:
-        return _captums(Saliency, self.forward_func, pair, extra)
+    options = frozenset({"against"})
+
+    def _maps(self, pair: Pair, threshold: None, extra: Any, others: Tensor | None = None) -> Pair:
+        return _captums(Saliency, self.forward_func, pair, extra, others)
 
 
 class PairInputXGradient(PairMethod, GradientAttribution):  # type: ignore[misc]
@@ -58,15 +62,20 @@ class PairInputXGradient(PairMethod, GradientAttribution):  # type: ignore[misc]
     [-0.0, -2.0]
     """
 
-    def _maps(self, pair: Pair, threshold: None, extra: Any) -> Pair:
-        return _captums(InputXGradient, self.forward_func, pair, extra)
+    options = frozenset({"against"})
+
+    def _maps(self, pair: Pair, threshold: None, extra: Any, others: Tensor | None = None) -> Pair:
+        return _captums(InputXGradient, self.forward_func, pair, extra, others)
 
 
-def _captums(kind: Any, forward_func: Any, pair: Pair, extra: Any) -> Pair:
+def _captums(kind: Any, forward_func: Any, pair: Pair, extra: Any, others: Tensor | None) -> Pair:
     """Both maps by a method of Captum, whose errors would speak of autograd."""
     with input_gradients(pair) as leaves:
         # Asked here and not by Captum, so that the backbone is held to one image, one embedding.
-        scores = score_pairs(forward_func, leaves, extra)
+        if others is None:
+            scores = score_pairs(forward_func, leaves, extra)
+        else:
+            scores = contrast_scores(forward_func, leaves, others).sum(1)
         check_differentiable(scores)
         map_a, map_b = kind(lambda *_: scores).attribute(leaves)
     check_gradients(map_a, map_b)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from captum_fv.attr.agreement import embed_and_compare
 from captum_fv.attr.alternative import Alternative, fit_reference
-from captum_fv.attr.contrast import less_others
+from captum_fv.attr.contrast import as_others, partner_vectors
 from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
 from captum_fv.attr.smoothing import smooth
 from captum_fv.core.checks import as_number, check_choice, check_counts
 from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import SiameseCosine
-from captum_fv.siamese.scoring import image_gradients, warn_of_zero_gradients
+from captum_fv.siamese.scoring import embed_images, image_gradients, warn_of_zero_gradients
 
 Reading = Literal["decision", "polarity", "relevance"]
 ArgumentSet = Literal["all", "similar", "dissimilar"]
@@ -106,7 +106,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
     """
 
     reads_embeddings = True
-    options = frozenset({"reference"})
+    options = frozenset({"reference", "against"})
 
     def __init__(
         self,
@@ -147,6 +147,8 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
                 f"agreement: got {agreement} for output {output!r}; want a power of 0 or more, of "
                 "the decision map"
             )
+        if self.agreement:
+            self.options = self.options - {"against"}
         self.layer = layer
         self.batch_size = int(batch_size)
 
@@ -166,12 +168,8 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         """Explain a batch of pairs; all else as in `PairMethod.attribute`.
 
         Args:
-            inputs, img_b, target, additional_forward_args, threshold: As there.
+            inputs, img_b, target, additional_forward_args, threshold, against: As there.
             reference: For this call, in place of the constructor's.
-            against: Embeddings of others than the partner, as `less_others` of
-                `captum_fv.attr.contrast` takes them: (d,) of one person for all pairs, (N, d) of
-                one for each pair, (1 or N, n, d) of a cohort, whose mean is taken. No threshold
-                is asked then.
             return_convergence_delta: Also return how much the integral is wrong.
 
         Returns:
@@ -179,15 +177,14 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
                 part of its value. With `return_convergence_delta`, the tuple (maps, delta): the sum
                 of c minus the difference of the scores, (N, 2), for A and for B.
         """
-        pair, level = self._checked(inputs, img_b, target, additional_forward_args, threshold)
+        pair, level = self._checked(
+            inputs, img_b, target, additional_forward_args, threshold, against
+        )
+        others = None if against is None else as_others(against, len(pair[0]))
         with torch.inference_mode(False):
             images = torch.stack(pair, 1).flatten(0, 1)
             embeddings, alike = self._embed_and_compare(images)
-            partners = _pairwise(embeddings).flip(1).flatten(0, 1)
-            if against is not None:
-                self._check_contrast(threshold)
-                partners = less_others(_pairwise(partners), against).flatten(0, 1)
-                level = 0.0
+            partners = partner_vectors(_pairwise(embeddings), others).flatten(0, 1)
             scores = cosine(embeddings, partners)
             levels = as_threshold(level, scores[::2]).repeat_interleave(2)
             reference = self.reference if reference is None else reference
@@ -207,17 +204,12 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         return (map_a, map_b), _pairwise(delta)
 
     def _check_contrast(self, threshold: float | Tensor | None) -> None:
-        """Raise for what has no meaning where the partner is asked against somebody else."""
-        if threshold is not None:
-            raise ValueError(
-                f"threshold: got {threshold} with against; s(A, B) - s(A, C) is decided at 0, so "
-                "leave it out"
-            )
         if self.agreement:
             raise ValueError(
                 "against: the agreement compares the photos of A and B, and knows no other; take "
                 "agreement=0"
             )
+        super()._check_contrast(threshold)
 
     def has_convergence_delta(self) -> bool:
         """True: `attribute` takes `return_convergence_delta`."""
@@ -253,7 +245,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
     @torch.no_grad()
     def _embed(self, images: Tensor) -> Tensor:
         chunks = torch.split(images, self.batch_size)
-        return torch.cat([self.forward_func.embed_images(chunk) for chunk in chunks])
+        return torch.cat([embed_images(self.forward_func, chunk) for chunk in chunks])
 
     def _integrate(self, images: Tensor, start: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
         """What each pixel adds to the arguments along the path, (M, 1, H, W) for M images."""
@@ -275,7 +267,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
     def _argument_gradients(self, points: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
         """Gradients of the sum of the chosen arguments at points (M, steps, C, H, W)."""
         leaves = points.flatten(0, 1).requires_grad_()
-        embeddings = self.forward_func.embed_images(leaves)
+        embeddings = embed_images(self.forward_func, leaves)
         arguments = embeddings.reshape(*points.shape[:2], -1) * partners[:, None]
         if self.arguments != "all":
             similar = arguments.detach() >= (levels / partners.shape[1])[:, None, None]

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
-from captum.attr import PerturbationAttribution
 from captum.log import log_usage
 from torch import Tensor
-from tqdm import tqdm
 
-from captum_fv.attr.alternative import AlternativeFill
-from captum_fv.attr.effects import HELD_OUT, drawn_masks, fit_interactions
+from captum_fv.attr.bank import OcclusionBank
+from captum_fv.attr.bank_method import BankMethod
+from captum_fv.attr.bank_reader import check_own_masks
+from captum_fv.attr.contrast import as_others
+from captum_fv.attr.effects import (
+    HELD_OUT,
+    drawn_masks,
+    effect_vectors,
+    fit_interactions,
+    main_effects,
+)
 from captum_fv.attr.links import Interactions, Weights
 from captum_fv.attr.pair import Pair, refuse_extras
-from captum_fv.attr.regions import Regions, grid_regions
+from captum_fv.attr.regions import Regions, of_both, regions_for
 from captum_fv.attr.smoothing import smooth
 from captum_fv.core.checks import as_number, check_choice, check_counts, check_seed, check_size
-from captum_fv.core.vectors import cosine
 from captum_fv.metrics.interactions import HiddenCells
 from captum_fv.siamese.model import SiameseCosine
 
@@ -29,7 +33,7 @@ FILL_BLUR = 8 / 112
 """Standard deviation of the fill's blur as a share of the height: it takes a face's detail away."""
 
 
-class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore[misc]
+class PairInteraction(BankMethod):
     r"""Pair interactions: what a region of A and a region of B add to the score together.
 
     Both faces are seen under N random masks, each of whose regions is kept with probability p. All
@@ -39,9 +43,9 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
                                + \sum_{ij} \Phi_{ij} z_i z'_j
 
     A cosine is linear in each embedding, so this needs no N x N system: with U and V the embeddings
-    under the masks, X = [1 z] and W the masks' weights,
+    under the masks and X = [1 z],
 
-    .. math:: \Phi = (P U) (P V)^T, \qquad P = (X^T W X)^{-1} X^T W
+    .. math:: \Phi = (P U) (P V)^T, \qquad P = (X^T X)^{-1} X^T
 
     `explain` gives the effects, with R2 on masks not fitted beside that of the best two maps, which
     no pair of heatmaps exceeds. `attribute` gives the maps that they imply, :math:`\Phi_{i0} +
@@ -49,7 +53,8 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
     for "banzhaf", which makes it the weighted Banzhaf value, and 1/2 for "adds_up".
 
     Both faces are hidden by the same masks, so that swapping the photos transposes the effects and
-    an image's embeddings serve any partner. Costs 2 (masks + 34) forwards a pair, 580 by default.
+    an image's embeddings serve any partner: `explain_banks` explains two images of which there are
+    banks without a forward. Costs 2 (masks + 34) forwards a pair, 580 by default.
 
     Args:
         siamese: The model.
@@ -57,9 +62,9 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
         regions: Named regions of both aligned faces, or a tuple, those of A and those of B.
         keep: p, in (0, 1). The effects are those near faces of which so much is left: at 0.9 next
             to the photos themselves, where two maps miss least; at 0.5 halfway to the fill.
-        weights: "banzhaf": all masks alike, the most faithful. "adds_up": the whole photo and the
-            wholly hidden one weigh 10,000 times as much, so that all effects sum to the score
-            within 1e-3 or so; on impostor pairs that may cost much of R2.
+        weights: "banzhaf": the best fit, the most faithful. "adds_up": the best of those that are
+            exact for the whole photos and for the wholly hidden ones, so that all effects sum to
+            the score; that costs R2, most of all at p = 0.5 and on impostor pairs.
         masks: N.
         fill: What shows where a region is hidden: "blur", the photo with sigma 8 px of 112, or
             "alternative", what the face would be if the other decision were right (`Alternative`).
@@ -80,12 +85,12 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
     >>> siamese = fv.SiameseCosine(fv.load_backbone("demo"))
     >>> pair = fv.generated_pairs(2).tensors([0])
     >>> (found,) = PairInteraction(siamese, weights="adds_up", masks=64).explain(pair)
-    >>> found.links.shape, bool(abs(found.effects.sum() - found.score) < 1e-3)
+    >>> found.links.shape, bool(abs(found.effects.sum() - found.score) < 1e-9)
     ((16, 16), True)
     """
 
-    reads_embeddings = True
-    options = frozenset({"show_progress"})
+    options = frozenset({"show_progress", "against"})
+    random_masks = True
 
     def __init__(
         self,
@@ -101,19 +106,18 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
         threshold: float | Tensor | None = None,
         reference: Tensor | None = None,
     ) -> None:
-        super().__init__(siamese)
+        check_choice("fill", fill, get_args(Fill))
+        super().__init__(siamese, fill, threshold, reference)
         check_size("grid", grid)
         check_choice("weights", weights, get_args(Weights))
-        check_choice("fill", fill, get_args(Fill))
         check_counts(masks=masks)
         check_seed(seed)
         if not 0 < as_number("keep", keep) < 1:
             raise ValueError(f"keep: got {keep}; want a probability above 0 and below 1")
-        self.grid, self.regions = grid, _both(regions)
+        self.grid, self.regions = grid, of_both(regions)
         self.cells = grid if regions is None else None
         self.keep, self.weights, self.masks = float(keep), weights, int(masks)
-        self.fill, self.seed = fill, int(seed)
-        self._take_fill(fill == "alternative", threshold, reference)
+        self.seed = int(seed)
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(
@@ -125,6 +129,7 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
         additional_forward_args: Any = None,
         threshold: float | Tensor | None = None,
         reference: Tensor | None = None,
+        against: Tensor | None = None,
         perturbations_per_eval: int = 32,
         show_progress: bool = False,
     ) -> Pair:
@@ -133,20 +138,33 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
         Args:
             inputs, img_b, target, additional_forward_args: As there.
             threshold, reference, perturbations_per_eval, show_progress: As in `explain`.
+            against: As there. C is seen whole: from what a region adds against B goes its effect
+                against C.
         """
         refuse_extras(target, additional_forward_args)
-        explained = self.explain(
+        found = self.hidden_cells(
             inputs,
             img_b,
             threshold=threshold,
             reference=reference,
+            against=against,
             perturbations_per_eval=perturbations_per_eval,
             show_progress=show_progress,
         )
         image = inputs if isinstance(inputs, Tensor) else inputs[0]
-        sides = zip(*(pair.maps() for pair in explained), strict=True)
-        map_a, map_b = (torch.from_numpy(np.stack(maps)).to(image)[:, None] for maps in sides)
-        return map_a.expand_as(image).clone(), map_b.expand_as(image).clone()
+        others = None if against is None else as_others(against, len(found))
+        maps = torch.zeros_like(image), torch.zeros_like(image)
+        for i, sides in enumerate(found):
+            explained = self._fitted(sides, image)
+            values = explained.values()
+            for regions, side, value, mapped in zip(
+                explained.regions, sides, values, maps, strict=True
+            ):
+                if others is not None:
+                    effects = effect_vectors(side, self.weights)[1:]
+                    value = value - (effects @ others[i].to(effects)).cpu().numpy()
+                mapped[i] = torch.from_numpy(regions.spread(value))
+        return maps
 
     def explain(
         self,
@@ -166,7 +184,7 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
             perturbations_per_eval: How many masked images go through the model at once.
             show_progress: Show a bar that counts down `num_forwards`, with the time left.
         """
-        sides = self.hidden_cells(
+        found = self.hidden_cells(
             inputs,
             img_b,
             threshold=threshold,
@@ -175,8 +193,7 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
             show_progress=show_progress,
         )
         image = inputs if isinstance(inputs, Tensor) else inputs[0]
-        regions = self._regions_of(image)
-        return [fit_interactions(pair, regions, self.keep, self.weights) for pair in sides]
+        return [self._fitted(sides, image) for sides in found]
 
     def hidden_cells(
         self,
@@ -185,6 +202,7 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
         *,
         threshold: float | Tensor | None = None,
         reference: Tensor | None = None,
+        against: Tensor | None = None,
         perturbations_per_eval: int = 32,
         show_progress: bool = False,
     ) -> list[tuple[HiddenCells, HiddenCells]]:
@@ -192,88 +210,81 @@ class PairInteraction(AlternativeFill, PerturbationAttribution):  # type: ignore
 
         Args:
             inputs, img_b, threshold, reference, perturbations_per_eval, show_progress: As there.
+            against: As in `attribute`; it matters here only to the alternative as fill.
 
         Returns:
             Of each pair, rows of masks: the photo whole, wholly hidden, `masks` that are fitted,
             and 32 that are held out.
         """
-        pairs, level = self._checked(inputs, img_b, None, None, threshold)
-        check_counts(perturbations_per_eval=perturbations_per_eval)
+        pairs, level = self._checked(inputs, img_b, None, None, threshold, against)
         regions = self._regions_of(pairs[0])
         decisions = self._decisions(pairs, level, reference)
-        bar = tqdm(
-            total=self.num_forwards(pairs[0]),
-            desc=self.get_name(),
-            unit="image",
-            disable=not show_progress,
-        )
-
-        def embed(images: Tensor) -> Tensor:
-            bar.update(len(images))
-            return self.forward_func.embed_images(images)  # type: ignore[no-any-return]
-
-        found = []
+        bar = self._bar(self.num_forwards(pairs[0]), show_progress)
+        faces = self._faces(pairs, decisions, against, perturbations_per_eval, bar)
         # Not inference_mode: what a model keeps of such a call it could never differentiate.
         with torch.no_grad(), bar:
-            for faces, decision in zip(torch.stack(pairs, 1), decisions, strict=True):
-                whole = embed(faces)
-                if decision is None:
-                    fills = smooth(faces, FILL_BLUR * faces.shape[-2])
-                else:
-                    fills = decision.alternatives(faces, cosine(*whole[:, None]))
-                sides = [
-                    self._side(side, face, fill, clean, embed, int(perturbations_per_eval))
-                    for side, face, fill, clean in zip(regions, faces, fills, whole, strict=True)
-                ]
-                found.append((sides[0], sides[1]))
-        return found
+            return [
+                (self._cells(a.bank(), regions[0]), self._cells(b.bank(), regions[1]))
+                for a, b in faces
+            ]
 
-    def num_forwards(self, img_a: Tensor) -> int:
-        """How many images go through the model for images A (N, C, H, W)."""
-        return len(img_a) * 2 * (self.masks + HELD_OUT + 2)
+    def explain_banks(self, bank_a: OcclusionBank, bank_b: OcclusionBank) -> Interactions:
+        """As `explain`, of two images whose banks were made by `bank`: no forward.
+
+        Raises:
+            ValueError: Banks that this method did not make.
+        """
+        a, b = self._regions_of(bank_a.hidden)
+        return self._fitted((self._cells(bank_a, a), self._cells(bank_b, b)), bank_a.hidden)
+
+    def map_of(self, bank: OcclusionBank, partners: Tensor) -> Tensor:
+        """What each region adds beside partners who are seen whole: the main effects.
+
+        `attribute` gives other maps: in them the partner is hidden, too, and links count. Fits all
+        masks of the bank; linear in the partner.
+
+        Args, returns, errors: As `BankReader.map_of`.
+        """
+        return main_effects(bank, self._regions_of(bank.hidden)[0], partners)
+
+    def _fitted(self, sides: tuple[HiddenCells, HiddenCells], image: Tensor) -> Interactions:
+        return fit_interactions(sides, self._regions_of(image), self.keep, self.weights)
+
+    def _cells(self, bank: OcclusionBank, regions: Regions) -> HiddenCells:
+        """The photo whole, and under the masks of its bank."""
+        kept = drawn_masks(len(regions), self.masks, self.keep, self.seed).to(bank.hidden.device)
+        check_own_masks(bank, regions.hidden(kept[1:]))
+        return HiddenCells(kept, torch.cat([bank.clean[None], bank.embeddings]))
+
+    def _masks(self, size: tuple[int, int]) -> Tensor:
+        mine, theirs = self._masks_of_sides(size)
+        if not torch.equal(mine, theirs):
+            raise ValueError(
+                "regions: A and B have regions of their own, and a bank is of one image; make "
+                "PairInteraction(siamese, regions=...) with those of that image"
+            )
+        return mine
+
+    def _masks_of_sides(self, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        a, b = (
+            side.hidden(drawn_masks(len(side), self.masks, self.keep, self.seed)[1:])
+            for side in self._regions_of(torch.empty(size))
+        )
+        return a, b
+
+    def _own_fill(self, image: Tensor) -> Tensor:
+        return smooth(image, FILL_BLUR * image.shape[-2])
+
+    def _looks(self) -> int:
+        return 1 + self.masks + HELD_OUT
 
     def _regions_of(self, images: Tensor) -> tuple[Regions, Regions]:
         """The regions of A and of B, which must be as large as the images."""
-        size = images.shape[-2], images.shape[-1]
-        regions = self.regions
-        if regions is None:
-            cells = grid_regions(size, self.grid)
-            regions = cells, cells
-        for side in regions:
-            if side.labels.shape != size:
-                raise ValueError(
-                    f"regions: labels are {side.labels.shape} for images {tuple(size)}; want "
-                    "one for each pixel"
-                )
-            if self.masks <= len(side) + 1:
-                raise ValueError(
-                    f"masks: got {self.masks} for {len(side)} regions; want more than "
-                    f"{len(side) + 1}, best several times as many"
-                )
+        regions = regions_for((images.shape[-2], images.shape[-1]), self.grid, self.regions)
+        most = max(map(len, regions))
+        if self.masks <= most + 1:
+            raise ValueError(
+                f"masks: got {self.masks} for {most} regions; want more than {most + 1}, best "
+                "several times as many"
+            )
         return regions
-
-    def _side(
-        self,
-        regions: Regions,
-        face: Tensor,
-        fill: Tensor,
-        whole: Tensor,
-        embed: Callable[[Tensor], Tensor],
-        count: int,
-    ) -> HiddenCells:
-        """One face kept whole, wholly hidden, and under all masks, those not fitted last."""
-        masks = drawn_masks(len(regions), self.masks, self.keep, self.seed).to(face.device)
-        hidden = [embed(regions.hide(face, fill, part)) for part in torch.split(masks[1:], count)]
-        return HiddenCells(masks, torch.cat([whole[None], *hidden]))
-
-
-def _both(regions: Regions | tuple[Regions, Regions] | None) -> tuple[Regions, Regions] | None:
-    """Regions of A and of B; None if there are none."""
-    if regions is None:
-        return None
-    sides = (regions, regions) if isinstance(regions, Regions) else tuple(regions)
-    if len(sides) != 2 or not all(isinstance(side, Regions) for side in sides):
-        raise TypeError(
-            f"regions: got {regions!r}; want Regions(labels, names), or a tuple of two, of A and B"
-        )
-    return sides[0], sides[1]

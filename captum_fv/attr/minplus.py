@@ -8,9 +8,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from captum_fv.attr.bank import SCORE_NOISE, BankFill, hidden_share, spread
+from captum_fv.attr.bank import SCORE_NOISE, BankFill, OcclusionBank, hidden_share, spread
 from captum_fv.attr.bank_masks import gaussian_masks
-from captum_fv.attr.bank_method import BankMethod, MaskedEmbeddings
+from captum_fv.attr.bank_method import BankMethod, MaskedFace
+from captum_fv.attr.bank_reader import check_own_masks
 from captum_fv.attr.smoothing import check_sigma
 from captum_fv.core.checks import check_choice, check_counts
 
@@ -100,8 +101,26 @@ class MinPlusAttribution(BankMethod):
     def _parts(self) -> tuple[str, ...]:
         return _PARTS.get(self.output, (self.output,))
 
+    def map_of(self, bank: OcclusionBank, partners: Tensor) -> Tensor:
+        """The maps of "s0-", "s0+" or "avg"; as `BankReader.map_of`."""
+        maps = self._maps_of_bank(bank, partners)
+        return torch.stack([self._scaled(mapped) for mapped in maps]).mean(0)
+
+    def linear_map_of(self, bank: OcclusionBank, partners: Tensor) -> Tensor:
+        """The same, not scaled; as `BankReader.linear_map_of`."""
+        return torch.stack(self._maps_of_bank(bank, partners)).mean(0)
+
+    def _bank(
+        self, image: Tensor, fill: Tensor | None, count: int, show_progress: bool
+    ) -> OcclusionBank:
+        self._refuse_greedy()
+        return super()._bank(image, fill, count, show_progress)
+
     def _masks(self, size: tuple[int, int]) -> Tensor:
-        return gaussian_masks(size, self.points, self.sigma)
+        """What "s0-" hides, and what "s0+" does: all but a window, and all."""
+        windows = gaussian_masks(size, self.points, self.sigma)
+        masks = {"s0-": [windows], "s0+": [255 - windows, torch.full_like(windows[:1], 255)]}
+        return torch.cat([m for part in self._parts for m in masks.get(part, [windows[:0]])])
 
     def _looks(self) -> int:
         count = self.points**2
@@ -109,27 +128,46 @@ class MinPlusAttribution(BankMethod):
         looks |= {"s1-": count * self.steps, "s1+": count * self.steps + 1}
         return sum(looks[part] for part in self._parts)
 
-    def _map(
-        self, masks: Tensor, clean: Tensor, partner: Tensor, embed: MaskedEmbeddings
-    ) -> Tensor:
-        def score(hidden: Tensor) -> Tensor:
-            return embed(hidden) @ partner
+    def _map(self, face: MaskedFace) -> Tensor:
+        windows = gaussian_masks(_size(face.masks), self.points, self.sigma)
 
-        whole = clean @ partner
+        def score(hidden: Tensor) -> Tensor:
+            return face.embed(hidden) @ face.partner
+
         maps = []
-        for part in self._parts:
-            if part == "s0-":
-                weights = whole - score(masks)
-            elif part == "s0+":
-                weights = score(255 - masks) - score(torch.full_like(masks[:1], 255))
-            elif part == "s1-":
-                weights = self._erased(masks, whole, score)
-            else:
-                weights = self._shown(masks, score)
-            # Scaled, rounding errors alone would look like any other map.
-            weights = weights * (weights.abs().max() > SCORE_NOISE)
-            maps.append(self._scaled(spread(weights[None], masks)[0]))
-        return torch.stack(maps).mean(0)
+        if len(face.masks):
+            maps += self._at_once(face.bank(), face.partner)
+        if "s1-" in self._parts:
+            maps.append(_spread(self._erased(windows, face.clean @ face.partner, score), windows))
+        if "s1+" in self._parts:
+            maps.append(_spread(self._shown(windows, score), windows))
+        return torch.stack([self._scaled(mapped) for mapped in maps]).mean(0)
+
+    def _maps_of_bank(self, bank: OcclusionBank, partners: Tensor) -> list[Tensor]:
+        self._refuse_greedy()
+        check_own_masks(bank, self._masks(_size(bank.hidden)))
+        return self._at_once(bank, partners)
+
+    def _at_once(self, bank: OcclusionBank, partners: Tensor) -> list[Tensor]:
+        """The maps of "s0-" and "s0+", as far as they are asked for, before they are scaled."""
+        windows = gaussian_masks(_size(bank.hidden), self.points, self.sigma)
+        scores = bank.scores(partners)
+        maps = []
+        if "s0-" in self._parts:
+            whole = bank.clean_scores(partners)
+            maps.append(_spread(whole[..., None] - scores[..., : len(windows)], windows))
+        if "s0+" in self._parts:
+            shown, nothing = scores[..., -1 - len(windows) : -1], scores[..., -1:]
+            maps.append(_spread(shown - nothing, windows))
+        return maps
+
+    def _refuse_greedy(self) -> None:
+        """Raise for parts whose masks depend on the partner."""
+        if {"s1-", "s1+"} & set(self._parts):
+            raise ValueError(
+                f"output {self.output!r}: its greedy parts look at the partner before they choose "
+                "a mask, so no bank holds them; take 's0-', 's0+' or 'avg'"
+            )
 
     def _erased(self, masks: Tensor, whole: Tensor, score: Score) -> Tensor:
         """S1-: the falls H(c), (P,), of erasing greedily."""
@@ -161,6 +199,20 @@ class MinPlusAttribution(BankMethod):
 
     def _scaled(self, values: Tensor) -> Tensor:
         """Into [0, 1] or, signed, into [-1, 1]; a map that is the same everywhere is 0."""
-        low = torch.zeros_like(values.amin()) if self.signed else values.amin()
-        reach = values.abs().amax() if self.signed else values.amax() - low
-        return (values - low) / reach if reach > 0 else torch.zeros_like(values)
+        size = (-2, -1)
+        if not self.signed:
+            values = values - values.amin(size, keepdim=True)
+        reach = values.abs().amax(size, keepdim=True)
+        return values / reach.masked_fill(reach == 0, 1)
+
+
+def _spread(weights: Tensor, windows: Tensor) -> Tensor:
+    """The sum of weights (..., P) times windows, (..., H, W)."""
+    rows = weights.reshape(-1, len(windows))
+    # Scaled, rounding errors alone would look like any other map.
+    rows = rows * (rows.abs().amax(1, keepdim=True) > SCORE_NOISE)
+    return spread(rows, windows).reshape(*weights.shape[:-1], *windows.shape[1:])
+
+
+def _size(masks: Tensor) -> tuple[int, int]:
+    return masks.shape[-2], masks.shape[-1]

@@ -11,6 +11,7 @@ import torch
 from captum.log import log_usage
 from torch import Tensor
 
+from captum_fv.attr.contrast import as_others
 from captum_fv.core.checks import check_images, check_values
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
@@ -43,7 +44,8 @@ class PairMethod:
     options: frozenset[str] = frozenset()
     """Which of these `attribute` takes besides: "patch_mask" (where image A was patched),
     "reference" (somebody else's face, as `Alternative` takes it), "explain" ("a", where nobody asks
-    for the map of B) and "show_progress"."""
+    for the map of B), "show_progress", and "against" (why B and not C), with which `_maps` is
+    called with one argument more, others (N, d) as `partner_vectors` takes them."""
 
     cells: tuple[int, int] | None = None
     """Rows and columns of the cells that a map is constant on, by which DPR replaces; else None."""
@@ -73,6 +75,7 @@ class PairMethod:
         target: None = None,
         additional_forward_args: Any = None,
         threshold: float | Tensor | None = None,
+        against: Tensor | None = None,
     ) -> Pair:
         """Explain a batch of pairs.
 
@@ -83,19 +86,29 @@ class PairMethod:
             additional_forward_args: Captum's: what the forward function takes after the images.
                 Leave it None where the method reads embeddings.
             threshold: For this call, in place of the constructor's.
+            against: Embeddings of somebody else, C, of unit length: asks why B and not C, where the
+                method answers that ("against" is in its `options`). (d,) of one person for all
+                pairs, (N, d) of one for each pair, or (1 or N, n, d) of a cohort, whose mean is
+                taken. The maps are those of s(A, B) - s(A, C) and of s(A, B) - s(B, C), positive
+                where it speaks for B, or for A; both are decided at 0, and no threshold is asked.
 
         Returns:
             Maps of A and of B, each shaped like its image: positive supports "same person",
                 negative "different". All channels of a pixel may hold the same value.
 
         Raises:
-            TypeError: Not two tensors, or a threshold that is no number or that nothing needs.
+            TypeError: Not two tensors, a threshold that is no number or that nothing needs, or
+                `against` to a method that has no answer to it.
             ValueError: Images that are no pair, a target, a threshold that is not finite or of
-                another length than the batch, a model in training mode or with scores, embeddings
-                or gradients that are not finite.
+                another length than the batch, embeddings that do not fit, a model in training mode
+                or with scores, embeddings or gradients that are not finite.
         """
-        pair, threshold = self._checked(inputs, img_b, target, additional_forward_args, threshold)
-        return self._maps(pair, threshold, additional_forward_args)
+        extra = additional_forward_args
+        pair, threshold = self._checked(inputs, img_b, target, extra, threshold, against)
+        if against is None:
+            return self._maps(pair, threshold, extra)
+        maps: Any = self._maps  # which takes one argument more in a method that answers
+        return maps(pair, threshold, extra, as_others(against, len(pair[0])))  # type: ignore[no-any-return]
 
     def _maps(self, pair: Pair, threshold: Any, extra: Any) -> Pair:
         """Maps of A and of B.
@@ -114,10 +127,15 @@ class PairMethod:
         target: Any,
         additional_forward_args: Any,
         threshold: float | Tensor | None,
+        against: Tensor | None = None,
     ) -> tuple[Pair, Any]:
         """The pair and its threshold, from the arguments of `attribute`."""
         pair = as_pair(inputs, img_b)
-        refuse_extras(target, additional_forward_args if self.reads_embeddings else None)
+        asks_embeddings = self.reads_embeddings or against is not None
+        refuse_extras(target, additional_forward_args if asks_embeddings else None)
+        if against is not None:
+            self._check_contrast(threshold)
+            return pair, 0.0 if hasattr(self, "threshold") else None
         if hasattr(self, "threshold"):
             return pair, self.threshold if threshold is None else threshold
         if threshold is not None:
@@ -126,6 +144,21 @@ class PairMethod:
                 "leave it out"
             )
         return pair, None
+
+    def _check_contrast(self, threshold: float | Tensor | None) -> None:
+        """Raise for what has no meaning where the partner is asked against somebody else."""
+        name = type(self).__name__
+        if "against" not in self.options:
+            raise TypeError(
+                f"against: {name} has no answer to why B and not C; take a method with 'against' "
+                "in its options, as IntegratedArgumentGradient or CorrelationRiseAttribution"
+            )
+        require_embed(name, self.forward_func)
+        if threshold is not None:
+            raise ValueError(
+                f"threshold: got {threshold} with against; s(A, B) - s(A, C) is decided at 0, so "
+                "leave it out"
+            )
 
 
 def abilities(method: Any) -> PairMethod | type[PairMethod]:

@@ -70,10 +70,27 @@ class Regions:
             image, fill: What shows where regions are kept, and where not, (C, H, W).
             masks: Which regions are kept, (n, K) bool.
         """
-        always = torch.ones_like(masks[:, :1])
+        return torch.where(self.hidden(masks)[:, None], fill, image)
+
+    def hidden(self, masks: Tensor) -> Tensor:
+        """Which pixels are hidden where masks (n, K) bool keep regions, (n, H, W) bool."""
+        never = torch.zeros_like(masks[:, :1])
         labels = torch.from_numpy(self.labels).to(masks.device)
-        kept = torch.cat([masks, always], 1)[:, labels]  # -1 is the last, which is always kept
-        return torch.where(kept[:, None], image, fill)
+        return torch.cat([~masks, never], 1)[:, labels]  # -1 is the last, which is never hidden
+
+    def kept(self, hidden: Tensor) -> Tensor:
+        """Which regions are kept, (n, K) bool, where pixels (n, H, W) are hidden: the way back.
+
+        Raises:
+            ValueError: Pixels that are no whole regions.
+        """
+        first = [int(np.flatnonzero(self.labels == k)[0]) for k in range(len(self))]
+        kept = ~hidden.bool().flatten(1)[:, first]
+        if hidden.dtype != torch.bool or not torch.equal(self.hidden(kept), hidden):
+            raise ValueError(
+                f"masks hide parts of the {len(self)} regions; want each of them hidden as a whole"
+            )
+        return kept
 
 
 def grid_regions(size: tuple[int, int], grid: tuple[int, int]) -> Regions:
@@ -93,3 +110,39 @@ def grid_regions(size: tuple[int, int], grid: tuple[int, int]) -> Regions:
     rows, columns = grid
     names = [f"r{i + 1}c{j + 1}" for i in range(rows) for j in range(columns)]
     return Regions(labels, names)
+
+
+def of_both(regions: Regions | tuple[Regions, Regions] | None) -> tuple[Regions, Regions] | None:
+    """Regions of A and of B, given once for both or as a tuple; None if there are none.
+
+    Raises:
+        TypeError: Something else.
+    """
+    if regions is None:
+        return None
+    sides = (regions, regions) if isinstance(regions, Regions) else tuple(regions)
+    if len(sides) != 2 or not all(isinstance(side, Regions) for side in sides):
+        raise TypeError(
+            f"regions: got {regions!r}; want Regions(labels, names), or a tuple of two, of A and B"
+        )
+    return sides[0], sides[1]
+
+
+def regions_for(
+    size: tuple[int, int], grid: tuple[int, int], regions: tuple[Regions, Regions] | None
+) -> tuple[Regions, Regions]:
+    """The regions of A and of B for images of a size, which named ones must have; else a grid's.
+
+    Raises:
+        ValueError: Regions of another size.
+    """
+    if regions is None:
+        cells = grid_regions(size, grid)
+        return cells, cells
+    for side in regions:
+        if side.labels.shape != size:
+            raise ValueError(
+                f"regions: labels are {side.labels.shape} for images {size}; want one for each "
+                "pixel"
+            )
+    return regions

@@ -11,7 +11,7 @@ from captum_fv.attr.bank import OcclusionBank, as_partners
 from captum_fv.core.checks import as_number, check_tensor
 
 MapOf = Callable[[OcclusionBank, Tensor], Tensor]
-"""A bank and a partner's vector (d,) -> the map (H, W)."""
+"""A bank and partners' vectors, (d,) or (P, d) -> maps, (H, W) or (P, H, W)."""
 
 
 class SignificantShare(NamedTuple):
@@ -26,21 +26,28 @@ class SignificantShare(NamedTuple):
     chance: float
 
 
-def z_map(bank: OcclusionBank, partner: Tensor, cohort: Tensor) -> Tensor:
+def z_map(
+    bank: OcclusionBank,
+    partner: Tensor,
+    cohort: Tensor,
+    map_of: MapOf = OcclusionBank.covariance_map,
+) -> Tensor:
     r"""How much more a partner's map shows at each pixel than strangers' maps do.
 
     .. math:: z(x) = \frac{map_B(x) - \mathrm{mean}_c \, map_c(x)}{\mathrm{sd}_c \, map_c(x)}
 
-    with :math:`map_B` the bank's `covariance_map` for B and :math:`map_c` that for a stranger. What
-    the draw of the masks adds is in all of them, so it counts in the spread. The slope of a
-    regression on what is seen, pixel by pixel, would give the same z: it differs by a factor that
-    is the pixel's own. The cohort costs no forward beyond its embeddings.
+    with :math:`map_B` the map for B and :math:`map_c` that for a stranger. What the draw of the
+    masks adds is in all of them, so it counts in the spread. The slope of a regression on what is
+    seen, pixel by pixel, would give the same z as the covariance: it differs by a factor that is
+    the pixel's own. The cohort costs no forward beyond its embeddings.
 
     Args:
         bank: Of the image that is explained.
         partner: The other photo's embedding, (d,).
         cohort: Embeddings of people who are neither of the two, (n, d) with n of 2 or more; a
             hundred give the spread to 7 %.
+        map_of: What makes maps of a bank, not scaled each to itself: the bank's `covariance_map`,
+            or the `linear_map_of` of the method that made the bank.
 
     Returns:
         (H, W): positive where more speaks for "same person" than a stranger would show; within -2
@@ -56,16 +63,18 @@ def z_map(bank: OcclusionBank, partner: Tensor, cohort: Tensor) -> Tensor:
     >>> z_map(bank, torch.tensor([0.3, 0.0]), cohort).mul(100).round().tolist()
     [[-212.0, 212.0]]
     """
-    cohort = _as_cohort(cohort, bank.clean)
-    partner = _as_partner(partner, bank.clean)
-    strangers = bank.covariance_map(cohort).double()
-    return _standing(bank.covariance_map(partner).double(), strangers).to(bank.clean)
+    own, strangers = own_and_strangers(bank, partner, cohort, map_of, least=2)
+    return standing(own, strangers).to(bank.clean)
 
 
 def significant_share(
-    bank: OcclusionBank, partner: Tensor, cohort: Tensor, level: float = 2.0
+    bank: OcclusionBank,
+    partner: Tensor,
+    cohort: Tensor,
+    level: float = 2.0,
+    map_of: MapOf = OcclusionBank.covariance_map,
 ) -> SignificantShare:
-    """The share of pixels with |z| above a level, beside the share expected by chance.
+    """The share of pixels with `|z|` above a level, beside the share expected by chance.
 
     Chance is measured and not looked up: each stranger of the cohort is held against the others.
     For Gaussian maps it is .046 at level 2. The pixels of a map go together, so a single
@@ -75,21 +84,15 @@ def significant_share(
     stand out in 30 impostor pairs and .34 in 20 genuine ones, where .050 would by chance.
 
     Args:
-        bank, partner: As in `z_map`.
+        bank, partner, map_of: As in `z_map`.
         cohort: As there, with 3 people or more.
         level: Above 0.
 
     Raises:
         ValueError: As `z_map`, or a cohort of two, or a level that is not above 0.
     """
-    if not as_number("level", level) > 0:
-        raise ValueError(f"level: got {level}; want a number above 0")
-    cohort = _as_cohort(cohort, bank.clean, least=3)
-    strangers = bank.covariance_map(cohort).double()
-    own = bank.covariance_map(_as_partner(partner, bank.clean)).double()
-    found = (_standing(own, strangers).abs() > level).double().mean()
-    chance = (_standing_among_others(strangers).abs() > level).double().mean()
-    return SignificantShare(float(found), float(chance))
+    own, strangers = own_and_strangers(bank, partner, cohort, map_of, least=3)
+    return share_above(own, strangers, level)
 
 
 def stranger_score(embedding: Tensor, partner: Tensor, cohort: Tensor) -> float:
@@ -108,7 +111,7 @@ def stranger_score(embedding: Tensor, partner: Tensor, cohort: Tensor) -> float:
     cohort = _as_cohort(cohort, embedding)
     scores = cohort.double() @ embedding.double()
     own = _as_partner(partner, embedding).double() @ embedding.double()
-    return float(_standing(own, scores))
+    return float(standing(own, scores))
 
 
 def s_norm(embedding: Tensor, partner: Tensor, cohort: Tensor) -> float:
@@ -170,7 +173,25 @@ def split_half_reliability(
     return 2 * agreement / (1 + abs(agreement))
 
 
-def _standing(own: Tensor, strangers: Tensor) -> Tensor:
+def own_and_strangers(
+    bank: OcclusionBank, partner: Tensor, cohort: Tensor, map_of: MapOf, least: int
+) -> tuple[Tensor, Tensor]:
+    """The partner's map (H, W) and those of the cohort (n, H, W), of `least` people or more."""
+    cohort = _as_cohort(cohort, bank.clean, least)
+    own = map_of(bank, _as_partner(partner, bank.clean))
+    return own.double(), map_of(bank, cohort).double()
+
+
+def share_above(own: Tensor, strangers: Tensor, level: float) -> SignificantShare:
+    """`significant_share` of maps that are there already."""
+    if not as_number("level", level) > 0:
+        raise ValueError(f"level: got {level}; want a number above 0")
+    found = (standing(own, strangers).abs() > level).double().mean()
+    chance = (_standing_among_others(strangers).abs() > level).double().mean()
+    return SignificantShare(float(found), float(chance))
+
+
+def standing(own: Tensor, strangers: Tensor) -> Tensor:
     """(own - mean) / sd of the strangers, who are along the first dimension; 0 where sd is 0."""
     deviation = strangers.std(0)
     return ((own - strangers.mean(0)) / deviation).masked_fill(deviation == 0, 0)

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from captum.attr import PerturbationAttribution
 from captum.log import log_usage
 from torch import Tensor
-from tqdm import tqdm
 
-from captum_fv.attr.alternative import AlternativeFill
+from captum_fv.attr.bank import OcclusionBank, num_forwards
+from captum_fv.attr.bank_reader import BankReader, check_own_masks
+from captum_fv.attr.contrast import as_others
 from captum_fv.attr.fills import PatchFill, draw_noise, resolve_fill
 from captum_fv.attr.pair import SIDES, Explain, Pair, refuse_extras
-from captum_fv.attr.smoothing import gaussian_blur
-from captum_fv.attr.xface_patches import PatchPlan, Shape
-from captum_fv.attr.xface_sweep import Sweep
-from captum_fv.core.checks import check_choice, check_counts
-from captum_fv.core.vectors import cosine
-from captum_fv.siamese.scoring import gives_embeddings
-
-Variant = Literal[1, 2, 3]
+from captum_fv.attr.xface_patches import PatchPlan, Shape, maps_of_falls, masks_of
+from captum_fv.attr.xface_sweep import Sweep, Variant
+from captum_fv.core.checks import check_choice, check_counts, check_values
+from captum_fv.siamese.scoring import embed_images, gives_embeddings
 
 
-class OcclusionPairAttribution(AlternativeFill, PerturbationAttribution):  # type: ignore[misc]
+class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ignore[misc]
     r"""xFace: systematic occlusion of both faces, with patches of several sizes.
 
     With :math:`d = 1 - score`, :math:`d_0 = d(A, B)`, and :math:`A_k` the image A with patch
@@ -78,7 +75,7 @@ class OcclusionPairAttribution(AlternativeFill, PerturbationAttribution):  # typ
     torch.Size([1, 3, 10, 10])
     """
 
-    options = frozenset({"explain", "show_progress"})
+    options = frozenset({"explain", "show_progress", "against"})
     blurred = True
 
     def __init__(
@@ -106,6 +103,8 @@ class OcclusionPairAttribution(AlternativeFill, PerturbationAttribution):  # typ
         self.normalise_coverage = normalise_coverage
         self.remove_offset = remove_offset
         self._take_fill(self.fill == "alternative", threshold, reference)
+        if variant != 2:
+            self.options = self.options - {"against"}
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(
@@ -117,6 +116,7 @@ class OcclusionPairAttribution(AlternativeFill, PerturbationAttribution):  # typ
         additional_forward_args: Any = None,
         threshold: float | Tensor | None = None,
         reference: Tensor | None = None,
+        against: Tensor | None = None,
         explain: Explain = "both",
         perturbations_per_eval: int = 32,
         show_progress: bool = False,
@@ -124,7 +124,8 @@ class OcclusionPairAttribution(AlternativeFill, PerturbationAttribution):  # typ
         """Explain a batch of pairs by the constructor's variant; as in `PairMethod.attribute`.
 
         Args:
-            inputs, img_b, target, threshold: As there; a threshold for "alternative" alone.
+            inputs, img_b, target, threshold, against: As there; a threshold for "alternative"
+                alone, and `against` with variant 2, for the others cover the partner, too.
             reference: For this call, in place of the constructor's.
             additional_forward_args: Leave it None: the forward function gets two images.
             explain: "a" or "b" for the map of one image; the other map is zero. In variant 2 this
@@ -140,6 +141,7 @@ class OcclusionPairAttribution(AlternativeFill, PerturbationAttribution):  # typ
             variants=(self.variant,),
             threshold=threshold,
             reference=reference,
+            against=against,
             explain=explain,
             perturbations_per_eval=perturbations_per_eval,
             show_progress=show_progress,
@@ -154,13 +156,18 @@ class OcclusionPairAttribution(AlternativeFill, PerturbationAttribution):  # typ
         variants: Sequence[Variant] = (1, 2, 3),
         threshold: float | Tensor | None = None,
         reference: Tensor | None = None,
+        against: Tensor | None = None,
         explain: Explain = "both",
         perturbations_per_eval: int = 32,
         show_progress: bool = False,
     ) -> dict[Variant, Pair]:
         """Several variants' maps from one sweep over the patches; the rest is as in `attribute`."""
-        pairs, level = self._checked(inputs, img_b, None, None, threshold)
+        pairs, level = self._checked(inputs, img_b, None, None, threshold, against)
         self._check_variants(variants)
+        others: Any = [None] * len(pairs[0])
+        if against is not None:
+            self._want_variant_two(variants, "against")
+            others = as_others(against, len(pairs[0]))[:, None]
         forwards = self.num_forwards(pairs[0], variants=variants, explain=explain)
         check_counts(perturbations_per_eval=perturbations_per_eval)
         count = int(perturbations_per_eval)
@@ -168,10 +175,11 @@ class OcclusionPairAttribution(AlternativeFill, PerturbationAttribution):  # typ
         maps = {v: (torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])) for v in variants}
         noise = draw_noise(self.generator, pairs[0]) if self.fill == "noise" else None
         decisions = self._decisions(pairs, level, reference)
-        bar = tqdm(total=forwards, desc=self.get_name(), unit="image", disable=not show_progress)
+        bar = self._bar(forwards, show_progress)
         # Not inference_mode: what a model keeps of such a call it could never differentiate.
         with torch.no_grad(), bar:
-            for i, (decision, *faces) in enumerate(zip(decisions, *pairs, strict=True)):
+            rows = zip(decisions, others, *pairs, strict=True)
+            for i, (decision, other, *faces) in enumerate(rows):
                 sweep = Sweep(
                     self.forward_func,
                     (faces[0], faces[1]),
@@ -180,11 +188,22 @@ class OcclusionPairAttribution(AlternativeFill, PerturbationAttribution):  # typ
                     count,
                     bar.update,
                     decision,
+                    other,
                 )
                 swept = self._maps_of(sweep, wanted)
                 for (variant, side), values in zip(wanted, swept, strict=True):
                     maps[variant][side][i] = values
         return maps
+
+    def map_of(self, bank: OcclusionBank, partners: Tensor) -> Tensor:
+        """The maps of variant 2; as `BankReader.map_of`."""
+        self._want_variant_two([self.variant], "bank")
+        grids = self.patches.grids(bank.hidden)
+        check_own_masks(bank, masks_of(grids))
+        falls = bank.clean_scores(partners)[..., None] - bank.scores(partners)
+        parts = torch.split(falls.reshape(-1, len(bank)), [len(grid) for grid in grids], dim=1)
+        maps = maps_of_falls(grids, parts, self.normalise_coverage)
+        return maps.reshape(*falls.shape[:-1], *bank.hidden.shape[1:])
 
     def num_forwards(
         self,
@@ -216,8 +235,38 @@ class OcclusionPairAttribution(AlternativeFill, PerturbationAttribution):  # typ
         """
         if not type(self) is type(other) is OcclusionPairAttribution:
             return False
-        mine, theirs = ({**vars(method), "variant": None} for method in (self, other))
+        alike = {"variant": None, "options": None}  # which options there are goes by the variant
+        mine, theirs = (vars(method) | alike for method in (self, other))
         return mine.pop("reference") is theirs.pop("reference") and mine == theirs
+
+    def _bank(
+        self, image: Tensor, fill: Tensor | None, count: int, show_progress: bool
+    ) -> OcclusionBank:
+        self._want_variant_two([self.variant], "bank")
+        grids = self.patches.grids(image)
+        masks = masks_of(grids)
+        noise = draw_noise(self.generator, image[None]) if self.fill == "noise" else None
+        bar = self._bar(num_forwards(masks), show_progress)
+        filling = self.fill if fill is None else fill
+        sweep = Sweep(self.forward_func, (image, image), filling, noise, count, bar.update)
+        with torch.no_grad(), bar:
+            clean = embed_images(self.forward_func, image[None])[0]
+            bar.update(1)
+            seen = torch.cat([sweep.covered(0, grid) for grid in grids])
+        check_values("embeddings under the masks", seen)
+        return OcclusionBank(masks, seen, clean)
+
+    def _check_contrast(self, threshold: float | Tensor | None) -> None:
+        self._want_variant_two([self.variant], "against")
+        super()._check_contrast(threshold)
+
+    def _want_variant_two(self, variants: Sequence[Variant], name: str) -> None:
+        """Raise for variants that cover the partner too."""
+        if any(variant != 2 for variant in variants):
+            raise ValueError(
+                f"{name}: variants 1 and 3 cover the partner too, whose photo it has not; take "
+                "variant=2"
+            )
 
     @property
     def _embeds(self) -> bool:
@@ -239,35 +288,15 @@ class OcclusionPairAttribution(AlternativeFill, PerturbationAttribution):  # typ
     def _maps_of(self, sweep: Sweep, wanted: Sequence[tuple[Variant, int]]) -> Tensor:
         """One map (H, W) for each wanted variant and side."""
         sides = _covered_sides([variant for variant, _ in wanted], {side for _, side in wanted})
-        clean = sweep.clean
-        maps = []
-        for grid in self.patches.grids(sweep.faces[0]):
+        grids, falls = self.patches.grids(sweep.faces[0]), []
+        for grid in grids:
             seen = {side: sweep.covered(side, grid) for side in sides}
-            falls = torch.stack([self._falls(v, side, clean, seen) for v, side in wanted])
-            if not torch.isfinite(falls).all():
+            falls.append(
+                torch.stack([sweep.falls(v, side, seen, self.remove_offset) for v, side in wanted])
+            )
+            if not torch.isfinite(falls[-1]).all():
                 raise ValueError("the model gave embeddings that are NaN or infinite")
-            spread = grid.spread(falls) / grid.size**2
-            if self.normalise_coverage:
-                spread /= grid.spread(torch.ones_like(falls)).clamp(min=1)
-            else:
-                spread /= len(grid)
-            maps.append(gaussian_blur(spread[None])[0])
-        return torch.stack(maps).mean(0)
-
-    def _falls(self, variant: Variant, side: int, clean: Tensor, seen: dict[int, Tensor]) -> Tensor:
-        """How far the score falls with each patch of one side, a_k - d0, (n,)."""
-        covered = seen[side]
-        if not self._embeds:
-            return clean - covered
-        own, partner = clean[side], clean[1 - side]
-        if variant == 2:
-            return own @ partner - covered @ partner
-        if variant == 3:
-            return own @ partner - cosine(covered, seen[1 - side])
-        # A cosine is linear in the partner, so its mean over B's n patches is one product with the
-        # mean of their embeddings: n products in place of n^2.
-        partners = seen[1 - side].mean(0)
-        return own @ (partners if self.remove_offset else partner) - covered @ partners
+        return maps_of_falls(grids, falls, self.normalise_coverage)
 
 
 def _covered_sides(variants: Sequence[Variant], explained: Collection[int]) -> tuple[int, ...]:

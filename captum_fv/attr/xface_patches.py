@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from captum_fv.attr.smoothing import gaussian_blur
 from captum_fv.core.checks import check_choice, is_count
 
 Shape = Literal["square", "circle"]
@@ -146,3 +147,23 @@ class PatchPlan:
             corners = torch.cartesian_prod(*axes)
             grids.append(PatchGrid(size, self.shape, (height, width), corners))
         return grids
+
+
+def masks_of(grids: Sequence[PatchGrid]) -> Tensor:
+    """The masks of all patches of all sizes, bool (M, H, W)."""
+    return torch.cat([masks for grid in grids for masks in grid.masks(64)])
+
+
+def maps_of_falls(
+    grids: Sequence[PatchGrid], falls: Sequence[Tensor], normalise_coverage: bool
+) -> Tensor:
+    """The maps, (m, H, W), of how far m scores fall with each patch, (m, n) for each size."""
+    maps = []
+    for grid, weights in zip(grids, falls, strict=True):
+        spread = grid.spread(weights) / grid.size**2
+        if normalise_coverage:
+            spread /= grid.spread(torch.ones_like(weights)).clamp(min=1)
+        else:
+            spread /= len(grid)
+        maps.append(gaussian_blur(spread[None])[0])
+    return torch.stack(maps).mean(0)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+import torch
 from captum.attr import GradientAttribution
 from torch import Tensor
 
+from captum_fv.attr.contrast import partner_vectors
 from captum_fv.attr.pair import (
     Pair,
     PairMethod,
@@ -15,9 +17,8 @@ from captum_fv.attr.pair import (
     zeros_at_maximum,
 )
 from captum_fv.core.checks import check_choice
-from captum_fv.core.vectors import cosine
 from captum_fv.siamese.model import SiameseCosine
-from captum_fv.siamese.scoring import image_gradients, warn_of_zero_gradients
+from captum_fv.siamese.scoring import image_gradients, own_copy, warn_of_zero_gradients
 
 Polarity = Literal["both", "similarity", "dissimilarity"]
 
@@ -61,6 +62,7 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
     """
 
     reads_embeddings = True
+    options = frozenset({"against"})
 
     def __init__(
         self,
@@ -73,15 +75,17 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         self.threshold = threshold
         self.polarity = polarity
 
-    def _maps(self, pair: Pair, threshold: float | Tensor, extra: None) -> Pair:
+    def _maps(
+        self, pair: Pair, threshold: float | Tensor, extra: None, others: Tensor | None = None
+    ) -> Pair:
         sets = {"similarity": (True,), "dissimilarity": (False,)}.get(self.polarity, (True, False))
         try:
-            terms = self._terms(pair, threshold, sets)
+            terms = self._terms(pair, threshold, others, sets)
         except RuntimeError as error:
             if "donated buffer" not in str(error):
                 raise
             # What torch.compile made gives a forward's memory away in its first backward.
-            terms = [self._terms(pair, threshold, (one,))[0] for one in sets]
+            terms = [self._terms(pair, threshold, others, (one,))[0] for one in sets]
         if len(terms) == 1:
             (maps,) = terms
             warn_of_zero_gradients(*maps)
@@ -89,22 +93,27 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         similar, dissimilar = terms
         maps = similar[0] - dissimilar[0], similar[1] - dissimilar[1]
         warn_of_zero_gradients(*maps)
-        return zeros_at_maximum(pair, maps)
+        return zeros_at_maximum(pair, maps) if others is None else maps
 
-    def _terms(self, pair: Pair, threshold: float | Tensor, sets: tuple[bool, ...]) -> list[Pair]:
+    def _terms(
+        self,
+        pair: Pair,
+        threshold: float | Tensor,
+        others: Tensor | None,
+        sets: tuple[bool, ...],
+    ) -> list[Pair]:
         """Gradients to both images of the arguments for (True) or against (False) a match."""
         with input_gradients(pair) as leaves:
-            embed_a, embed_b = self.forward_func.embed(*leaves)
-            arguments = (embed_a * embed_b).detach()
-            level = as_cosine_threshold(threshold, arguments[:, 0])
-            supports = arguments >= level[:, None] / arguments.shape[1]
+            embeddings = torch.stack(self.forward_func.embed(*map(own_copy, leaves)), 1)
+            partners = partner_vectors(embeddings, others)
+            arguments = embeddings.detach() * partners
+            level = as_cosine_threshold(threshold, arguments[:, 0, 0])
+            supports = arguments >= level[:, None, None] / arguments.shape[2]
 
             def input_gradient(kept: Tensor, last: bool) -> Pair:
                 # The partner is a constant in each term, so each image gets the gradient of its own
                 # term, and one backward of the sum serves both.
-                score = cosine(embed_a, embed_b.detach() * kept) + cosine(
-                    embed_b, embed_a.detach() * kept
-                )
+                score = (embeddings * (partners * kept)).sum((1, 2))
                 grad_a, grad_b = image_gradients(score, leaves, retain_graph=not last)
                 return grad_a.abs(), grad_b.abs()
 

@@ -1,15 +1,21 @@
-"""Whether a method left the model as it found it: what one changes, all later ones explain."""
+"""Whether the model is still the one it was, under every method and since the run began."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from captum_fv.core.arrays import FloatArray
+
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """The integer type of a number's bytes, by their count."""
+
+SAME_SCORE = 5e-3
+"""No machine or number of threads moves the cosine of the same pairs so far."""
 
 State = dict[str, tuple[object, ...]]
 """Name of a tensor or module -> what a method must not change of it."""
@@ -41,6 +47,16 @@ def check_untouched(model: nn.Module, before: State, by: str) -> None:
         f"{by} changes the model ({changed or 'its hooks'}), and all methods after it would "
         "explain another one; let it work on copy.deepcopy(model), and remove its hooks"
     )
+
+
+def check_same_scores(model: str, before: FloatArray, now: FloatArray) -> None:
+    """Raise a ValueError for a model that gives pairs other scores (N,) than when a run began."""
+    apart = float(np.abs(now - before).max())
+    if apart > SAME_SCORE:
+        raise ValueError(
+            f"{model}: the cosine of a pair is {apart:.3g} off what it was when this run began, so "
+            "the model, its code or a library of it changed; begin anew in another folder"
+        )
 
 
 def state_of(model: nn.Module) -> State:

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import as_number
-from captum_fv.metrics.rates import eer_threshold
+from captum_fv.metrics.dpr_result import ThresholdRule
+from captum_fv.metrics.rates import eer_threshold, fmr_threshold
 from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
 
@@ -41,23 +40,15 @@ class OperatingPoint:
             return fmr_threshold(scores, genuine, self.fmr)
         return eer_threshold(scores, genuine)
 
+    @property
+    def rule(self) -> ThresholdRule | None:
+        """How the pairs themselves set the threshold; None if it is given, whatever they are."""
+        return self.threshold_on if self.threshold is None else None
+
     def __str__(self) -> str:
         if self.threshold is not None:
             return "as given"
         return "EER" if self.fmr is None else f"FMR at most {self.fmr:g}"
-
-
-def fmr_threshold(scores: FloatArray, genuine: BoolArray, fmr: float) -> float:
-    """The lowest threshold at which no larger share of the impostor pairs matches.
-
-    Just above the highest impostor score that may no longer match, in the scores' own precision.
-
-    >>> round(fmr_threshold(np.array([0.1, 0.2, 0.3, 0.9]), np.array([0, 0, 0, 1]) > 0, 0.34), 3)
-    0.2
-    """
-    impostors = np.sort(scores[~genuine])[::-1]
-    allowed = int(fmr * len(impostors) + 1e-9)  # 0.29 * 100 is below 29
-    return float(np.nextafter(impostors[allowed], impostors.dtype.type(np.inf)))
 
 
 def given_thresholds(

@@ -1,10 +1,10 @@
-"""What a benchmark run holds: scores, DPR, localisation and latency of methods on models."""
+"""What a benchmark run holds: the results of each model, read from the run's tables."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,129 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from captum_fv.benchmark.audit import MapAudit
-from captum_fv.benchmark.columns import Table, read_table
+from captum_fv.benchmark.columns import Table, concatenate, read_table
+from captum_fv.benchmark.model_results import Latency, MethodResults, ModelResults
 from captum_fv.benchmark.operating_point import OperatingPoint
-from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
+from captum_fv.core.arrays import BoolArray
+from captum_fv.core.notebook import data_frame, html_table
 from captum_fv.metrics.dpr_result import DPRResult
-from captum_fv.metrics.rates import ErrorRates, equal_error_rate, error_rates
 
 CONFIG, SCORES, MAPS = "config.json", "scores", "maps"
 LATENCY, AUDIT = "latency", "audit"
 """The files of a run folder: a JSON file, and tables in .npz or .parquet, the last two optional."""
-
-
-@dataclass(frozen=True)
-class Latency:
-    """How long a method takes to explain, both maps of a pair.
-
-    Args:
-        seconds: (n,), one pair at a time.
-        batched_total: The same pairs in batches, seconds for all of them.
-    """
-
-    seconds: FloatArray
-    batched_total: float
-
-    @property
-    def pairs(self) -> int:
-        """How many pairs were timed."""
-        return len(self.seconds)
-
-
-@dataclass(frozen=True)
-class MethodResults:
-    """One method on one model.
-
-    Args:
-        pairs: (n,) numbers of the measured pairs, ascending: all, or the subset for slow methods.
-        dpr: DPR of the maps of image A on these pairs.
-        stratified: The same with ranks only within strata of equal mean sensitivity; None if it was
-            not asked for, or the method ranks cells.
-        auroc, average_precision: (n,) patch localisation of the maps of A; NaN for a pair whose
-            patches cover nothing or everything.
-        latency: None if it was not timed.
-        audit: Deletion and insertion, and sanity; None if they were not asked for.
-    """
-
-    pairs: IntArray
-    dpr: DPRResult
-    stratified: DPRResult | None
-    auroc: FloatArray
-    average_precision: FloatArray
-    latency: Latency | None = None
-    audit: MapAudit | None = None
-
-    def rows(self, pairs: IntArray) -> npt.NDArray[np.intp]:
-        """Where some of the measured pairs stand.
-
-        Raises:
-            ValueError: A pair that was not measured.
-        """
-        rows = np.searchsorted(self.pairs, pairs)
-        if not np.array_equal(self.pairs[np.minimum(rows, len(self.pairs) - 1)], pairs):
-            raise ValueError(f"want pairs among the {len(self.pairs)} that were measured")
-        return rows
-
-    def on(self, pairs: IntArray) -> MethodResults:
-        """The results on some of the measured pairs, of both kinds.
-
-        Raises:
-            ValueError: A pair that was not measured, or pairs of one kind alone.
-        """
-        rows = self.rows(pairs)
-        return replace(
-            self,
-            pairs=np.asarray(pairs),
-            dpr=self.dpr.on(rows),
-            stratified=self.stratified and self.stratified.on(rows),
-            auroc=self.auroc[rows],
-            average_precision=self.average_precision[rows],
-        )
-
-
-@dataclass(frozen=True)
-class ModelResults:
-    """One model: its scores of all N pairs, and what each method made of it.
-
-    Args:
-        clean_scores, patched_scores: (N,) cosines of the pairs without and with patches.
-        genuine: (N,) bool.
-        methods: Name -> results, in the order asked for.
-        point: How the threshold is set.
-    """
-
-    clean_scores: FloatArray
-    patched_scores: FloatArray
-    genuine: BoolArray
-    methods: dict[str, MethodResults]
-    point: OperatingPoint = field(default_factory=OperatingPoint)
-
-    @property
-    def threshold(self) -> float:
-        """As given, for an FMR of the clean pairs, or their EER threshold."""
-        return self.point.threshold_on(self.clean_scores, self.genuine)
-
-    @property
-    def eer(self) -> float:
-        """The equal error rate of the clean pairs, in [0, 1]."""
-        return equal_error_rate(self.clean_scores, self.genuine)
-
-    @property
-    def patched_errors(self) -> ErrorRates:
-        """FMR and FNMR of the patched pairs at the threshold."""
-        return error_rates(self.patched_scores, self.genuine, self.threshold)
-
-    def on_pairs_of(self, name: str) -> dict[str, MethodResults]:
-        """All methods on the pairs of one of them, to compare a slow method with its controls.
-
-        Methods that were not measured on all of these pairs are left out.
-        """
-        pairs = self.methods[name].pairs
-        return {
-            other: result.on(pairs)
-            for other, result in self.methods.items()
-            if np.isin(pairs, result.pairs).all()
-        }
 
 
 @dataclass(frozen=True)
@@ -148,6 +35,43 @@ class BenchmarkResults:
 
     config: dict[str, Any]
     models: dict[str, ModelResults]
+
+    def __repr__(self) -> str:
+        models = ", ".join(f"{name}: {model!r}" for name, model in self.models.items())
+        return f"BenchmarkResults({models})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [model, name, len(found.pairs), f"{found.dpr.fmr_auc:.2f}", f"{found.dpr.fnmr_auc:.2f}"]
+            for model, name, found in self.each_method()
+        ]
+        header = ["model", "method", "pairs", "FMR area", "FNMR area"]
+        return html_table("DPR: lower is better", header, rows)
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame of a row for each model, method and pair.
+
+        Columns: model, method, pair, genuine, clean_score, patched_score, area (the pair's under
+        its error curve), stratified_area (NaN where it was not measured), auroc and
+        average_precision.
+
+        Raises:
+            ImportError: pandas is missing.
+            ValueError: No method was measured.
+
+        >>> results = BenchmarkResults({}, {})
+        >>> results.to_pandas()
+        Traceback (most recent call last):
+        ValueError: no method was measured, so there are no rows
+        """
+        tables = [
+            {"model": np.full(len(found.pairs), model), "method": np.full(len(found.pairs), name)}
+            | self.models[model].rows_of(name)
+            for model, name, found in self.each_method()
+        ]
+        if not tables:
+            raise ValueError("no method was measured, so there are no rows")
+        return data_frame(concatenate(tables))
 
     def each_method(self) -> Iterator[tuple[str, str, MethodResults]]:
         """The names of model and method, and the method's results on all of its pairs."""
@@ -201,11 +125,10 @@ class BenchmarkResults:
             clean = _select(scores, model=model)
             own = _select(maps, model=model)
             point = OperatingPoint.in_config(config, model)
-            threshold = point.threshold_on(clean["clean_score"], clean["genuine"])
             methods = {
                 method: _method_results(
                     clean,
-                    threshold,
+                    point,
                     _select(own, method=method),
                     None if latency is None else _select(latency, model=model, method=method),
                     None if audit is None else _select(audit, model=model, method=method),
@@ -238,16 +161,19 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _method_results(
-    scores: Table, threshold: float, maps: Table, latency: Table | None, audit: Table | None
+    scores: Table, point: OperatingPoint, maps: Table, latency: Table | None, audit: Table | None
 ) -> MethodResults:
     """One method on one model, from its rows of the run's tables and the model's scores."""
+    threshold = point.threshold_on(scores["clean_score"], scores["genuine"])
+    # All pairs set the threshold; some of them alone know it rather from elsewhere.
+    rule = point.rule if len(maps["pair"]) == len(scores["pair"]) else None
 
     def genuine(table: Table) -> BoolArray:
         return scores["genuine"][np.searchsorted(scores["pair"], table["pair"])]
 
     def dpr(column: str) -> DPRResult:
         steps = np.ascontiguousarray(maps[column].T)
-        return DPRResult(steps[:-1], steps[-1], genuine(maps), threshold, maps.get("tied"))
+        return DPRResult(steps[:-1], steps[-1], genuine(maps), threshold, maps.get("tied"), rule)
 
     times = checks = None
     if latency and len(latency["seconds"]):

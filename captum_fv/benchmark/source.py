@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from captum_fv.benchmark import columns
 from captum_fv.data.pairs import in_batches
 from captum_fv.data.patched_pairs import PairBatch, PatchedPairs
 
@@ -48,9 +47,10 @@ class PatchedSource:
     def identity(self) -> dict[str, Any]:
         """The set's name and length, and a hash of who is in it and where the patches lie."""
         places = self.patched.places
-        drawn = [list(self.patched.clean.people), list(places.size), places.patch]
-        drawn += [side.tolist() for side in (places.rows, places.columns, places.donors)]
-        digest = sha256(json.dumps(drawn).encode()).hexdigest()
+        people = np.frombuffer("\n".join(self.patched.clean.people).encode(), dtype=np.uint8)
+        sizes = np.array([*places.size, places.patch])
+        drawn = {"rows": places.rows, "columns": places.columns, "donors": places.donors}
+        digest = columns.sha256({"people": people, "sizes": sizes, **drawn})
         return {"name": self.patched.clean.name, "pairs": self.count, "places_sha256": digest}
 
 

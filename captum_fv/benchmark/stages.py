@@ -17,7 +17,7 @@ from captum_fv.benchmark.audit import audit_method
 from captum_fv.benchmark.columns import Table
 from captum_fv.benchmark.folder import RunFolder
 from captum_fv.benchmark.forecast import Forecast
-from captum_fv.benchmark.intact import untouched
+from captum_fv.benchmark.intact import check_same_scores, untouched
 from captum_fv.benchmark.latency import time_method
 from captum_fv.benchmark.measure import measure_batch, score_batch
 from captum_fv.benchmark.operating_point import OperatingPoint
@@ -26,7 +26,7 @@ from captum_fv.benchmark.settings import STRATA, BenchmarkSettings, evenly
 from captum_fv.benchmark.source import PairSource
 from captum_fv.benchmark.workers import Workers
 from captum_fv.data.patched_pairs import PairBatch
-from captum_fv.metrics.rates import FEW_PAIRS
+from captum_fv.metrics.rates import equal_error_rate, warn_of_few
 from captum_fv.metrics.strata import equal_strata, summed_sensitivity
 from captum_fv.siamese.model import SiameseCosine
 
@@ -145,7 +145,9 @@ class Run:
             first = next(iter(self.scores.values()))
             _check_same(first.table["image_sha256"], table["image_sha256"])
         elif self.workers.is_first:
-            _warn_of_few(genuine)
+            warn_of_few(genuine)
+        if self.workers.is_first:
+            _warn_of_reversal(model, table["clean_score"], genuine)
         for name in self.builders:
             labels = genuine[self.settings.measured(name, len(genuine))]
             if labels.all() or not labels.any():
@@ -176,7 +178,7 @@ class Run:
             self.forecast.done(name, pairs, now - clock)
             clock = now
 
-        _, tables = measure_batch(
+        patched, tables = measure_batch(
             siamese,
             {name: build(siamese, scores.threshold) for name, build in self.builders.items()},
             batch,
@@ -186,6 +188,7 @@ class Run:
             rows_of={name: np.flatnonzero(rows).tolist() for name, rows in measured.items()},
             on_map=on_map,
         )
+        check_same_scores(model, scores.table["patched_score"][batch.numbers], patched.numpy())
         return columns.stacked("method", tables) if tables else {"method": np.array([], dtype=str)}
 
     def _each_method(
@@ -260,12 +263,14 @@ class Run:
         _check_same(self.scores[model].table["image_sha256"][batch.numbers], batch.image_hashes())
 
 
-def _warn_of_few(genuine: npt.NDArray[np.bool_]) -> None:
-    counts = int(genuine.sum()), int((~genuine).sum())
-    if min(counts) < FEW_PAIRS:
+def _warn_of_reversal(
+    model: str, scores: npt.NDArray[np.float64], genuine: npt.NDArray[np.bool_]
+) -> None:
+    if genuine.any() and not genuine.all() and (eer := equal_error_rate(scores, genuine)) > 0.5:
         warnings.warn(
-            f"{counts[0]} genuine and {counts[1]} impostor pairs are few, and every rate below is "
-            f"rough; want {FEW_PAIRS} of each or more",
+            f"{model}: genuine pairs score lower than impostor pairs (EER {eer:.2f}), so nothing "
+            "below means anything: are the list's labels the other way round, or its photos "
+            "mixed up?",
             stacklevel=2,
         )
 

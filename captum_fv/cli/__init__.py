@@ -10,9 +10,13 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
+import captum
+import torch
+
 from captum_fv.cli import (
     align,
     benchmark,
+    calibrate,
     demo,
     dpr,
     explain,
@@ -23,15 +27,30 @@ from captum_fv.cli import (
     xcos_train,
 )
 from captum_fv.cli.console import on_console, one_line
+from captum_fv.core.version import __version__
 
-COMMANDS = (explain, dpr, benchmark, swap_game, patch, align, xcos_train, methods, models, demo)
+COMMANDS = (
+    explain,
+    calibrate,
+    dpr,
+    benchmark,
+    swap_game,
+    patch,
+    align,
+    xcos_train,
+    methods,
+    models,
+    demo,
+)
 
 EXAMPLES = """\
 examples:
   captum-fv demo
       everything on generated faces, in about a minute
-  captum-fv explain a.jpg b.jpg --model face.pt2 --threshold 0.31 --out panel.png
-      why these two aligned photos match, or not
+  captum-fv explain a.jpg b.jpg --model face.pt2 --threshold 0.31
+      whether two photos match, and why, on a page to look into
+  captum-fv calibrate --data lfw_aligned --pairs pairs.txt --model face.pt2 --out calibration.json
+      how strong a score is as evidence, from pairs whose people are known
   captum-fv dpr --data lfw_aligned --pairs pairs.txt --model face.pt2 --methods xssab,rnd,controls
       measure explanations on your own pairs
   captum-fv benchmark --data lfw_aligned --pairs pairs.txt --model a.pt2,b.pt2 --out run
@@ -49,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     debug = False
     try:
-        options = _build_parser().parse_args(argv)
+        options = build_parser().parse_args(argv)
         debug, options.command_line = options.debug, shlex.join(["captum-fv", *argv])
         for word in argv:
             if word.encode("utf-8", "replace").decode() != word:
@@ -102,13 +121,16 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {one_line(message)} (see {self.prog} --help)\n")
 
 
-def _build_parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     top = _Parser(
         prog="captum-fv",
         description="Explain face verification, and measure the explanations.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    versions = f"captum_fv {__version__}, torch {torch.__version__}, captum {captum.__version__}"
+    top.add_argument("--version", action="version", version=versions)
     subparsers = top.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         name = command.__name__.rpartition(".")[2].replace("_", "-")

@@ -11,7 +11,7 @@ from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.benchmark.workers import is_first_process, own_device
 from captum_fv.cli.inputs import load_patched, load_siamese, method_names, model_name
 from captum_fv.cli.options import SEED, add_option, add_run_options
-from captum_fv.report.tables import benchmark_tables
+from captum_fv.report.terminal import run_text
 from captum_fv.report.write import write_report
 from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
@@ -66,7 +66,7 @@ def add(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    """A run, or the rest of one, and its report; prints its tables."""
+    """A run, or the rest of one, and its report; prints what it comes to."""
     names = method_names(options)
     settings = BenchmarkSettings(
         subset={
@@ -106,8 +106,8 @@ def run(options: Namespace) -> None:
             write_report(options.out)
         else:
             write_report(options.out, pairs=patched, models=models, device=options.device)
-        for table in benchmark_tables(results):
-            print("\n".join([table.caption, "", table.markdown(), *table.notes, ""]))
+        print(f"{run_text(results)}\n")
+        print(f"All tables: {options.out / 'tables'}")
         print(f"wrote {options.out / 'report.html'}")
 
 

@@ -17,12 +17,13 @@ from captum_fv.data.patch_folder import write_patch_set
 from captum_fv.data.patched_pairs import patch_pairs
 from captum_fv.models import load_backbone
 from captum_fv.report.pictures import plot_pair, verdict
+from captum_fv.report.write import write_report
 from captum_fv.siamese.model import SiameseCosine
 
 HELP = "all of it on generated faces, in about a minute"
 DESCRIPTION = """
-Measure xSSAB, chance and the controls on generated faces, explain two pairs with and without
-patches, and name the pictures."""
+Measure two methods, chance and the controls on generated faces, explain two pairs with and without
+patches, and write the report, a page to open in a browser."""
 PAIRS = 100
 """Enough for DPR to tell the methods apart, few enough for a minute on two cores."""
 
@@ -33,13 +34,13 @@ def add(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    """Measure methods, explain a pair of each kind, write a Patch set."""
+    """Measure methods, explain a pair of each kind, write a Patch set and the report."""
     started = time.monotonic()
     out: Path = options.out
     siamese = SiameseCosine(load_backbone("demo"))
     patched = patch_pairs(generated_pairs(PAIRS))
     print(f"{PAIRS} pairs of generated faces, which are nobody's; the model was trained on others.")
-    model = measure("demo", siamese, patched, ["xssab", "rnd", "controls"], out)
+    model = measure("demo", siamese, patched, ["xssab", "iag_decision", "rnd", "controls"], out)
 
     match = model.patched_scores >= model.threshold
     false_non_match = int(np.argmax(patched.genuine & ~match))
@@ -57,6 +58,6 @@ def run(options: Namespace) -> None:
 
     if not (out / "patch_set").exists():
         write_patch_set(patched.subset([false_non_match, false_match]), out / "patch_set")
-    print(f"\n{time.monotonic() - started:.0f} s. Look at these, in {out}:")
-    for path in sorted([*out.glob("*.png"), out / "table.md", out / "patch_set"]):
-        print(f"  {path.name}")
+    page = write_report(out, pairs=patched, models={"demo": siamese})
+    print(f"\n{time.monotonic() - started:.0f} s. Beside the pictures in {out}, open this page:")
+    print(f"  {page}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from captum_fv.benchmark.results import ModelResults
+from captum_fv.benchmark.model_results import ModelResults
 from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.cli.inputs import load_patched, load_siamese, method_names, model_name
@@ -18,6 +18,7 @@ from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.report.pictures import plot_dpr
 from captum_fv.report.tables import dpr_table
+from captum_fv.report.terminal import findings_text
 from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
 
@@ -34,7 +35,7 @@ def add(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    """Measure the methods, print their table."""
+    """Measure the methods, print what it comes to."""
     siamese = load_siamese(options)
     measure(
         model_name(options.model),
@@ -91,7 +92,7 @@ def measure(
     plot_dpr(runs, f"{pairs}, {len(patched)} pairs").savefig(out / "curves.png", dpi=150)
     _write_curves(out / "curves.csv", runs)
     (out / "table.md").write_text(f"{text}\n", encoding="utf-8")
-    print(f"{text}\n")
+    print(f"{summary}\n{findings_text(results)}\n")
     print(f"{time.monotonic() - started:.0f} s; wrote curves.png, curves.csv and table.md to {out}")
     return model
 

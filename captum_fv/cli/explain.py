@@ -1,50 +1,60 @@
-"""`captum-fv explain`: one pair of photos, its verdict and its maps in a picture."""
+"""`captum-fv explain`: two photos, or a list of pairs: which match, and why."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-import torch
+import PIL.Image
 
-from captum_fv.attr.controls import PatchOracle
-from captum_fv.attr.methods import build_methods
-from captum_fv.attr.smoothing import wants_blur
-from captum_fv.benchmark.maps import maps_of_pair, reads_reference
-from captum_fv.cli.inputs import load_siamese, method_names
-from captum_fv.cli.options import METHOD_NAMES, add_model_options, add_option, positive
-from captum_fv.core.arrays import Image
-from captum_fv.data.images import read_image
-from captum_fv.data.mean_face import read_reference_face
-from captum_fv.data.pairs import to_tensor
-from captum_fv.report.pictures import PICTURE_SUFFIXES, plot_pair, verdict
+from captum_fv.benchmark.settings import evenly
+from captum_fv.cli.inputs import load_siamese, method_names, model_name
+from captum_fv.cli.options import METHOD_NAMES, add_model_options, add_option, folds, positive
+from captum_fv.data.face_search import FoundFaces, SeveralFacesError
+from captum_fv.data.pair_lists import read_pairs
+from captum_fv.explain.explainer import DEFAULT_METHODS, PairExplainer
+from captum_fv.explain.explanation import PairExplanation, check_saved_as
+from captum_fv.explain.pair_folder import explain_list
+from captum_fv.report.numbered_faces import number_faces
+from captum_fv.report.pair_document import PairDocument
+from captum_fv.report.pictures import verdict
 from captum_fv.siamese.backbone import contract
 from captum_fv.siamese.model import SiameseCosine
 
-HELP = "explain one pair of photos in a picture"
+HELP = "say whether two photos match, and why, on a page"
 DESCRIPTION = """
-Say whether two photos match, and paint over each what spoke for it (green) and against it (pink).
-The photos must be aligned as the model wants them, most often to 112x112: `captum-fv align` does
-that."""
+Say whether two photos match, and show what spoke for it (green) and against it (pink), on a page to
+look into. Photos may be as they come: the face is found, aligned, and the maps laid over the photo.
+With --pairs, a whole list of pairs, and an index of them all."""
 
 
 def add(parser: ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("img_a", type=Path, metavar="A.jpg", help="an aligned photo")
-    parser.add_argument("img_b", type=Path, metavar="B.jpg", help="the photo to compare it with")
+    parser.add_argument("img_a", type=Path, nargs="?", metavar="A.jpg", help="a photo")
+    parser.add_argument(
+        "img_b", type=Path, nargs="?", metavar="B.jpg", help="the photo to compare it with"
+    )
+    _add_face_options(parser)
     add_model_options(parser)
     parser.add_argument(
         "--threshold",
         type=float,
         help="cosine from which a pair matches; `captum-fv dpr` finds it for your model "
-        "(the demo model has its own)",
+        "(default: the calibration's; the demo model has its own)",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="what `captum-fv calibrate` wrote for this model: says how strong the score is as "
+        "evidence",
     )
     parser.add_argument(
         "--size",
         type=positive,
         nargs=2,
         metavar=("H", "W"),
-        help="height and width of the photos, if the model does not say (default: 112 112)",
+        help="height and width of aligned faces, if the model does not say (default: 112 112)",
     )
     parser.add_argument(
         "--reference",
@@ -53,84 +63,149 @@ def add(parser: ArgumentParser) -> None:
         help="for methods that ask against whom a match was: a picture of a mean face, or a folder "
         "of other people's aligned photos, whose mean is taken (default: each photo, blurred)",
     )
-    methods = f"one or more of {METHOD_NAMES}; commas between"
-    add_option(parser, "--methods", "--method", default="xssab", help=methods)
-    add_option(parser, "--out", default=Path("panel.png"), help="the picture to write")
+    parser.add_argument(
+        "--strangers",
+        type=Path,
+        metavar="FOLDER",
+        help="other people's photos, best a hundred: says what is no more than theirs would show",
+    )
+    methods = f"some of {METHOD_NAMES}; commas between (default: {','.join(DEFAULT_METHODS)})"
+    parser.add_argument("--methods", "--method", help=methods)
+    parser.add_argument(
+        "--fast", action="store_true", help="one map by gradients alone, and no regions"
+    )
+    listed = parser.add_argument_group("a list of pairs, in place of two photos")
+    listed.add_argument("--pairs", type=Path, help="a list of any kind that `dpr` takes")
+    listed.add_argument("--data", type=Path, help="the folder that its photos are in")
+    listed.add_argument("--folds", type=folds, metavar="1-4", help="some folds of a list with them")
+    listed.add_argument("--limit", type=positive, help="so many pairs, spread evenly over the list")
+    what = "pair.html, or pair.png, .jpg, .pdf, .svg, .json; with --pairs the folder to write to"
+    add_option(parser, "--out", default=Path("pair.html"), help=f"what to write: {what}")
+
+
+def _add_face_options(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("faces")
+    for side in "ab":
+        which = f"which face of {side.upper()}, counted from 1 on the left"
+        group.add_argument(f"--face-{side}", type=positive, metavar="N", help=which)
+    group.add_argument("--largest", action="store_true", help="take the largest of several faces")
+    group.add_argument(
+        "--aligned",
+        action="store_true",
+        help="the photos are aligned faces of the model's size: look for none",
+    )
 
 
 def run(options: Namespace) -> None:
-    """Explain the pair, say the verdict, write the picture."""
-    out: Path = options.out
-    if out.is_dir() or out.suffix.lower() not in PICTURE_SUFFIXES:
-        raise ValueError(
-            f"--out: {out} is no picture's name; write one that ends in "
-            f"{', '.join(PICTURE_SUFFIXES)}"
-        )
+    """Explain the pair or the list, say what came out, write it."""
+    if options.pairs is not None:
+        return _run_list(options)
+    if any((options.data, options.folds, options.limit)):
+        raise ValueError("--data, --folds, --limit: these are of a list; give it with --pairs")
+    if options.img_a is None or options.img_b is None:
+        raise ValueError("want two photos, A.jpg B.jpg, or a list of pairs with --pairs")
+    try:
+        out = check_saved_as(options.out)
+    except ValueError as error:
+        raise ValueError(f"--out: {error}") from error
     out.parent.mkdir(parents=True, exist_ok=True)
-    siamese = load_siamese(options)
-    threshold = _threshold(options, siamese)
-    size = _size(options, siamese)
-    img_a, img_b = (
-        to_tensor([_read_aligned(path, size)]).to(options.device)
-        for path in (options.img_a, options.img_b)
-    )
-    with torch.no_grad():
-        score = siamese(img_a, img_b).item()
-    methods = build_methods(method_names(options), siamese, threshold)
-    for name, method in methods.items():
-        if isinstance(method, PatchOracle):
-            raise ValueError(
-                f"{name}: it knows the patches of a Patch set; `captum-fv dpr` takes it"
-            )
-    reference = None
-    if options.reference is not None:
-        if not any(map(reads_reference, methods.values())):
-            raise ValueError("--reference: none of these methods asks for it; leave it out")
-        reference = read_reference_face(options.reference, size).to(options.device)
-    elif score >= threshold and any(map(reads_reference, methods.values())):
-        print("somebody else's face: each photo under a heavy blur; --reference takes a better one")
-    maps = maps_of_pair(methods, (img_a, img_b), show_progress=True, reference=reference)
-    blur = [name for name, method in methods.items() if wants_blur(method)]
-    plot_pair(img_a, img_b, maps, score, threshold, blur).savefig(out, dpi=150)
-    print(verdict(score, threshold))
+    explainer = _explainer(options)
+    try:
+        found = explainer.explain(
+            options.img_a,
+            options.img_b,
+            face_a=options.face_a,
+            face_b=options.face_b,
+            largest=options.largest,
+            aligned=options.aligned,
+            show_progress=True,
+        )
+    except SeveralFacesError as error:
+        picture = _write_numbered(error.found, out)
+        raise ValueError(
+            f"{error}; {picture} shows their numbers: give --face-a, --face-b, or --largest"
+        ) from error
+    found.save(out)
+    _print(found)
     print(f"wrote {out}")
 
 
-def _size(options: Namespace, siamese: SiameseCosine) -> tuple[int, int]:
-    """Height and width that photos must have: the model's, else the user's, else 112x112."""
+def _run_list(options: Namespace) -> None:
+    """Explain every pair of a list into a folder."""
+    if options.img_a is not None:
+        raise ValueError("--pairs: want two photos or a list, not both")
+    if options.face_a or options.face_b:
+        raise ValueError("--face-a, --face-b: these are of one pair; a list takes --largest")
+    is_bin = options.pairs.suffix.lower() == ".bin"
+    if options.data is None and not is_bin:
+        raise ValueError("--pairs: give --data too, the folder that its photos are in")
+    if options.out.suffix.lower() == ".html":
+        options.out = options.out.with_suffix("")
+    pairs = read_pairs(options.data or Path(), options.pairs, folds=options.folds)
+    if options.limit is not None:
+        pairs = pairs.subset(evenly(len(pairs), options.limit).tolist())
+    done = explain_list(
+        _explainer(options),
+        pairs,
+        options.out,
+        largest=options.largest,
+        aligned=options.aligned,
+        show_progress=True,
+    )
+    print(done)
+
+
+def _explainer(options: Namespace) -> PairExplainer:
+    siamese = load_siamese(options)
+    _know_size(options, siamese)
+    return PairExplainer(
+        siamese,
+        options.threshold,
+        methods=None if options.methods is None else method_names(options),
+        calibration=options.calibration,
+        strangers=options.strangers,
+        reference=options.reference,
+        fast=options.fast,
+        device=options.device,
+        name=model_name(options.model),
+    )
+
+
+def _know_size(options: Namespace, siamese: SiameseCosine) -> None:
+    """Have the model know the size of its photos: its own, else the user's, else 112x112."""
     carried = contract(siamese.backbone).size
     given = None if options.size is None else (options.size[0], options.size[1])
     if carried is not None and given not in (None, carried):
         raise ValueError(
             f"--size: {options.model} takes {carried[0]}x{carried[1]}; leave the option out"
         )
-    size = carried or given or (112, 112)
-    vars(siamese.backbone)["size"] = size  # known from here on
-    return size
+    vars(siamese.backbone)["size"] = carried or given or (112, 112)
 
 
-def _read_aligned(path: Path, size: tuple[int, int]) -> Image:
-    """The photo in a file, or an error that says how it comes to that size."""
-    photo = read_image(path)
-    if photo.shape[:2] != size:
-        raise ValueError(
-            f"{path}: got {photo.shape[0]}x{photo.shape[1]} pixels (height x width); want a face "
-            f"aligned to {size[0]}x{size[1]}: captum-fv align {path} aligned.png --size "
-            f"{size[0]} {size[1]}. If the model takes another size, give --size H W"
-        )
-    return photo
+def _write_numbered(found: FoundFaces, out: Path) -> Path:
+    """Write a picture of a photo's faces with their numbers, beside what was to be written."""
+    path = out.with_name(f"{out.stem}_faces.png")
+    boxes = [face.box for face in found.faces]
+    PIL.Image.fromarray(number_faces(found.photo, boxes)).save(path)
+    return path
 
 
-def _threshold(options: Namespace, siamese: SiameseCosine) -> float:
-    """The user's threshold, else the model's own."""
-    threshold: float | None = options.threshold
-    if threshold is None:
-        threshold = contract(siamese.backbone).threshold
-    if threshold is None:
-        raise ValueError(
-            f"--threshold is missing: {options.model} does not say from which cosine it matches; "
-            "`captum-fv dpr` finds it on your pairs"
-        )
-    if not -1 <= threshold <= 1:
-        raise ValueError(f"--threshold: got {threshold}; want a cosine, in [-1, 1]")
-    return threshold
+def _print(found: PairExplanation) -> None:
+    document = found.document
+    print(verdict(found.score, found.threshold))
+    print(f"threshold: {document.threshold_from}")
+    if document.evidence is not None:
+        print(document.evidence.sentence)
+    if found.regions is not None:
+        print(f"\n{found.regions}\n")
+    for sentence in (*document.summary, *_of_photos(document), *document.limits):
+        print(sentence)
+
+
+def _of_photos(document: PairDocument) -> list[str]:
+    """How each face was had, and what to know of it."""
+    lines = []
+    for letter, view in zip("AB", document.photos, strict=True):
+        how = f"face found by {view.found_by}" if view.faces else view.found_by
+        lines.append(" ".join([f"{letter} ({view.name}): {how}.", *view.notes]))
+    return lines

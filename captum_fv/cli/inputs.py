@@ -107,30 +107,64 @@ def load_patched(
         draws_maps: The seed is also that of random maps, and so has a use where patches are given.
     """
     seed = SEED if options.seed is None else options.seed
-    is_bin = options.pairs is not None and options.pairs.suffix.lower() == ".bin"
-    if options.data == "generated" and not is_bin:
-        if options.pairs is not None:
-            raise ValueError("--pairs: give --data too, the folder that its photos are in")
-        return patch_pairs(generated_pairs(options.limit or 300), seed)
     folder = Path(options.data)
-    if not is_bin and (folder / LISTS[True]).is_file():
+    named = options.data == "generated" or _is_bin(options)
+    if not named and (folder / LISTS[True]).is_file():
         if options.pairs is None or options.originals is None:
             raise ValueError(
                 f"{folder} is the published Patch-LFW: give --pairs pairs.txt and --originals, the "
                 "folder of the photos without patches"
             )
         patched = read_published_patch_lfw(folder, _read_pairs(options, options.originals, size))
-    elif options.pairs is not None:
-        patched = patch_pairs(_read_pairs(options, folder, size), seed)
-    elif (folder / MANIFEST).is_file():
+    elif not named and options.pairs is None and (folder / MANIFEST).is_file():
         if options.seed is not None and not draws_maps:
             raise ValueError(f"--seed: the patches in {folder} are drawn already; leave it out")
         patched = read_patch_set(folder)
     else:
+        patched = patch_pairs(_listed_pairs(options, size), seed)
+    _check_photo_size(options, patched.places.size, size)
+    if options.limit is None or options.limit >= len(patched):
+        return patched
+    # Evenly over the set, so that every fold and both classes stay; the patches stay as they are.
+    return patched.subset(evenly(len(patched), options.limit).tolist())
+
+
+def load_pairs(options: Namespace, size: tuple[int, int] | None = None) -> PairSet:
+    """The pairs that `add_data_options` describes, without patches; arguments as above."""
+    folder = Path(options.data)
+    if options.pairs is None and (folder / MANIFEST).is_file():
+        pairs = read_patch_set(folder).clean
+    else:
+        pairs = _listed_pairs(options, size)
+    height, width, _ = pairs.load(0).shape
+    _check_photo_size(options, (height, width), size)
+    if options.limit is None or options.limit >= len(pairs):
+        return pairs
+    return pairs.subset(evenly(len(pairs), options.limit).tolist())
+
+
+def _is_bin(options: Namespace) -> bool:
+    return options.pairs is not None and options.pairs.suffix.lower() == ".bin"
+
+
+def _listed_pairs(options: Namespace, size: tuple[int, int] | None) -> PairSet:
+    """Generated pairs, or all pairs of a list."""
+    if options.data == "generated" and not _is_bin(options):
+        if options.pairs is not None:
+            raise ValueError("--pairs: give --data too, the folder that its photos are in")
+        return generated_pairs(options.limit or 300)
+    if options.pairs is None:
         raise ValueError(
-            f"{folder} holds no {MANIFEST}; for a folder NAME/NAME_0001.jpg give --pairs pairs.txt"
+            f"{options.data} holds no {MANIFEST}; for a folder NAME/NAME_0001.jpg give --pairs "
+            "pairs.txt"
         )
-    found = patched.places.size
+    return _read_pairs(options, Path(options.data), size)
+
+
+def _check_photo_size(
+    options: Namespace, found: tuple[int, int], size: tuple[int, int] | None
+) -> None:
+    """Raise unless photos are as large as the model takes them; warn of a size that is unusual."""
     if size is not None and found != tuple(size):
         raise ValueError(
             f"{options.data}: the photos are {found[0]}x{found[1]}, and the model takes "
@@ -140,12 +174,8 @@ def load_patched(
         warnings.warn(
             f"{options.data}: the photos are {found[0]}x{found[1]}, which is no usual size of "
             "aligned faces; `captum-fv align` cuts faces out as models want them",
-            stacklevel=2,
+            stacklevel=3,
         )
-    if options.limit is None or options.limit >= len(patched):
-        return patched
-    # Evenly over the set, so that every fold and both classes stay; the patches stay as they are.
-    return patched.subset(evenly(len(patched), options.limit).tolist())
 
 
 def _read_pairs(options: Namespace, folder: Path, size: tuple[int, int] | None) -> PairSet:

@@ -62,8 +62,8 @@ def add_model_options(parser: ArgumentParser, head: bool = True) -> None:
         )
 
 
-def add_data_options(parser: ArgumentParser) -> None:
-    """Which pairs, and their patches."""
+def add_data_options(parser: ArgumentParser, patches: bool = True) -> None:
+    """Which pairs, and perhaps their patches."""
     group = parser.add_argument_group("data")
     add_option(
         group,
@@ -85,12 +85,14 @@ def add_data_options(parser: ArgumentParser) -> None:
         "--skip-missing", action="store_true", help="leave pairs out whose photos are not there"
     )
     group.add_argument(
-        "--originals", type=Path, help="the photos without patches, for the published Patch-LFW"
-    )
-    group.add_argument(
         "--limit",
         type=positive,
         help="use this many pairs, spread evenly over the set (generated: 300 if not given)",
+    )
+    if not patches:
+        return
+    group.add_argument(
+        "--originals", type=Path, help="the photos without patches, for the published Patch-LFW"
     )
     group.add_argument("--seed", type=whole, help=f"of the patches (default: {SEED}, as published)")
 

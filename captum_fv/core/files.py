@@ -77,10 +77,19 @@ def refuse_another(path: Path, held: str, before: dict[str, Any], now: dict[str,
     ...
     ValueError: mine holds a run with seed 5, and this is 6; choose another folder, or ...
     """
-    for name in now | before:
-        was, given = (json.dumps(made_with.get(name)) for made_with in (before, now))
-        if was != given:
-            raise ValueError(
-                f"{path} holds {held} with {name} {was[:200]}, and this is {given[:200]}; choose "
-                "another folder, or remove that one"
-            )
+    if difference := _difference("", before, now):
+        raise ValueError(
+            f"{path} holds {held} with {difference}; choose another folder, or remove that one"
+        )
+
+
+def _difference(name: str, was: Any, given: Any) -> str:
+    """The innermost place where two settings first differ, in words; nothing if they do not."""
+    if isinstance(was, dict) and isinstance(given, dict):
+        within = (
+            _difference(f"{name} {key}".strip(), was.get(key), given.get(key))
+            for key in given | was
+        )
+        return next(filter(None, within), "")
+    before, now = json.dumps(was), json.dumps(given)
+    return "" if before == now else f"{name} {before[:200]}, and this is {now[:200]}"

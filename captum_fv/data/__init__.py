@@ -1,6 +1,14 @@
 """Where face pairs come from: LFW, Patch-LFW, and faces that belong to nobody."""
 
-from captum_fv.data.alignment import align_detected, align_face, find_face, guess_landmarks
+from captum_fv.data.alignment import align_face, crop_to_photo
+from captum_fv.data.cascade import find_face, guess_landmarks
+from captum_fv.data.face_search import (
+    FoundFaces,
+    SeveralFacesError,
+    align_detected,
+    find_faces,
+)
+from captum_fv.data.faces import FaceFinder, FoundFace
 from captum_fv.data.identities import (
     IdentitySet,
     folder_identities,
@@ -19,15 +27,21 @@ from captum_fv.data.published_patch_lfw import read_published_patch_lfw
 from captum_fv.data.swaps import SwappedFaces, generated_swaps, transplant, transplanted_swaps
 
 __all__ = [
+    "FaceFinder",
+    "FoundFace",
+    "FoundFaces",
     "IdentitySet",
     "PairSet",
     "PatchPlaces",
     "PatchedPairs",
+    "SeveralFacesError",
     "SwappedFaces",
     "align_detected",
     "align_face",
     "apply_patches",
+    "crop_to_photo",
     "find_face",
+    "find_faces",
     "folder_identities",
     "generated_identities",
     "generated_pairs",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from functools import cache
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +19,6 @@ Points = FloatArray
 Left is left in the picture.
 """
 
-Box = tuple[int, int, int, int]
-"""A rectangle of pixels: (top, left, height, width)."""
-
 TEMPLATE: Points = np.array(
     [
         (38.2946, 51.6963),
@@ -35,16 +30,9 @@ TEMPLATE: Points = np.array(
 )
 """Where the landmarks go on 112x112."""
 
-# Where the landmarks lie in the detector's box (fractions of its side): the mean over 24 photos
-# of LFW, made symmetric so that no rotation comes in.
-_BOX_LANDMARKS: Points = np.array(
-    [(0.31, 0.386), (0.687, 0.386), (0.499, 0.591), (0.336, 0.789), (0.662, 0.789)]
-)
-_SEARCH_SIDE = 250
 # A similarity transform leaves 3.0 px (root mean square, of 112; at most 5.4) of the true landmarks
 # on 24 photos of LFW, and at least 13.1 of any other order of them, quarter turns apart.
 _MAX_RESIDUAL = 8.0
-_MIN_OVERLAP = 0.1
 
 
 def template(size: tuple[int, int] = (112, 112)) -> Points:
@@ -100,78 +88,25 @@ def align_face(image: Image, landmarks: npt.ArrayLike, size: tuple[int, int] = (
     return np.asarray(np.rint(face), dtype=np.uint8)
 
 
-def find_face(image: Image, largest: bool = False) -> Box:
-    """The one frontal face in a photo as (top, left, height, width), found by an LBP cascade.
+def crop_to_photo(landmarks: npt.ArrayLike, size: tuple[int, int] = (112, 112)) -> FloatArray:
+    """What takes a place (x, y, 1) of the aligned face back into its photo, (2, 3).
 
-    The photo is searched at 250 pixels of its shorter side, for faces of 20 to 90 % of that.
+    It is the inverse of what `align_face` does with the same landmarks and size.
 
-    A box that shares over a tenth of its area with a larger one is the same face, found twice: the
-    larger one stands.
-
-    Args:
-        image: (H, W, 3) uint8.
-        largest: Take the largest of several faces.
-
-    Raises:
-        ValueError: No face, or several.
+    >>> crop_to_photo(2 * TEMPLATE + (30, 50)).round().astype(int).tolist()
+    [[2, 0, 30], [0, 2, 50]]
     """
-    check_photo(image)
-    height, width = image.shape[:2]
-    scale = min(height, width) / _SEARCH_SIDE
-    small = PIL.Image.fromarray(image).resize((round(width / scale), round(height / scale)))
-    boxes = _detector().detect_multi_scale(
-        np.asarray(small),
-        scale_factor=1.05,
-        step_ratio=1,
-        min_size=(50, 50),
-        max_size=(225, 225),
-        min_neighbor_number=12,
-    )
-    faces: list[Box] = []
-    for box in sorted(boxes, key=lambda box: -int(box["width"])):
-        top, left, side = (round(box[key] * scale) for key in ("r", "c", "width"))
-        box_found = (top, left, side, side)
-        if not any(_shared(box_found, face) > _MIN_OVERLAP * side * side for face in faces):
-            faces.append(box_found)
-    if len(faces) != 1 and not (faces and largest):
-        listed = f" at (top, left, height, width) {faces}" if faces else ""
-        raise ValueError(
-            f"want one frontal face in the {height}x{width} photo, found {len(faces)}{listed}; "
-            "crop the photo to the face, or give its five landmarks to align_face, or --landmarks"
-            + " (or --largest)"
-            * bool(faces)
-        )
-    return faces[0]
+    from skimage.transform import estimate_transform
+
+    points = np.asarray(landmarks, dtype=np.float64)
+    to_template = estimate_transform("similarity", points, template(size))
+    to_photo: FloatArray = to_template.inverse.params[:2]
+    return to_photo
 
 
-def guess_landmarks(image: Image, largest: bool = False) -> Points:
-    """The five landmarks of the one face in a photo, where they lie on average in its box.
-
-    On 24 photos of LFW, aligned by these, the true landmarks end up 4.3 pixels from the template on
-    112x112 (mean; 11.9 for the worst photo); a tilted head stays tilted.
-
-    Raises:
-        ValueError: No face, or several.
-    """
-    top, left, height, width = find_face(image, largest)
-    return _BOX_LANDMARKS * (width, height) + (left, top)
-
-
-def align_detected(
-    image: Image, size: tuple[int, int] = (112, 112), largest: bool = False
-) -> Image:
-    """The one face in a photo roughly on the template: `align_face` with `guess_landmarks`."""
-    return align_face(image, guess_landmarks(image, largest), size)
-
-
-def _shared(one: Box, other: Box) -> int:
-    """The area of what two boxes share."""
-    sides = (
-        min(a + length_a, b + length_b) - max(a, b)
-        for a, b, length_a, length_b in zip(one[:2], other[:2], one[2:], other[2:], strict=True)
-    )
-    height, width = (max(0, side) for side in sides)
-    return height * width
+def is_face(points: Points) -> bool:
+    """Whether five points are an upright face's: within 60 degrees, and close to the template."""
+    return _is_upright(points) and _residual(points) <= _MAX_RESIDUAL
 
 
 def _checked(landmarks: npt.ArrayLike, image: Image) -> Points:
@@ -227,10 +162,6 @@ def _residual(points: Points) -> float:
 
 def _order_that_fits(points: Points) -> str:
     """What is wrong with points that are no face, found by trying what people mix up."""
-
-    def is_face(points: Points) -> bool:
-        return _is_upright(points) and _residual(points) <= _MAX_RESIDUAL
-
     if is_face(points.ravel().reshape(2, 5).T):
         return (
             "these are x1 to x5 and then y1 to y5, as MTCNN gives them; want x1 y1 x2 y2 and so "
@@ -248,11 +179,3 @@ def _order_that_fits(points: Points) -> str:
     if best == [1, 0, 2, 4, 3]:
         return f"left and right are exchanged; want {names}"
     return f"these are in another order; want {names}, which would be points[{best}]"
-
-
-@cache
-def _detector() -> Any:
-    from skimage.data import lbp_frontal_face_cascade_filename
-    from skimage.feature import Cascade
-
-    return Cascade(lbp_frontal_face_cascade_filename())

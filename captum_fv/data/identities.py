@@ -147,7 +147,7 @@ def generated_pairs(count: int = 1000, seed: int = 0) -> PairSet:
 
 
 def folder_identities(folder: str | Path, size: tuple[int, int] | None = None) -> IdentitySet:
-    """A folder of aligned photos, one folder per person: NAME/*.jpg (or png, bmp, webp).
+    """A folder of aligned photos, one folder per person: `NAME/*.jpg` (or png, bmp, webp).
 
     Args:
         folder: Where the people are.

@@ -21,6 +21,11 @@ class Photo(NamedTuple):
     line: int  # of the pairs file, for errors
     file: str = ""
 
+    @property
+    def called(self) -> str:
+        """What a report calls it."""
+        return PureWindowsPath(self.file).name or f"{self.person}_{self.number:04d}"
+
 
 def lfw_pairs(
     images: str | Path,
@@ -132,7 +137,7 @@ def read_lfw_list(path: Path, folds: Sequence[int] | None) -> list[Photo]:
         wrong = min(len(lines), wanted + 1) + 1  # the first line that is missing or too many
         raise ValueError(
             f"{path}, line {wrong}: the header promises {fold_count} x 2 x {per_fold} = {wanted} "
-            f"pairs, the file has {len(lines) - 1}"
+            f"pairs, the file has {len(lines) - 1}; captum_fv.data.read_pairs takes other counts"
         )
     known = range(1, fold_count + 1)
     chosen = known if folds is None else folds

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import pickle
-import pickletools
 import re
 import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PureWindowsPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from captum_fv.core.arrays import Image
 from captum_fv.data.images import IMAGE_SUFFIXES, decode_image
@@ -20,16 +17,12 @@ from captum_fv.data.lfw import (
     load_listed,
     parse_pair,
     photo_path,
-    read_lfw_list,
     read_lines,
 )
+from captum_fv.data.packed_pairs import read_packed_pairs
 from captum_fv.data.pairs import PairSet
 
 _LABELS = {"true": True, "same": True, "false": False, "different": False, "diff": False}
-_OPCODES = re.compile(
-    r"PROTO|FRAME|MARK|STOP|MEMOIZE|(LONG_)?BIN(PUT|GET)|PUT|GET|EMPTY_(LIST|TUPLE)|LIST|APPENDS?"
-    r"|TUPLE[123]?|NEW(TRUE|FALSE)|INT|(SHORT_)?BINBYTES8?|(SHORT_)?(BIN)?STRING"
-)
 
 
 class _Pair(NamedTuple):
@@ -51,7 +44,8 @@ def read_pairs(
     Columns are separated by tabs, commas or spaces (a name with spaces wants one of the others);
     empty lines do not matter. The kinds are:
 
-    - LFW's: a header of counts, then lines as `lfw_pairs` describes.
+    - LFW's: a header of counts, then lines as `lfw_pairs` describes. Other counts than the header
+      promises are taken as they are, with a warning.
     - The same lines without a header, in any order and number.
     - "path path label": 1, true or same for genuine pairs; 0, -1, false or different.
     - "path label", two lines for each pair, as CPLFW and CALFW have it; 0 is an impostor pair.
@@ -77,7 +71,9 @@ def read_pairs(
     if path.suffix.lower() == ".bin":
         if folds is not None:
             raise ValueError(f"{path}: a .bin has no folds")
-        return _read_bin(path, size)
+        encoded, genuine = read_packed_pairs(path)
+        names = _linked_names(encoded, genuine)
+        return PairSet(path.stem, names, partial(_decode, encoded, str(path), size))
     listed, people = _read_list(path, folds)
     if skip_missing:
         there = [all(photo_path(images, photo).is_file() for photo in p.photos) for p in listed]
@@ -95,19 +91,17 @@ def read_pairs(
     photos = [photo for pair in listed for photo in pair.photos]
     if check_images:
         check_there(images, path, photos)
-    return PairSet(path.stem, people, partial(load_listed, images, path, photos, size))
+    load = partial(load_listed, images, path, photos, size)
+    return PairSet(path.stem, people, load, [photo.called for photo in photos])
 
 
 def _read_list(path: Path, folds: Sequence[int] | None) -> tuple[list[_Pair], list[str]]:
     """The pairs, and who is in each photo."""
     lines = [(number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
-    if lines and all(re.fullmatch(r"\d+", word) for word in lines[0][1].split()):
-        photos = read_lfw_list(path, folds)
-        two = list(zip(photos[::2], photos[1::2], strict=True))
-        return [_Pair(pair, pair[0].person == pair[1].person) for pair in two], [
-            photo.person for photo in photos
-        ]
-    if folds is not None:
+    header: list[int] = []
+    if lines and re.fullmatch(r"\s*\d+(\s+\d+)?\s*", lines[0][1]):
+        header = [int(word) for word in lines.pop(0)[1].split()]
+    elif folds is not None:
         raise ValueError(f"{path}: no header of LFW's kind, so no folds; leave them out")
     listed: list[_Pair] = []
     half: tuple[Photo, bool] | None = None
@@ -139,12 +133,49 @@ def _read_list(path: Path, folds: Sequence[int] | None) -> tuple[list[_Pair], li
             )
     if half is not None:
         raise ValueError(f"{path}, line {half[0].line}: the pair's second line is missing")
+    if header:
+        listed = _in_folds(path, listed, header, folds)
     genuine = [pair.genuine for pair in listed]
     photos = [photo for pair in listed for photo in pair.photos]
     names = [photo.person for photo in photos]
     if [a == b for a, b in zip(names[::2], names[1::2], strict=True)] != genuine:
         names = _linked_names([photo.file or photo.person for photo in photos], genuine)
     return listed, names
+
+
+def _in_folds(
+    path: Path, listed: list[_Pair], header: list[int], folds: Sequence[int] | None
+) -> list[_Pair]:
+    """The pairs of the chosen folds of a list with a header, "folds n", or "n" for one fold.
+
+    Each fold has its genuine pairs first. So the next one begins where they come again, however
+    many of each kind there are.
+    """
+    fold_count, per_fold = header if len(header) == 2 else (1, header[0])
+    genuine = [pair.genuine for pair in listed]
+    promised = fold_count * 2 * per_fold
+    usual = ([True] * per_fold + [False] * per_fold) * fold_count if len(listed) == promised else []
+    if genuine != usual:
+        warnings.warn(
+            f"{path}: the header promises {fold_count} x 2 x {per_fold} = {promised} pairs, and "
+            f"the list has {sum(genuine)} genuine and {len(genuine) - sum(genuine)} impostor ones, "
+            "which are taken as they are; if it was cut short, copy it again",
+            stacklevel=4,
+        )
+    if folds is None:
+        return listed
+    starts = [k for k, same in enumerate(genuine) if k == 0 or (same and not genuine[k - 1])]
+    starts = starts[:1] if fold_count == 1 else starts
+    if len(starts) != fold_count:
+        raise ValueError(
+            f"{path}: the header promises {fold_count} folds, and genuine pairs follow impostor "
+            f"pairs {len(starts) - 1} times, so the folds cannot be told; leave them out, or list "
+            "the genuine pairs of each fold before its impostor pairs"
+        )
+    if not all(fold in range(1, fold_count + 1) for fold in folds):
+        raise ValueError(f"folds: got {folds!r}; want a list of folds 1 to {fold_count} of {path}")
+    ends = [*starts[1:], len(listed)]
+    return [pair for fold in folds for pair in listed[starts[fold - 1] : ends[fold - 1]]]
 
 
 def _columns(line: str) -> list[str]:
@@ -203,34 +234,5 @@ def _linked_names(photos: Sequence[object], genuine: Sequence[bool]) -> list[str
     return [f"pair-{k}{side * (not same)}" for k, same in enumerate(genuine) for side in ("", "-b")]
 
 
-def _read_bin(path: Path, size: tuple[int, int] | None) -> PairSet:
-    """The photos and labels of a .bin; no object is ever made of it."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such pairs file")
-    content = path.read_bytes()
-    try:
-        for opcode, argument, _ in pickletools.genops(content):
-            far = "PUT" in opcode.name and int(argument or 0) > len(content)
-            if not _OPCODES.fullmatch(opcode.name) or far:
-                raise ValueError(
-                    f"it holds more than bytes, lists, tuples and booleans ({opcode.name})"
-                )
-        bins, labels = _Plain(io.BytesIO(content), encoding="bytes").load()
-        if len(bins) != 2 * len(labels) or not labels or {type(one) for one in bins} != {bytes}:
-            raise ValueError(f"want two photos for each label, got {len(bins)} and {len(labels)}")
-        genuine = [bool(label) for label in labels]
-    except Exception as error:  # damaged pickles fail anywhere
-        raise ValueError(f"{path}: not insightface's photos and labels ({error})") from error
-    names = _linked_names(bins, genuine)
-    return PairSet(path.stem, names, partial(_decode_packed, bins, str(path), size))
-
-
-def _decode_packed(bins: Sequence[bytes], name: str, size: tuple[int, int] | None, i: int) -> Image:
-    return decode_image(bins[i], f"{name}, photo {i}", size)
-
-
-class _Plain(pickle.Unpickler):
-    """Finds no class and no function; what would ask for one is refused before, too."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise ValueError(f"it asks for {module}.{name}")
+def _decode(photos: Sequence[bytes], name: str, size: tuple[int, int] | None, i: int) -> Image:
+    return decode_image(photos[i], f"{name}, photo {i}", size)

@@ -27,11 +27,13 @@ class PairSet:
         name: What reports call the set.
         people: Who is in each image, 2N names; a pair is genuine if both of its names are equal.
         load: Image number in [0, 2N) -> (H, W, 3) uint8 RGB. A set pickles if this does.
+        names: What each image is called, 2N; empty where they have none.
     """
 
     name: str
     people: Sequence[str]
     load: Callable[[int], Image]
+    names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.people, str) or not isinstance(self.people, Sequence | np.ndarray):
@@ -69,7 +71,10 @@ class PairSet:
         chosen = check_indices(indices, len(self), some=False)
         images = [image for k in chosen for image in (2 * k, 2 * k + 1)]
         return PairSet(
-            self.name, [self.people[i] for i in images], partial(load_chosen, self.load, images)
+            self.name,
+            [self.people[i] for i in images],
+            partial(load_chosen, self.load, images),
+            [self.names[i] for i in images] if self.names else (),
         )
 
 

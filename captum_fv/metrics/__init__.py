@@ -2,12 +2,16 @@
 
 from captum_fv.metrics.bootstrap import Interval
 from captum_fv.metrics.controls import CONTROLS, deal_to_others, unbeaten_controls
+from captum_fv.metrics.cost import cllr, cllr_min
 from captum_fv.metrics.deletion import deletion_insertion
 from captum_fv.metrics.deletion_result import DeletionInsertionResult
 from captum_fv.metrics.dpr import DecisionPatchReplacement, decision_patch_replacement
 from captum_fv.metrics.dpr_result import DPRResult
+from captum_fv.metrics.evidence import Evidence
 from captum_fv.metrics.flip import LeastReplacement, least_replacement
+from captum_fv.metrics.histogram_confidence import HistogramConfidence, xface_confidence
 from captum_fv.metrics.interactions import HiddenCells, InteractionShare, interaction_share
+from captum_fv.metrics.likelihood import Calibration
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation, patch_polarity
 from captum_fv.metrics.lu import LuFigures, lu_deletion_insertion
 from captum_fv.metrics.randomisation import (
@@ -31,12 +35,15 @@ from captum_fv.metrics.swap import SwapGameResult, can_be_told, swap_game
 
 __all__ = [
     "CONTROLS",
+    "Calibration",
     "DPRResult",
     "DecisionPatchReplacement",
     "DeletionInsertionResult",
     "DetCurve",
     "ErrorRates",
+    "Evidence",
     "HiddenCells",
+    "HistogramConfidence",
     "InteractionShare",
     "Interval",
     "LeastReplacement",
@@ -46,6 +53,8 @@ __all__ = [
     "SanityResult",
     "SwapGameResult",
     "can_be_told",
+    "cllr",
+    "cllr_min",
     "deal_to_others",
     "decision_patch_replacement",
     "deletion_insertion",
@@ -69,4 +78,5 @@ __all__ = [
     "swap_error",
     "swap_game",
     "unbeaten_controls",
+    "xface_confidence",
 ]

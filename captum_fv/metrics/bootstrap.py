@@ -1,7 +1,8 @@
-"""Bootstrap intervals over pairs."""
+"""Bootstrap intervals over pairs, and over the people in them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -75,3 +76,28 @@ def percentile_interval(value: float, resampled: FloatArray, confidence: float =
 def mean_interval(values: FloatArray, confidence: float = 0.95) -> Interval:
     """The mean of (N,) figures, one for each pair, with its interval over pairs."""
     return percentile_interval(float(values.mean()), resampled_means(values), confidence)
+
+
+def person_draws(
+    people: Sequence[str] | None, count: int, resamples: int, seed: int = 0
+) -> Iterator[FloatArray]:
+    """How often each of N pairs counts when people are drawn with replacement, (N,) at a time.
+
+    A genuine pair counts as often as its person is drawn, an impostor pair as often as both of its
+    people together: pairs that share a person are not independent.
+
+    Args:
+        people: Who is in each photo, 2N names; None: nobody knows, and pairs are drawn instead.
+        count: N.
+        resamples: How many draws.
+        seed: Of the draws.
+    """
+    names = np.repeat(np.arange(count), 2) if people is None else np.asarray(people)
+    if names.shape != (2 * count,):
+        raise ValueError(f"persons: got {len(names)} names for {count} pairs; want two for each")
+    numbers = np.unique(names, return_inverse=True)[1]
+    rng, size = np.random.default_rng(seed), int(numbers.max()) + 1
+    for _ in range(resamples):
+        drawn = rng.multinomial(size, np.full(size, 1 / size)).astype(np.float64)
+        first, second = drawn[numbers[0::2]], drawn[numbers[1::2]]
+        yield np.where(numbers[0::2] == numbers[1::2], first, first * second)

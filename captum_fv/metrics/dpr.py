@@ -107,7 +107,6 @@ class DecisionPatchReplacement:
         self._genuine: list[BoolArray] = []
         self._tied: list[FloatArray] = []
 
-    @torch.no_grad()
     def update(
         self,
         pair: tuple[Tensor, Tensor],
@@ -118,6 +117,24 @@ class DecisionPatchReplacement:
         show_progress: bool = False,
     ) -> None:
         """Run DPR for a batch of pairs of any length."""
+        scores, labels, tied = self.measure(
+            pair, original_a, attributions, genuine, show_progress=show_progress
+        )
+        self._scores.append(scores)
+        self._genuine.append(labels)
+        self._tied.append(tied)
+
+    @torch.no_grad()
+    def measure(
+        self,
+        pair: tuple[Tensor, Tensor],
+        original_a: Tensor,
+        attributions: Tensor,
+        genuine: Values,
+        *,
+        show_progress: bool = False,
+    ) -> tuple[Tensor, BoolArray, FloatArray]:
+        """What `update` keeps of a batch: scores (T + 1, N), genuine (N,) and tied (N,)."""
         patched_a, img_b = as_images(pair, original_a=original_a)
         values = position_values(attributions, patched_a)
         labels = as_labels(genuine, len(patched_a))
@@ -134,9 +151,7 @@ class DecisionPatchReplacement:
                     replaced_scores(score, first, img_a, original, step_of, steps, self.batch_size)
                 )
                 bar.update(len(img_a))
-        self._scores += scores
-        self._genuine.append(labels)
-        self._tied.append(tied_share(values, self.cells))
+        return torch.cat(scores, 1), labels, tied_share(values, self.cells)
 
     def compute(self) -> DPRResult:
         """Curves and areas over all batches so far."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 
 from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
+from captum_fv.core.notebook import data_frame, html_table
 from captum_fv.metrics.bootstrap import (
     Interval,
     mean_interval,
@@ -19,6 +21,9 @@ from captum_fv.metrics.bootstrap import (
 from captum_fv.metrics.rates import eer_threshold
 
 Rate = Literal["fmr", "fnmr", "mean"]
+
+ThresholdRule = Callable[[FloatArray, BoolArray], float]
+"""Scores (N,) and which pairs are genuine, (N,) -> the threshold."""
 
 FEW_ERRORS = 20
 """With fewer pairs in error a bootstrap alone is too sure, and draws from two pairs more."""
@@ -35,9 +40,10 @@ class DPRResult:
         threshold: A pair matches iff score >= threshold.
         tied: (N,) in [0, 1], the share of a map's positions (or cells) whose value another one has
             too: chance ranks them. 1 is a constant map. None if it is not known.
-        threshold_from_pairs: Whether the threshold is the EER threshold of these very pairs before
-            the perturbation, their `repaired_scores`. Intervals then estimate it anew in each
-            resample, since it is as uncertain as what it decides; else they take it as known.
+        threshold_rule: How the threshold was found on these very pairs before the perturbation,
+            from their `repaired_scores` and `genuine`, as `eer_threshold` does. Intervals then find
+            it anew in each resample, since it is as uncertain as what it decides. None: they take
+            it as known.
     """
 
     scores: FloatArray
@@ -45,7 +51,7 @@ class DPRResult:
     genuine: BoolArray
     threshold: float
     tied: FloatArray | None = None
-    threshold_from_pairs: bool = False
+    threshold_rule: ThresholdRule | None = None
 
     def __post_init__(self) -> None:
         shapes = [np.shape(values) for values in (self.scores, self.repaired_scores, self.genuine)]
@@ -60,28 +66,54 @@ class DPRResult:
                 f"got {self.genuine.sum()} genuine and {(~self.genuine).sum()} impostor pairs; "
                 "DPR wants both, since it follows FMR and FNMR"
             )
-        if self.threshold_from_pairs:
-            found = eer_threshold(self.repaired_scores, self.genuine)
-            if abs(found - self.threshold) > 1e-3:
+        if self.threshold_rule is not None:
+            found = self.threshold_rule(self.repaired_scores, self.genuine)
+            changed = (self.repaired_scores >= found) != (self.repaired_scores >= self.threshold)
+            # Scores computed twice may differ by rounding, and take their neighbour's place.
+            if changed.sum() > 2:
                 raise ValueError(
-                    f"threshold_from_pairs: got the threshold {self.threshold:.4g}; the EER "
-                    f"threshold of these pairs is {found:.4g}, so leave it False"
+                    f"threshold_rule: got the threshold {self.threshold:.4g}, and the rule gives "
+                    f"{found:.4g} for these pairs; leave it out for a threshold from elsewhere"
                 )
 
+    def __repr__(self) -> str:
+        return (
+            f"DPRResult({self.scores.shape[1]} pairs, {len(self.scores)} steps, threshold "
+            f"{self.threshold:.4g}: FMR area {self.fmr_auc:.2f}, FNMR area {self.fnmr_auc:.2f})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [f"{100 * share:.0f} %", f"{fmr:.3f}", f"{fnmr:.3f}"]
+            for share, fmr, fnmr in zip(self.fractions, self.fmr, self.fnmr, strict=True)
+        ]
+        return html_table(repr(self), ["replaced", "FMR", "FNMR"], rows)
+
+    def to_pandas(self) -> Any:
+        """The curves as a pandas.DataFrame: `replaced`, `fmr` and `fnmr` at every step.
+
+        Raises:
+            ImportError: pandas is missing.
+        """
+        return data_frame({"replaced": self.fractions, "fmr": self.fmr, "fnmr": self.fnmr})
+
     def on(self, rows: IntArray) -> DPRResult:
-        """The same of some of the pairs, of both kinds, by their rows."""
+        """The same of some of the pairs, of both kinds, by their rows.
+
+        On fewer pairs the threshold, which all of them gave, is taken as known.
+        """
         return replace(
             self,
             scores=self.scores[:, rows],
             repaired_scores=self.repaired_scores[rows],
             genuine=self.genuine[rows],
             tied=None if self.tied is None else self.tied[rows],
-            threshold_from_pairs=self.threshold_from_pairs and len(rows) == len(self.genuine),
+            threshold_rule=self.threshold_rule if len(rows) == len(self.genuine) else None,
         )
 
     def at(self, threshold: float) -> DPRResult:
         """The same scores decided at another threshold, taken as known."""
-        return replace(self, threshold=threshold, threshold_from_pairs=False)
+        return replace(self, threshold=threshold, threshold_rule=None)
 
     def errors(self, rate: Rate = "mean") -> int:
         """How many pairs of a rate's population are in error at any step; of "mean" the fewer."""
@@ -241,7 +273,7 @@ def _interval(
         values.append(figure(*auc.mean(-1)))
         compares = len(results) == 1 or first is not results[1]
         added = _added_pairs(auc, len(first.scores) - 1, compares)
-        if first.threshold_from_pairs:
+        if first.threshold_rule is not None:
             means = _refitted_means(results, genuine, added)
         else:
             means = resampled_means(np.hstack([auc, added]), seed=seed)
@@ -264,24 +296,43 @@ def _added_pairs(auc: FloatArray, most: int, compares: bool) -> FloatArray:
 
 
 def _refitted_means(results: list[DPRResult], genuine: bool, added: FloatArray) -> FloatArray:
-    """Mean areas (resamples, R) of one population, each at the EER threshold of its resample."""
+    """Mean areas (resamples, R) of one population, each at the threshold of its resample."""
     first = results[0]
     own = first.genuine == genuine
-    count = int(own.sum()) + added.shape[1]
-    shares = resampled_shares(count, seed=int(genuine))
-    others = resampled_shares(int((~own).sum()), seed=int(not genuine))
-    areas: dict[float, FloatArray] = {}  # thresholds are observed scores, so they come again
-    means = []
-    for mine, theirs in zip(shares, others, strict=True):
-        drawn = np.zeros(len(own), dtype=np.intp)
-        drawn[own] = (mine * count).round()[: own.sum()]
-        drawn[~own] = (theirs * len(theirs)).round()
-        threshold = first.threshold
-        if drawn[own].any():
-            pairs = np.repeat(np.arange(len(own)), drawn)
-            threshold = eer_threshold(first.repaired_scores[pairs], first.genuine[pairs])
-        if threshold not in areas:
-            auc = [result.at(threshold).pair_auc[own] for result in results]
-            areas[threshold] = np.hstack([auc, added])
-        means.append(areas[threshold] @ mine)
-    return np.array(means)
+    shares = resampled_shares(int(own.sum()) + added.shape[1], seed=int(genuine))
+    thresholds = _resampled_thresholds(
+        first.threshold_rule or eer_threshold,
+        first.threshold,
+        np.asarray(first.repaired_scores, dtype=np.float64).tobytes(),
+        first.genuine.tobytes(),
+        genuine,
+        added.shape[1],
+    )
+    means = np.empty((len(shares), len(results)))
+    for threshold in np.unique(thresholds):  # observed scores: they come again and again
+        rows = thresholds == threshold
+        auc = [result.at(threshold).pair_auc[own] for result in results]
+        means[rows] = shares[rows] @ np.hstack([auc, added]).T
+    return means
+
+
+@lru_cache(maxsize=8)  # all methods on the same pairs ask for the same
+def _resampled_thresholds(
+    rule: ThresholdRule, known: float, scores: bytes, genuine: bytes, population: bool, added: int
+) -> FloatArray:
+    """The rule's threshold in each resample, (resamples,)."""
+    values, labels = np.frombuffer(scores), np.frombuffer(genuine, dtype=bool)
+    thresholds = []
+    drawn = np.zeros(len(labels), dtype=np.intp)
+    drawn_of = {}
+    for kind in (population, not population):
+        own = int((labels == kind).sum())
+        count = own + added * (kind == population)
+        shares = resampled_shares(count, seed=int(kind))
+        drawn_of[kind] = (shares[:, :own] * count).round().astype(np.intp)
+    for mine, theirs in zip(drawn_of[population], drawn_of[not population], strict=True):
+        drawn[labels == population], drawn[labels != population] = mine, theirs
+        pairs = np.repeat(np.arange(len(labels)), drawn)
+        # All draws of very few may be of the added pairs.
+        thresholds.append(rule(values[pairs], labels[pairs]) if mine.any() else known)
+    return np.array(thresholds)

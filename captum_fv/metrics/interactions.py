@@ -57,11 +57,35 @@ class HiddenCells:
 
     def fit(self, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Weighted least squares of targets (n, m) on [1 masks]: (K + 1, m)."""
+        fitted: Tensor = torch.linalg.solve(*self._normal(targets, weights))
+        return fitted
+
+    def effects(self, weights: Tensor | None = None, met: HiddenCells | None = None) -> Tensor:
+        """What each cell adds to the embedding, (K + 1, d); row 0 is what is there without any.
+
+        Their sum over the cells that a mask keeps is the embedding under it as nearly as least
+        squares can.
+
+        Args:
+            weights: Of the masks, (n,).
+            met: Masks under which the sums shall be these very embeddings.
+        """
+        normal, wanted = self._normal(self.seen, weights)
+        if met is not None:
+            # Lagrange's conditions, with a multiplier for each embedding that is to be met.
+            rows = met.design
+            corner = rows.new_zeros(len(rows), len(rows))
+            normal = torch.cat([torch.cat([normal, rows.T], 1), torch.cat([rows, corner], 1)])
+            wanted = torch.cat([wanted, met.seen])
+        solved: Tensor = torch.linalg.solve(normal, wanted)
+        return solved[: self.masks.shape[1] + 1]
+
+    def _normal(self, targets: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The normal equations of least squares: X'WX, and X'W times the targets."""
         design = self.design
         weighted = design if weights is None else design * weights.double()[:, None]
         ridge = RIDGE * len(design) * torch.eye(design.shape[1]).to(design)
-        fitted: Tensor = torch.linalg.solve(weighted.T @ design + ridge, weighted.T @ targets)
-        return fitted
+        return weighted.T @ design + ridge, weighted.T @ targets
 
 
 class InteractionShare(NamedTuple):
@@ -82,6 +106,7 @@ def interaction_share(
     fitted: tuple[HiddenCells, HiddenCells],
     held_out: tuple[HiddenCells, HiddenCells],
     maps: tuple[Tensor, Tensor] | None = None,
+    effects: Tensor | None = None,
 ) -> InteractionShare:
     r"""How much of a score any two maps explain, against interactions of cells across the faces.
 
@@ -100,6 +125,7 @@ def interaction_share(
         fitted, held_out: A and B under masks to fit and under others. Cells of A and of B may
             differ in number.
         maps: What two maps give to each cell, summed over its pixels, (K_A,) and (K_B,).
+        effects: Phi, (K_A + 1, K_B + 1), where it is known. None: the best.
 
     Raises:
         ValueError: Maps, masks or embeddings that do not fit each other.
@@ -113,7 +139,7 @@ def interaction_share(
     _check_alike(fitted, held_out)
     (a, b), (held_a, held_b) = fitted, held_out
     scores = held_a.seen @ held_b.seen.T
-    effects = a.fit(a.seen) @ b.fit(b.seen).T
+    effects = a.effects() @ b.effects().T if effects is None else effects
     by_cells = held_a.design @ effects @ held_b.design.T
     # Over all N x M pairs of masks what depends on z and what depends on z' are orthogonal once
     # centred, so either is fitted to the scores' mean over the other side.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,19 +52,19 @@ def error_rates(scores: Values, genuine: Values, threshold: float) -> ErrorRates
 
 def fmr(scores: Values, genuine: Values, threshold: float) -> float:
     """False match rate: the share of impostor pairs with score >= threshold."""
-    impostor_scores, _ = _by_class(scores, genuine)
+    impostor_scores, _ = scores_by_class(scores, genuine)
     return float(np.mean(impostor_scores >= as_number("threshold", threshold)))
 
 
 def fnmr(scores: Values, genuine: Values, threshold: float) -> float:
     """False non-match rate: the share of genuine pairs with score < threshold."""
-    _, genuine_scores = _by_class(scores, genuine)
+    _, genuine_scores = scores_by_class(scores, genuine)
     return float(np.mean(genuine_scores < as_number("threshold", threshold)))
 
 
 def det_curve(scores: Values, genuine: Values) -> DetCurve:
     """FMR and FNMR with every observed score as the threshold, ascending."""
-    impostor_scores, genuine_scores = _by_class(scores, genuine)
+    impostor_scores, genuine_scores = scores_by_class(scores, genuine)
     thresholds, false_matches, false_non_matches = _error_counts(impostor_scores, genuine_scores)
     return DetCurve(
         thresholds, false_matches / len(impostor_scores), false_non_matches / len(genuine_scores)
@@ -71,7 +72,7 @@ def det_curve(scores: Values, genuine: Values) -> DetCurve:
 
 
 def eer_threshold(scores: Values, genuine: Values) -> float:
-    """The observed score that minimises |FMR - FNMR| as threshold; the lowest if several do.
+    """The observed score that minimises `|FMR - FNMR|` as threshold; the lowest if several do.
 
     Where all genuine pairs score above all impostor pairs, no threshold between them makes an
     error, and it is the middle of the gap: few pairs say little, and at the lowest genuine score
@@ -82,7 +83,7 @@ def eer_threshold(scores: Values, genuine: Values) -> float:
     >>> eer_threshold([0.0, 0.25, 0.75, 0.9], [False, False, True, True])
     0.5
     """
-    impostor_scores, genuine_scores = _by_class(scores, genuine)
+    impostor_scores, genuine_scores = scores_by_class(scores, genuine)
     highest, lowest = impostor_scores.max(), genuine_scores.min()
     if highest < lowest:
         middle = highest / 2 + lowest / 2  # their sum or difference could overflow
@@ -94,9 +95,56 @@ def eer_threshold(scores: Values, genuine: Values) -> float:
     return float(thresholds[np.argmin(gaps)])
 
 
+def fmr_threshold(scores: FloatArray, genuine: BoolArray, fmr: float) -> float:
+    """The lowest threshold at which no larger share of the impostor pairs matches.
+
+    Just above the highest impostor score that may no longer match, in the scores' own precision.
+
+    >>> round(fmr_threshold(np.array([0.1, 0.2, 0.3, 0.9]), np.array([0, 0, 0, 1]) > 0, 0.34), 3)
+    0.2
+    """
+    impostors = np.sort(scores[~genuine])[::-1]
+    allowed = int(fmr * len(impostors) + 1e-9)  # 0.29 * 100 is below 29
+    return float(np.nextafter(impostors[allowed], impostors.dtype.type(np.inf)))
+
+
+def fmr_rules(impostor: int, fmr: float) -> tuple[str, str]:
+    """What so many impostor pairs allow to say of an FMR, in words: the rules of 3 and of 30.
+
+    Without an error among n independent trials the error rate is below 3 / n (95 % sure); 30 errors
+    give it to 30 % either way (90 % sure).
+
+    Reference:
+        ISO/IEC 19795-1.
+
+    >>> print(*fmr_rules(1200, 0.001), sep="\\n")
+    rule of 3: no false match among 1,200 impostor pairs would show an FMR below 0.0025, not 0.001
+    rule of 30: they measure an FMR of 0.025 and above to 30 %; 0.001 takes 30,000 of them
+    """
+    least = 3 / impostor
+    pairs = f"no false match among {impostor:,} impostor pairs would show an FMR"
+    short = f", not {fmr:g}" if fmr < least else ""
+    return (
+        f"rule of 3: {pairs} below {least:.2g}{short}",
+        f"rule of 30: they measure an FMR of {30 / impostor:.2g} and above to 30 %; {fmr:g} takes "
+        f"{30 / fmr:,.0f} of them",
+    )
+
+
 def equal_error_rate(scores: Values, genuine: Values) -> float:
     """The mean of FMR and FNMR at the EER threshold, in [0, 1]."""
     return float(np.mean(error_rates(scores, genuine, eer_threshold(scores, genuine))))
+
+
+def warn_of_few(genuine: BoolArray) -> None:
+    """Warn where a class has fewer pairs than FEW_PAIRS."""
+    counts = int(genuine.sum()), int((~genuine).sum())
+    if min(counts) < FEW_PAIRS:
+        warnings.warn(
+            f"{counts[0]} genuine and {counts[1]} impostor pairs are few, and every rate below is "
+            f"rough; want {FEW_PAIRS} of each or more",
+            stacklevel=2,
+        )
 
 
 def as_labels(genuine: Values, count: int | None = None, name: str = "genuine") -> BoolArray:
@@ -118,14 +166,19 @@ def _as_array(values: Values) -> npt.NDArray[Any]:
     return np.asarray(values)
 
 
-def _by_class(scores: Values, genuine: Values) -> tuple[FloatArray, FloatArray]:
-    """Scores of the impostor pairs and of the genuine pairs."""
+def as_scores(scores: Values) -> FloatArray:
+    """Scores as (N,) float64, if they are finite numbers."""
     values = _as_array(scores)
     if values.dtype.kind not in "biuf" or values.ndim != 1 or not np.isfinite(values).all():
         raise ValueError(
             f"scores: got {values.dtype} of shape {values.shape}; want finite numbers (N,)"
         )
-    values = values.astype(np.float64)
+    return values.astype(np.float64)
+
+
+def scores_by_class(scores: Values, genuine: Values) -> tuple[FloatArray, FloatArray]:
+    """Scores of the impostor pairs and of the genuine pairs, checked."""
+    values = as_scores(scores)
     labels = as_labels(genuine, len(values))
     if labels.all() or not labels.any():
         raise ValueError(

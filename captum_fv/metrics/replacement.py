@@ -15,7 +15,7 @@ from torch import Tensor
 from captum_fv.core.arrays import FloatArray
 from captum_fv.core.checks import check_tensor
 from captum_fv.core.vectors import cosine
-from captum_fv.metrics.positions import cell_numbers
+from captum_fv.metrics.positions import cell_numbers, is_constant
 from captum_fv.siamese.model import PartnerView, SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
@@ -67,13 +67,13 @@ def replacement_steps(
 def tied_share(values: Tensor, cells: tuple[int, int] | None = None) -> FloatArray:
     """The share of each map's positions whose value another one has too, (N,) in [0, 1].
 
-    Chance ranks them, and not the map: 0 if all values differ, 1 in a constant map.
+    Chance ranks them, and not the map: 0 if all values differ, 1 in a map that `is_constant`.
 
     Args:
         values: Map value of each position, (N, H, W).
         cells: Count the cells of a (rows, columns) grid and their means in place of positions.
     """
-    ranked = values.flatten(1).double()
+    ranked, constant = values.flatten(1).double(), is_constant(values).cpu().numpy()
     if cells is not None:
         ranked = _cell_means(
             ranked, cell_numbers("cells", cells, values.shape[1:]).to(values.device)
@@ -81,7 +81,7 @@ def tied_share(values: Tensor, cells: tuple[int, int] | None = None) -> FloatArr
     ranked = ranked.sort(dim=1).values
     same = ranked[:, 1:] == ranked[:, :-1]
     one, other = (F.pad(same, ends) for ends in ((0, 1), (1, 0)))
-    return np.asarray((one | other).double().mean(1).cpu())
+    return np.where(constant, 1.0, (one | other).double().mean(1).cpu().numpy())
 
 
 def _cell_means(values: Tensor, cell: Tensor) -> Tensor:

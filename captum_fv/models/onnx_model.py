@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from captum_fv.models.download import sha256_of
-from captum_fv.models.programs import brief
+from captum_fv.models.programs import LoadedProgram, brief
 
 
-class OnnxModel(nn.Module):
+class OnnxSession(nn.Module):
     """An ONNX model as a module that gives embeddings and no gradient.
 
     Methods that only ask for scores, as xFace and the occlusions do, work; those that need a
@@ -26,30 +26,27 @@ class OnnxModel(nn.Module):
     def __init__(self, session: Any) -> None:
         super().__init__()
         self._session = session
-        entry = session.get_inputs()[0]
-        self._name: str = entry.name
-        # Names, and not numbers, stand for what may vary.
-        batch, _, *size = (n if isinstance(n, int) else None for n in entry.shape)
-        self._batch: int | None = batch
-        self.size = (size[0], size[1]) if len(size) == 2 and None not in size else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, 3, H, W) -> the model's first output: for a face model, (N, d)."""
-        parts = [x] if self._batch in (None, len(x)) else [x[i : i + 1] for i in range(len(x))]
-        outputs = [self._run(part) for part in parts]
-        return torch.cat(outputs).to(x)
+        images = x.detach().cpu().float().contiguous().numpy()
+        try:
+            output = self._session.run(None, {self._session.get_inputs()[0].name: images})[0]
+        except Exception as error:  # onnxruntime raises types of its own
+            raise RuntimeError(brief(error)) from error
+        return torch.from_numpy(output).to(x)
 
-    def _run(self, images: Tensor) -> Tensor:
-        array = images.detach().cpu().float().contiguous().numpy()
-        return torch.from_numpy(self._session.run(None, {self._name: array})[0])
 
+def read_onnx(path: Path) -> tuple[LoadedProgram, tuple[int, int] | None]:
+    """Load an ONNX model, on the CPU, and say which image size it takes.
 
-def read_onnx(path: Path) -> OnnxModel:
-    """Load an ONNX model, on the CPU.
+    Returns:
+        The model with its `file_sha256`, and its (height, width), None where it takes several.
 
     Raises:
         ImportError: onnxruntime is not installed.
-        ValueError: The file is damaged, or needs operators that onnxruntime lacks.
+        ValueError: The file is damaged, needs operators that onnxruntime lacks, or takes something
+            else than images (N, 3, H, W).
     """
     try:
         runtime = importlib.import_module("onnxruntime")
@@ -59,10 +56,18 @@ def read_onnx(path: Path) -> OnnxModel:
         ) from error
     try:
         session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        model = OnnxModel(session)
+        # Names, and not numbers, stand for what may vary.
+        shape = [n if isinstance(n, int) else None for n in session.get_inputs()[0].shape]
     except Exception as error:  # onnxruntime raises types of its own
         raise ValueError(
             f"{path}: no readable ONNX model ({brief(error)}). Copy or export it again"
         ) from error
+    if len(shape) != 4 or shape[1] not in (3, None):
+        raise ValueError(
+            f"{path}: it takes {session.get_inputs()[0].shape}; want images (N, 3, H, W). For one "
+            "that has the channels last, tf2onnx writes them first with --inputs-as-nchw"
+        )
+    model = LoadedProgram(OnnxSession(session), batch=shape[0])
     vars(model)["file_sha256"] = sha256_of(path)
-    return model
+    height, width = shape[2:]
+    return model, None if height is None or width is None else (height, width)

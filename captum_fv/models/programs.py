@@ -10,14 +10,14 @@ import threading
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from captum_fv.models.download import sha256_of
 
@@ -35,38 +35,77 @@ _this_thread = threading.local()
 
 
 class LoadedProgram(nn.Module):
-    """An exported or scripted model as a plain module, always in evaluation mode.
+    """An exported, scripted or ONNX model as a plain module, always in evaluation mode.
 
     `train()` and `eval()` change nothing: a program keeps the mode that it was exported in.
 
     Args:
         program: What `torch.export.load(path).module()` or `torch.jit.load(path)` returned.
         batch: For how many images at a time it was exported, if for one number only. With 1,
-            images go in one by one.
+            images go in one by one. A trace does not say, and is found out.
+        takes_bgr: Whether RGB images are turned round for it.
     """
 
-    def __init__(self, program: nn.Module, batch: int | None = None) -> None:
+    def __init__(
+        self, program: nn.Module, batch: int | None = None, takes_bgr: bool = False
+    ) -> None:
         super().__init__()
         self.program = program
         self.batch = batch
+        self.takes_bgr = takes_bgr
         for module in self.modules():
             module.training = False  # a torch.export module refuses eval()
 
     def forward(self, x: Tensor) -> Any:
         """Images (N, 3, H, W) -> what the program returns: for a face model, (N, d)."""
-        if self.batch in (None, len(x)):
+        x = x.flip(1) if self.takes_bgr else x
+        if len(x) == 1 or len(x) == self.batch:
             return self.program(x)
-        if self.batch != 1:
-            raise RuntimeError(
-                f"exported for {self.batch} images at a time, got {len(x)}; export it with a "
-                'dynamic batch: dynamic_shapes=({0: torch.export.Dim("batch")},)'
-            )
+        if self.batch == 1:
+            return self._one_by_one(x)
+        if self.batch is None:
+            return self._together(x)
+        raise RuntimeError(
+            f"exported for {self.batch} images at a time, got {len(x)}; export it with a "
+            'dynamic batch: dynamic_shapes=({0: torch.export.Dim("batch")},)'
+        )
+
+    def _one_by_one(self, x: Tensor) -> Any:
         outputs = [self.program(x[i : i + 1]) for i in range(len(x))]
         return tree_map(lambda *parts: torch.cat(parts), *outputs)
+
+    def _together(self, x: Tensor) -> Any:
+        """The output for several images, one by one from the first time on that it takes no more.
+
+        A trace of one image may hold its number, as `x.view(1, -1)` does: then it fails for
+        several, or gives one long row.
+        """
+        output, failure = None, None
+        try:
+            output = self.program(x)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            failure = error
+        if failure or not _has_rows(output, len(x)):
+            with suppress(RuntimeError):
+                alone = self._one_by_one(x)
+                if _has_rows(alone, len(x)):
+                    self.batch = 1
+                    return alone
+        if failure:
+            raise failure
+        return output
 
     def train(self, mode: bool = True) -> LoadedProgram:
         """Leave the program as it was exported."""
         return self
+
+
+def _has_rows(output: Any, count: int) -> bool:
+    """Whether any tensor in a program's output has a row for each image."""
+    tensors = [part for part in tree_leaves(output) if isinstance(part, Tensor) and part.ndim]
+    return any(len(tensor) == count for tensor in tensors)
 
 
 def program_kind(path: Path) -> str | None:

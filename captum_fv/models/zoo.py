@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from captum_fv.models.catalogue import ARCHITECTURES, CATALOGUE, Entry
 from captum_fv.models.demo import load_demo_backbone
@@ -85,12 +85,10 @@ def load_backbone(
             if architecture:
                 raise ValueError(f"{path}: a program takes no architecture")
             if path.suffix == ".onnx":
-                model = read_onnx(path)
-                size = model.size
+                model, size = read_onnx(path)
             else:
                 model, size = read_program(path, device)
-            if channel_order == "BGR":
-                model.register_forward_pre_hook(_reverse_channels)
+            model.takes_bgr = channel_order == "BGR"
             contract |= {"mean": None, "std": None, "size": size}
         else:
             model, entry = _load(name, path, architecture, channel_order)
@@ -108,10 +106,6 @@ def check_device(device: str | torch.device) -> None:
     except (AssertionError, RuntimeError, TypeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"device: got {device!r} ({reason}); want one of this machine") from error
-
-
-def _reverse_channels(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return (inputs[0].flip(1), *inputs[1:])
 
 
 def _resolve(given: str, checkpoint: str | Path | None) -> tuple[str | None, Path]:

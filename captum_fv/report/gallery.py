@@ -13,7 +13,7 @@ from captum_fv.attr.methods import Method
 from captum_fv.attr.pair import abilities
 from captum_fv.attr.smoothing import wants_blur
 from captum_fv.benchmark.maps import maps_of_a
-from captum_fv.benchmark.results import MethodResults, ModelResults
+from captum_fv.benchmark.model_results import MethodResults, ModelResults
 from captum_fv.benchmark.settings import evenly
 from captum_fv.core.arrays import BoolArray, FloatArray, Image, IntArray
 from captum_fv.data.pairs import to_image

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from captum_fv.core.arrays import BoolArray, FloatArray, Image, IntArray
 
 
@@ -132,6 +134,10 @@ class PairDocument:
         evidence: The likelihood ratio; None without a calibration.
         summary: The answer in a few sentences from fixed templates.
         limits: What this page cannot say, each a sentence.
+
+    Raises:
+        ValueError: Maps, labels or links that do not fit the aligned faces or the regions, scores
+            or maps with NaN, or a `limit` that is not above 0.
     """
 
     photos: tuple[PhotoView, PhotoView]
@@ -149,6 +155,27 @@ class PairDocument:
     evidence: EvidenceView | None = None
     summary: tuple[str, ...] = ()
     limits: tuple[str, ...] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([self.score, self.threshold]).all():
+            raise ValueError(f"got score {self.score}, threshold {self.threshold}; want cosines")
+        sizes = [photo.crop.shape[:2] for photo in self.photos]
+        for method in self.methods:
+            for grids in (method.maps, method.significant or method.maps):
+                if [grid.shape for grid in grids] != sizes or not all(
+                    np.isfinite(grid).all() for grid in grids
+                ):
+                    raise ValueError(
+                        f"maps of {method.name}: got {[grid.shape for grid in grids]}, or NaN; "
+                        f"want finite maps of {sizes}, as the aligned faces are"
+                    )
+            if not method.limit > 0:
+                raise ValueError(f"limit of {method.name}: got {method.limit}; want above 0")
+        count = len(self.regions)
+        if count and (self.labels is None or any(self.labels.shape != size for size in sizes)):
+            raise ValueError(f"labels: want one for each pixel of the aligned faces, {sizes}")
+        if self.links is not None and self.links.shape != (count, count):
+            raise ValueError(f"links: got {self.links.shape}; want {(count, count)}, the regions")
 
     @property
     def matches(self) -> bool:

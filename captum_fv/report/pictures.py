@@ -34,8 +34,8 @@ CONSTANT = "constant map: says nothing"
 ROUNDING = 8 * np.finfo(np.float32).eps
 """Values so much smaller than a map's largest are what is left of rounding in it."""
 
-_LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_LINE_STYLES = ("-", "--", "-.", ":")
+LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+LINE_STYLES = ("-", "--", "-.", ":")
 # Okabe and Ito's colours, which the colour-blind tell apart. Seven of them and four styles: 28
 # curves before a combination comes again; neighbours differ in both, and two of one style have
 # colours far apart.
@@ -43,7 +43,7 @@ _LINE_STYLES = ("-", "--", "-.", ":")
 
 def line_style(i: int) -> dict[str, Any]:
     """How the i-th curve of a figure is drawn, as `Axes.plot` takes it."""
-    colour, dashes = _LINE_COLOURS[i % len(_LINE_COLOURS)], _LINE_STYLES[i % len(_LINE_STYLES)]
+    colour, dashes = LINE_COLOURS[i % len(LINE_COLOURS)], LINE_STYLES[i % len(LINE_STYLES)]
     return {"color": colour, "linestyle": dashes, "linewidth": 1.8}
 
 
@@ -204,7 +204,7 @@ def paint_maps(
         raise TypeError(f"maps: got {describe(maps)}; want one for each of {len(images)} photos")
     photos = [_photo(image) for image in images]
     values = [
-        _display_values(_one(mapped), photo.shape[:2], blur)
+        display_values(_one(mapped), photo.shape[:2], blur)
         for mapped, photo in zip(maps, photos, strict=True)
     ]
     limit = _limit(values) if limit is None else as_number("limit", limit)
@@ -229,7 +229,7 @@ def colour_limit(maps: Sequence[Tensor], blur: bool = True) -> float:
     3.0
     """
     one_each = [_one(mapped) for mapped in maps]
-    return _limit([_display_values(mapped, mapped.shape[-2:], blur) for mapped in one_each])
+    return _limit([display_values(mapped, mapped.shape[-2:], blur) for mapped in one_each])
 
 
 def _limit(values: Sequence[FloatArray]) -> float:
@@ -258,7 +258,12 @@ def _one(values: Any) -> Any:
     return values[0] if is_batch else values
 
 
-def _display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> FloatArray:
+def display_values(mapped: Tensor, size: tuple[int, ...], blur: bool) -> FloatArray:
+    """The values of a map (C, H, W) as they are painted: the mean of its channels, perhaps blurred.
+
+    Raises:
+        TypeError, ValueError: No map of the photo's size (H, W), or values that are not finite.
+    """
     check_tensor("map", mapped, "a tensor (C, H, W)")
     check_values("map", mapped)
     if mapped.ndim != 3 or not len(mapped) or mapped.shape[1:] != size:

@@ -31,8 +31,8 @@ MANY_TIES = 0.1
 """From this mean share of equal values on, tables say how much chance ranks in a method's maps."""
 
 DPR_CAPTION = (
-    "Decision-based patch replacement: areas under the error curves on the paper's scale, and "
-    "their ratios to controls on the same pairs, with 95 % intervals over pairs; lower is better."
+    "Decision-based patch replacement: areas under the error curves, and their ratios to "
+    "controls on the same pairs, with 95 % intervals over pairs; lower is better."
 )
 
 STRATIFIED_CAPTION = (
@@ -51,6 +51,8 @@ FEW_PAIRS_NOTE = (
     "There are only {} pairs of one class: thresholds and error rates are coarse below "
     + f"{FEW_PAIRS}. With a few hundred pairs they say more."
 )
+
+NO_RATIO = "A dash: too few errors for a ratio."
 
 SUBSET_NOTE = (
     "Some methods were measured on fewer pairs. Ratios and comparisons are always over the same "
@@ -92,7 +94,7 @@ def error_table(results: BenchmarkResults) -> TextTable:
         ]
         for name, model in results.models.items()
     ]
-    notes = _few_pairs_notes(model.genuine for model in results.models.values())
+    notes = few_pairs_notes(model.genuine for model in results.models.values())
     return TextTable(
         "table1",
         "Errors of the models on the clean pairs, and on the patched pairs at the clean pairs' "
@@ -164,7 +166,7 @@ def latency_table(results: BenchmarkResults) -> TextTable:
     for model, name, result in results.each_method():
         if (latency := result.latency) is not None:
             seconds = (latency.seconds.mean(), latency.seconds.sum(), latency.batched_total)
-            rows.append([model, name, str(latency.pairs), *map(_seconds, seconds)])
+            rows.append([model, name, str(latency.pairs), *map(seconds_of, seconds)])
     return TextTable(
         "table3",
         "Latency: seconds to make the maps of both images, one pair at a time and in batches.",
@@ -200,18 +202,18 @@ def _dpr_table(table: str, caption: str, lines: Sequence[_Line]) -> TextTable:
     if any(isinstance(cell, Interval) and np.isnan(cell.low) for row in rows for cell in row):
         notes.append(f"Too few errors: of fewer than {TOO_FEW_ERRORS} pairs at any step.")
     if any(cell == "-" for row in rows for cell in row):
-        notes.append("A dash: too few errors for a ratio.")
+        notes.append(NO_RATIO)
     if controlled:
         notes.append(CONTROLS_NOTE)
     if len({len(compared[name].genuine) for _, name, compared in lines}) > 1:
         notes.append(SUBSET_NOTE)
-    notes += _few_pairs_notes(compared[name].genuine for _, name, compared in lines)
+    notes += few_pairs_notes(compared[name].genuine for _, name, compared in lines)
     notes += _tie_notes(lines)
     with_interval = [title for title in header if "AUC" in title or " / " in title]
     return TextTable(table, caption, header, rows, notes, with_interval)
 
 
-def _few_pairs_notes(labels: Iterable[BoolArray]) -> list[str]:
+def few_pairs_notes(labels: Iterable[BoolArray]) -> list[str]:
     """That there are few pairs of one class, if there are, from the labels (N,) of each row."""
     fewest = min((min(some.sum(), (~some).sum()) for some in labels), default=FEW_PAIRS)
     return [FEW_PAIRS_NOTE.format(fewest)] if fewest < FEW_PAIRS else []
@@ -273,7 +275,7 @@ def _mean(values: FloatArray) -> Cell:
     return mean_interval(known) if len(known) else "-"
 
 
-def _seconds(value: float) -> Rounded:
-    """Three digits, without an exponent."""
+def seconds_of(value: float) -> Rounded:
+    """A time with three digits, without an exponent."""
     digits = np.format_float_positional(value, 3, unique=False, fractional=False).rstrip(".")
     return Rounded(digits, value)

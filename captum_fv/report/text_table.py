@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from captum_fv.core.notebook import data_frame, html_table
 from captum_fv.metrics.bootstrap import Interval
 
 
@@ -99,34 +100,74 @@ class TextTable:
                     f"{self.name}: got a row of {len(row)} cells; want {len(self.header)}"
                 )
 
+    def by_model(self) -> tuple[list[str], dict[str, list[Sequence[Cell]]]]:
+        """Header and rows without the model; model -> its rows, or "" where none is named."""
+        if self.header[0] != "model":
+            return list(self.header), {"": list(self.rows)}
+        grouped: dict[str, list[Sequence[Cell]]] = {}
+        for model, *row in self.rows:
+            grouped.setdefault(str(model), []).append(row)
+        return list(self.header[1:]), grouped
+
     def markdown(self) -> str:
         """Only the rows, as a GitHub table."""
         lines = [self.header, ["---"] * len(self.header), *self.rows]
         return "\n".join("| " + " | ".join(map(_markdown, line)) + " |" for line in lines) + "\n"
 
+    def columns(self) -> dict[str, list[str | float]]:
+        """Title -> what stands below it, in full; a figure with an interval fills three columns.
+
+        They are the figure, its low and its high end; NaN where there is no such.
+        """
+        return dict(zip(self._titles(str), self._figures(), strict=True))
+
     def csv(self) -> str:
-        """In full precision; a figure with an interval fills three columns: itself, low, high.
+        """The `columns`, in full precision; what is not known is empty.
 
         Spreadsheets run text that begins with =, +, - or @ as a formula: it gets an apostrophe.
         """
-        lines: list[list[str]] = [[]]
-        wide = [
-            title in self.with_interval or any(isinstance(row[i], Interval) for row in self.rows)
-            for i, title in enumerate(self.header)
-        ]
-        for title, split in zip(map(_csv, self.header), wide, strict=True):
-            lines[0] += [title, f"{title} low", f"{title} high"] if split else [title]
-        for row in self.rows:
-            line: list[str] = []
-            for cell, split in zip(row, wide, strict=True):
-                if isinstance(cell, Interval):
-                    line += ["" if np.isnan(figure) else repr(float(figure)) for figure in cell]
-                else:
-                    line += [_csv(cell), "", ""] if split else [_csv(cell)]
-            lines.append(line)
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(lines)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self._titles(_csv))
+        writer.writerows(map(_csv, row) for row in zip(*self._figures(), strict=True))
         return text.getvalue()
+
+    def _is_wide(self, i: int) -> bool:
+        """Whether a column has intervals."""
+        return self.header[i] in self.with_interval or any(
+            isinstance(row[i], Interval) for row in self.rows
+        )
+
+    def _titles(self, show: Callable[[str], str]) -> list[str]:
+        titles = []
+        for i, title in enumerate(map(show, self.header)):
+            titles += [title, f"{title} low", f"{title} high"] if self._is_wide(i) else [title]
+        return titles
+
+    def _figures(self) -> list[list[str | float]]:
+        columns: list[list[str | float]] = []
+        for i in range(len(self.header)):
+            cells = [row[i] for row in self.rows]
+            if self._is_wide(i):
+                figures = [cell if isinstance(cell, Interval) else _alone(cell) for cell in cells]
+                columns += [[figure[part] for figure in figures] for part in range(3)]
+            else:
+                columns.append([_alone(cell)[0] for cell in cells])
+        return columns
+
+    def to_pandas(self) -> Any:
+        """The `columns` as a pandas.DataFrame.
+
+        Raises:
+            ImportError: pandas is missing.
+        """
+        return data_frame(self.columns())
+
+    def __repr__(self) -> str:
+        return f"TextTable({self.name!r}, {len(self.rows)} rows of {', '.join(self.header)})"
+
+    def _repr_html_(self) -> str:
+        return html_table(self.caption, self.header, self.rows)
 
     def latex(self) -> str:
         """A floating table over both columns, for booktabs."""
@@ -155,10 +196,10 @@ class TextTable:
         )
 
 
-def _visible(cell: Cell) -> str:
+def visible(cell: Cell) -> str:
     """Text in which whatever steers a terminal, or turns the reading direction, can be seen.
 
-    >>> print(_visible("\\x1b[2J"))
+    >>> print(visible("\\x1b[2J"))
     \\x1b[2J
     """
     return re.sub(
@@ -168,10 +209,15 @@ def _visible(cell: Cell) -> str:
     )
 
 
-def _csv(cell: Cell) -> str:
-    if isinstance(cell, Rounded):
-        return repr(cell.value)
-    text = _visible(cell)
+def _alone(cell: Cell) -> tuple[str | float, float, float]:
+    """A cell without an interval in three columns."""
+    return cell.value if isinstance(cell, Rounded) else str(cell), np.nan, np.nan
+
+
+def _csv(value: str | float) -> str:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else repr(float(value))
+    text = visible(value)
     formula = text.lstrip()[:1] in ("=", "+", "-", "@") and text != "-" and not _is_number(text)
     return f"'{text}" if formula else text
 
@@ -185,7 +231,7 @@ def _is_number(text: str) -> bool:
 
 
 def _markdown(cell: Cell) -> str:
-    text = " ".join(_visible(cell).split()).replace("\\", "\\\\").replace("|", "\\|")
+    text = " ".join(visible(cell).split()).replace("\\", "\\\\").replace("|", "\\|")
     # No tag, no link, and no picture that is fetched from somewhere as soon as the table is read.
     return text.replace("<", "&lt;").replace("![", "\\!\\[").replace("](", "]\\(")
 
@@ -199,8 +245,6 @@ def _stack(lines: Sequence[str]) -> str:
 def _latex(cell: Cell) -> str:
     if isinstance(cell, Interval):
         return _stack([cell.figure, rf"{{\tiny {cell.span}}}"])
-    text = re.sub(
-        r"[\\~^&%$#_{}]", lambda found: _LATEX[found[0]], " ".join(_visible(cell).split())
-    )
+    text = re.sub(r"[\\~^&%$#_{}]", lambda found: _LATEX[found[0]], " ".join(visible(cell).split()))
     # A row that began with a bracket would be read as an option of the `\\` before it.
     return f"{{[}}{text[1:]}" if text.startswith("[") else text

@@ -5,21 +5,21 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from captum_fv.attr.methods import Method, build_methods
-from captum_fv.benchmark.results import BenchmarkResults, ModelResults
+from captum_fv.benchmark.model_results import ModelResults
+from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.benchmark.source import Item, as_source
 from captum_fv.core.files import write_atomically
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.report.figures import plot_maps, plot_replacement, plot_sample_pairs
 from captum_fv.report.gallery import Pairs, ShownPair, choose_pairs, show_pairs
-from captum_fv.report.page import Pictures, render_page
 from captum_fv.report.pictures import plot_dpr
+from captum_fv.report.run_page import PairPages, run_page_html
 from captum_fv.report.tables import benchmark_tables
 from captum_fv.siamese.model import SiameseCosine
 
@@ -47,6 +47,7 @@ def write_report(
     methods: Methods | None = None,
     *,
     models: Mapping[str, SiameseCosine] | None = None,
+    pair_pages: PairPages | None = None,
     device: str | torch.device = "cpu",
     show_progress: bool = False,
 ) -> Path:
@@ -58,13 +59,15 @@ def write_report(
 
     Args:
         run: A finished run: its folder, or its results.
-        out: Folder to write: report.html, tables/*.md, *.csv, *.tex, figures/*.png, *.svg. None:
+        out: Folder to write: report.html, tables/ (md, csv, tex), figures/ (png, svg). None:
             the run's own folder.
         pairs: The pairs that were measured, as `run_benchmark` took them, or a function that gives
             pairs by their numbers. None: a report without faces.
         methods: Model's name -> method's name -> the method at the model's threshold. None: built
             for `models` by their names.
         models: Name -> model, on the device.
+        pair_pages: Model's name -> pair's number -> its page, a path relative to `out`: what the
+            gallery's pairs link to.
         device: Where the models are.
         show_progress: For methods that have a bar.
 
@@ -74,7 +77,7 @@ def write_report(
     Raises:
         FileNotFoundError: No run, or one that has not ended.
         ValueError: Results without `out`, pairs without methods or models, a model of the run that
-            is not among them.
+            is not among them, a pair's page that is no relative path.
     """
     if not isinstance(run, BenchmarkResults):
         out = run if out is None else out
@@ -91,7 +94,7 @@ def write_report(
     out = Path(out)
     earlier = _files_of_a_report(out)
     written = set()
-    for name, content in report_files(run, pairs, methods, show_progress):
+    for name, content in report_files(run, pairs, methods, pair_pages, show_progress):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out / name, content)
         written.add(name)
@@ -122,6 +125,7 @@ def report_files(
     results: BenchmarkResults,
     pairs: Pairs | None = None,
     methods: Methods | None = None,
+    pair_pages: PairPages | None = None,
     show_progress: bool = False,
 ) -> Iterator[tuple[str, bytes]]:
     """Name and content of every file of the report, the page last."""
@@ -131,37 +135,24 @@ def report_files(
         yield f"tables/{table.name}.md", f"{text.rstrip()}\n".encode()
         yield f"tables/{table.name}.csv", table.csv().encode()
         yield f"tables/{table.name}.tex", table.latex().encode()
-    pictures = {}
+    faces = dict[str, Sequence[ShownPair]]()
     each = max(1, GALLERY // 3 // len(results.models))
     for model, found in results.models.items():
-        drawings, shown = _curves(model, found), list[ShownPair]()
+        drawings = _curves(model, found)
         if pairs is not None and methods is not None:
             chosen = choose_pairs(found, each)
             seed = results.config.get("seed", 0)
-            shown = show_pairs(found, methods[model], pairs, chosen, seed, show_progress)
-            drawings += _faces(shown)
-        curves, photos = dict[str, bytes](), dict[str, bytes]()
-        for drawing in drawings:
-            stem = f"figures/{drawing.name}_{file_name(model, results.models)}"
-            png, svg = (figure_bytes(drawing.figure, suffix) for suffix in ("png", "svg"))
-            yield f"{stem}.png", png
-            yield f"{stem}.svg", svg
-            if drawing.has_photos:
-                photos[drawing.caption] = png
-            else:
-                curves[drawing.caption] = svg
-        pictures[model] = Pictures(curves, photos, shown)
-    yield "report.html", render_page(results, tables, pictures).encode()
+            faces[model] = show_pairs(found, methods[model], pairs, chosen, seed, show_progress)
+            drawings += _faces(faces[model])
+        for name, figure in drawings:
+            stem = f"figures/{name}_{file_name(model, results.models)}"
+            for suffix in ("png", "svg"):
+                yield f"{stem}.{suffix}", figure_bytes(figure, suffix)
+    yield "report.html", run_page_html(results, tables, faces, pair_pages or {}).encode()
 
 
-@dataclass(frozen=True)
-class _Drawing:
-    """A figure, the name of its files, and whether it shows photos, which no SVG makes smaller."""
-
-    name: str
-    caption: str
-    figure: Figure
-    has_photos: bool = False
+_Drawing = tuple[str, "Figure"]
+"""The name of a figure's files, and the figure."""
 
 
 def figure_bytes(figure: Figure, suffix: str, dpi: int = 120) -> bytes:
@@ -177,25 +168,17 @@ def figure_bytes(figure: Figure, suffix: str, dpi: int = 120) -> bytes:
 
 def _curves(model: str, results: ModelResults) -> list[_Drawing]:
     """Curves of all methods that were measured on the same pairs, for each such set of pairs."""
-    first_on = {tuple(result.pairs): name for name, result in reversed(results.methods.items())}
-    by_size = sorted(first_on.items(), key=lambda item: -len(item[0]))
+    drawings: list[_Drawing] = []
     every = list(results.methods)
-    drawings = []
-    for number, (pairs, first) in enumerate(by_size, 1):
-        methods = results.on_pairs_of(first)
-        on = f"{len(pairs)} pairs"
+    for number, methods in enumerate(results.on_same_pairs(), 1):
         suffix = f"_{number}" if number > 1 else ""
         runs = {name: result.dpr for name, result in methods.items()}
-        caption = f"DPR, {on}: errors left as pixels go back; lower is better (Figure 5)"
-        figure = plot_dpr(runs, f"{model}, {on}", every)
-        drawings.append(_Drawing(f"figure5{suffix}", caption, figure))
         strata = {name: result.stratified for name, result in methods.items() if result.stratified}
+        title = f"{model}, {len(next(iter(methods.values())).pairs)} pairs"
+        drawings.append((f"figure5{suffix}", plot_dpr(runs, title, every)))
         if strata:
-            caption = (
-                f"Stratified DPR, {on}: maps rank only within strata of equal mean sensitivity"
-            )
-            figure = plot_dpr(strata, f"{model}, {on}, stratified", every)
-            drawings.append(_Drawing(f"figure5_stratified{suffix}", caption, figure))
+            figure = plot_dpr(strata, f"{title}, stratified", every)
+            drawings.append((f"figure5_stratified{suffix}", figure))
     return drawings
 
 
@@ -209,15 +192,9 @@ def _faces(shown: Sequence[ShownPair]) -> list[_Drawing]:
 
     if not first(1):
         return []
-    sample = "Sample pairs, and how patches change their cosine (Figure 3)"
-    drawings = [_Drawing("figure3", sample, plot_sample_pairs(first(3)), has_photos=True)]
+    drawings: list[_Drawing] = [("figure3", plot_sample_pairs(first(3)))]
     if shown[0].methods:
-        maps = "Maps of patched A by every method (Figures 4 and 6)"
-        back = "Patched A as 0, 10, 25 and 50 % of its pixels go back, and its cosine (Figure 7)"
-        drawings += [
-            _Drawing("figure4_6", maps, plot_maps(first(2)), has_photos=True),
-            _Drawing("figure7", back, plot_replacement(first(1)), has_photos=True),
-        ]
+        drawings += [("figure4_6", plot_maps(first(2))), ("figure7", plot_replacement(first(1)))]
     return drawings
 
 

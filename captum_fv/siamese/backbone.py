@@ -15,6 +15,11 @@ from torch.optim.swa_utils import AveragedModel
 
 Normalisation = float | Sequence[float] | Tensor | None
 
+ONE_AT_A_TIME = (
+    "it takes one image at a time, as a program traced or exported for one does: load its file "
+    "with load_backbone(path), which feeds them one by one, or trace it with another x.view"
+)
+
 _FACE_SIZES = {(96, 96), (112, 96), (112, 112), (128, 128), (160, 160), (224, 224)}
 """Height and width of what face recognisers take."""
 
@@ -83,6 +88,8 @@ def hidden_contract(backbone: nn.Module) -> tuple[str, MayCarry] | None:
 def is_program(backbone: nn.Module) -> bool:
     """Whether this is a program or a recorded copy (torch.export, fx, jit), bare or in a holder."""
     inner = _looked_through(backbone)[-1]
+    if "file_sha256" in vars(inner):  # as `load_backbone` marks what it read of a program's file
+        return True
     held = [inner, *inner.children()]
     kinds = (torch.fx.GraphModule, torch.jit.ScriptModule)
     return isinstance(inner, kinds) or (len(held) == 2 and isinstance(held[1], kinds))
@@ -100,10 +107,21 @@ def ask(backbone: nn.Module, function: Callable[[Tensor], Any], images: Tensor) 
         raise
     except (AssertionError, IndexError, RuntimeError) as error:
         kind = f"{str(images.dtype).removeprefix('torch.')} {images.device}"
+        alone = _takes_one(function, images)
+        cure = f"; {ONE_AT_A_TIME}" if alone else _cure(backbone, images, str(error))
         raise ValueError(
             f"the backbone cannot take {kind} images of shape {tuple(images.shape)} "
-            f"({str(error).strip().partition(chr(10))[0]}){_cure(backbone, images, str(error))}"
+            f"({str(error).strip().partition(chr(10))[0]}){cure}"
         ) from error
+
+
+def _takes_one(function: Callable[[Tensor], Any], images: Tensor) -> bool:
+    """Whether one image goes where several do not."""
+    try:
+        function(images[:1])
+    except Exception:  # the error of several is the one to tell
+        return False
+    return len(images) > 1
 
 
 def check_mode(model: nn.Module, name: str = "siamese") -> None:
@@ -149,6 +167,12 @@ def warn_of_unknowns(backbone: nn.Module, images: Tensor, normalised: bool) -> N
             "leaves the model's mean and std behind, and images in [0, 1] enter it as they are. "
             "Write SiameseCosine(backbone, mean=0.5, std=0.5) with its own figures, or mean=0, "
             "std=1 if it normalises photos itself",
+            stacklevel=2,
+        )
+    if normalised and 0 < high <= 1 / 64:
+        warnings.warn(
+            f"images hold values up to {high:.2g}, nearly black where photos reach 1; were they "
+            "divided by 255 twice?",
             stacklevel=2,
         )
     if contract(backbone).size is not None:

@@ -107,6 +107,10 @@ class SiameseCosine(nn.Module):
         self.channel_order = channel_order
         self.register_buffer("mean", per_channel("mean", mean), persistent=False)
         self.register_buffer("std", per_channel("std", std), persistent=False)
+        if self.mean is not None and not ((self.mean >= 0) & (self.mean <= 1)).all():
+            raise ValueError(
+                f"mean: got {mean}; want numbers in [0, 1], since photos are: 0.5 and not 127.5"
+            )
         if self.std is not None and not ((self.std > 0) & (self.std <= 1)).all():
             raise ValueError(
                 f"std: got {std}; want numbers above 0 and up to 1, since photos are in [0, 1]: "

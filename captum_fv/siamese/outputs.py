@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from captum_fv.core.checks import check_values, describe
+from captum_fv.siamese.backbone import ONE_AT_A_TIME
 
 EmbeddingPart = int | str | Callable[[Any], Tensor] | None
 """Where the embedding is in what a backbone returns."""
@@ -34,6 +35,17 @@ def embeddings_in(out: Any, part: EmbeddingPart, count: int) -> Tensor:
         raise TypeError(
             f"the backbone returned {describe(embeddings)}; say which part is the embedding, as in "
             f"SiameseCosine(backbone, output={_likely_part(embeddings, count)})"
+        )
+    if embeddings.ndim == 2 and 1 == len(embeddings) < count:
+        raise ValueError(
+            f"the backbone gave one row for {count} images, {tuple(embeddings.shape)}: "
+            f"{ONE_AT_A_TIME}"
+        )
+    if embeddings.ndim == 2 and embeddings.shape[1] == 1:
+        raise ValueError(
+            "the backbone gave one number for each image, whose cosine is its sign; want "
+            "embeddings (N, d): this looks like a score or a quality, so pick another part with "
+            "output="
         )
     if embeddings.ndim != 2 or len(embeddings) != count or not embeddings.shape[1]:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -52,7 +53,21 @@ def same_answer_again(
             "mean over the batch, a program exported in training mode or traced in it); want one "
             "that depends on the image alone, as export and trace give it after model.eval()"
         )
+    if _alike(values, images):
+        warnings.warn(
+            f"the backbone gives unlike images the same {what}, up to rounding: it is untrained or "
+            "dead, or its images are far out of the range that it takes",
+            stacklevel=2,
+        )
     return values
+
+
+def _alike(values: Tensor, images: Tensor) -> bool:
+    """Whether all rows are one and the same, though some images differ in every place."""
+    apart = (images - images[:1]).detach().abs().flatten(1).mean(1).max()
+    if not apart > 0.02 * images.detach().abs().max():
+        return False
+    return not _differ(values[:1].expand_as(values), values, values, 1e-3)
 
 
 def _rows(compute: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor | None:

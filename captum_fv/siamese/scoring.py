@@ -67,12 +67,17 @@ def gives_embeddings(forward_func: Any) -> bool:
 
 
 def embed_images(forward_func: Any, images: Tensor) -> Tensor:
-    """Embeddings (n, d) of images (n, C, H, W), by whichever of the two a model has."""
+    """Embeddings (n, d) of images (n, C, H, W), by whichever of the two a model has.
+
+    A model of the user's own may write on what it is given: it gets a copy.
+    """
+    if isinstance(forward_func, SiameseCosine):  # which makes one itself
+        return forward_func.embed_images(images)
     if callable(getattr(forward_func, "embed_images", None)):
-        return forward_func.embed_images(images)  # type: ignore[no-any-return]
+        return forward_func.embed_images(images.clone())  # type: ignore[no-any-return]
     # As pairs, of the first half with the second; the one in the middle may be in both.
     half = (len(images) + 1) // 2
-    first, second = forward_func.embed(images[:half], images[-half:])
+    first, second = forward_func.embed(images[:half].clone(), images[-half:].clone())
     return torch.cat([first, second[2 * half - len(images) :]])
 
 

@@ -11,7 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 HOUSE = Path(__file__).resolve().parents[2] / "captum_fv"
-FLOORS = ("core", "siamese data", "models metrics", "attr", "benchmark", "report", "cli")
+FLOORS = (
+    *("core", "siamese data", "models metrics", "attr", "benchmark"),
+    *("report adapters", "explain", "cli"),
+)
 FLOOR_OF = {room: i for i, rooms in enumerate(FLOORS) for room in rooms.split()}
 FILES = {  # module -> file
     ".".join(["captum_fv", *path.relative_to(HOUSE).with_suffix("").parts]): path

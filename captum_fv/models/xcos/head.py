@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -45,7 +45,7 @@ class PatchedCosineHead(nn.Module):
     `attention.embedding_net` and `attention.attention` are the parts of their attention module.
 
     Args:
-        channels: Of the backbone's grid, (channels, *size).
+        channels: Of the backbone's grid, `(channels, *size)`.
         size: Rows and columns of the grid.
         reduced: Channels of G; published with 32.
         neck: Channels of a 3x3 layer before all this; 0 leaves it out, as published. The authors
@@ -179,14 +179,25 @@ def fingerprint(backbone: nn.Module) -> str:
         digest.update(_program(part))
     for name, value in sorted(backbone.state_dict().items()):
         digest.update(name.encode())
-        digest.update(value.detach().cpu().float().numpy().tobytes())
+        digest.update(_content(value))
     return digest.hexdigest()[:16]
+
+
+def _content(value: Any) -> bytes:
+    """The bytes of what a state dict holds: a tensor, or a quantised layer's tuple of them."""
+    if isinstance(value, tuple | list):
+        return b"".join(map(_content, value))
+    if not isinstance(value, Tensor):
+        return str(value).encode() if isinstance(value, str | int | float | torch.dtype) else b""
+    value = value.dequantize() if value.is_quantized else value
+    content: bytes = value.detach().cpu().float().numpy().tobytes()
+    return content
 
 
 def _program(part: nn.Module) -> bytes:
     """What tells a program from another beside its state dict; nothing for an ordinary module."""
     if file_sha256 := vars(part).get("file_sha256"):
-        return str(file_sha256).encode()
+        return f"{file_sha256}{' BGR' * vars(part)['takes_bgr']}".encode()
     constants: Mapping[str, Tensor]
     if isinstance(part, torch.fx.GraphModule):
         code, constants = part.code, dict(part.named_buffers())
