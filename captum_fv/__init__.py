@@ -54,7 +54,12 @@ if TYPE_CHECKING:
     from captum_fv.metrics import decision_patch_replacement, eer_threshold, error_rates
     from captum_fv.models import load_backbone
     from captum_fv.report import plot_dpr, plot_links, plot_pair, write_pair_page, write_report
-    from captum_fv.siamese import PartnerView, SiameseCosine, unfold_prelu
+    from captum_fv.siamese import (
+        PartnerView,
+        SiameseCosine,
+        optimise_for_inference,
+        unfold_prelu,
+    )
 
 __all__ = [
     "AdversarialPathMap",
@@ -86,6 +91,7 @@ __all__ = [
     "explain_photos",
     "generated_pairs",
     "load_backbone",
+    "optimise_for_inference",
     "plot_dpr",
     "plot_links",
     "plot_pair",

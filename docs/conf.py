@@ -31,6 +31,7 @@ project_copyright = f"2026, {author}"
 version = release = __version__
 root_doc = "docs/index"
 include_patterns = ["docs/**", "benchmarks/**.md", "*.md"]
+exclude_patterns = ["docs/description.md"]  # the index's page of the package
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_math_renderer = "mathml"
 myst_heading_anchors = 3

@@ -374,7 +374,7 @@ def test_a_threshold_that_nothing_needs_is_refused(case, siamese, pair):
 @every_method
 def test_the_options_it_names_are_those_it_takes(case, siamese):
     method = case.build(siamese)
-    known = {"patch_mask", "explain", "show_progress", "reference", "against"}
+    known = {"patch_mask", "explain", "scores", "show_progress", "reference", "against"}
     taken = known & signature(method.attribute).parameters.keys()
     # xFace takes a reference, and asks for one only if the alternative is its fill; nearly all
     # take `against`, and say so where they have no answer.

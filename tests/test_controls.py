@@ -115,3 +115,15 @@ def test_a_black_box_will_do(pair):
             type(method)(lambda a, b: a, 5.0).attribute(pair)
         with pytest.raises(ValueError, match="NaN"):
             type(method)(lambda a, b: a.mean((1, 2, 3)) / 0, 5.0).attribute(pair)
+
+
+def test_the_oracle_asks_for_no_score_that_is_known():
+    pair, mask = random_pair(3), torch.rand(3, 1, 20, 18) > 0.5
+    siamese = small_siamese()
+    scores = siamese(*pair).detach().double()
+    threshold = float(scores.median())
+    asked = PatchOracle(siamese, threshold).attribute(*pair, patch_mask=mask)
+    told = PatchOracle(None, threshold).attribute(*pair, patch_mask=mask, scores=scores)
+    assert torch.equal(told[0], asked[0])
+    with pytest.raises(ValueError, match=r"scores: got \(2,\); want one for each pair, \(3,\)"):
+        PatchOracle(None, 0.3).attribute(*pair, patch_mask=mask, scores=scores[:2])

@@ -13,7 +13,8 @@ from captum_fv.metrics import (
     decision_patch_replacement,
     eer_threshold,
 )
-from captum_fv.metrics.replacement import replacement_steps, tied_share
+from captum_fv.metrics.ranking import rank_maps
+from captum_fv.metrics.replacement import replacement_steps
 from tests.support.nets import random_pair, small_siamese
 from tests.support.ties import scattered
 
@@ -151,7 +152,7 @@ def test_equal_cells_go_in_the_fixed_order_whatever_their_size():
         rows = [k for k in range(5) if k * 3 // 5 == cell // 3]
         columns = [k for k in range(5) if k * 3 // 5 == cell % 3]
         assert {int(found[y, x]) for y in rows for x in columns} == {turn}
-    assert tied_share(values, (3, 3)).tolist() == [8 / 9]
+    assert rank_maps(values, torch.tensor([True]), (3, 3)).tied_share().tolist() == [8 / 9]
 
 
 def test_ties_know_no_place(run_input):

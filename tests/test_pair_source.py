@@ -1,10 +1,15 @@
 """Pairs in chunks, from a patched set or from whatever gives batches."""
 
+import multiprocessing
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from captum_fv.benchmark import source as sources
 from captum_fv.benchmark.source import as_source
 from captum_fv.data import generated_pairs, patch_pairs
 from tests.support.nets import random_pair
@@ -35,7 +40,7 @@ def test_chunks_are_the_pairs_in_order(kind):
         chunk_size=2,
     )
     for _ in range(2):
-        chunks = [load() for load in source.chunks]
+        chunks = list(source.chunks())
         assert [batch.numbers.tolist() for batch in chunks] == [[0, 1], [2, 3], [4]]
         whole = source.batch(range(5))
         for k, batch in enumerate(chunks):
@@ -78,9 +83,38 @@ A, ORIGINAL, B = images()
 def test_bad_batches_are_named(item, says):
     source = as_source([(A, ORIGINAL, B, GENUINE), item], 2)
     with pytest.raises(ValueError, match=f"batch 1.*{says}"):
-        list(source.chunks)
+        list(source.chunks())
 
 
 def test_what_gives_no_batches_is_named():
     with pytest.raises(TypeError, match="got int"):
         as_source(3, 2)
+
+
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.extended)])
+def test_any_number_of_workers_gives_the_same_bytes(method, monkeypatch):
+    patched = patch_pairs(generated_pairs(7))
+    expected = list(as_source(patched, 2).chunks(lambda number: number != 1))
+    assert [batch is None for batch in expected] == [False, True, False, False]
+    before = torch.get_rng_state()
+    context = multiprocessing.get_context(method)
+    monkeypatch.setattr(sources, "DataLoader", partial(DataLoader, multiprocessing_context=context))
+    found = list(as_source(patched, 2, workers=2).chunks(lambda number: number != 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert found[1] is None
+    for one, other in zip(expected, found, strict=True):
+        if one is not None:
+            assert one.image_hashes().tolist() == other.image_hashes().tolist()
+            assert torch.equal(one.mask, other.mask)
+            assert other.reference is not None
+
+
+def test_what_is_wrong_in_a_worker_is_said_as_here():
+    def load(i):
+        raise OSError(f"photo {i} is gone")
+
+    pairs = patch_pairs(generated_pairs(4))
+    broken = replace(pairs, clean=replace(pairs.clean, load=load))
+    for workers in (0, 2):
+        with pytest.raises(OSError, match=r"^photo \d is gone$"):
+            list(as_source(broken, 2, workers=workers).chunks())

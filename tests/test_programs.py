@@ -22,6 +22,7 @@ from captum_fv.models import load_backbone
 from captum_fv.models.xcos.head import fingerprint
 from captum_fv.siamese.model import SiameseCosine
 from tests.support.backbones import Bomb
+from tests.support.other_device import DEVICE, OtherTensor, other_device
 from tests.support.shared import SHARED, needs_shared
 
 
@@ -298,3 +299,32 @@ def test_the_real_model_is_the_same_in_both_formats() -> None:
         gradients = [torch.autograd.grad(e.square().sum(), x)[0] for e in (u, v)]
         torch.testing.assert_close(*gradients)
         assert gradients[0].abs().sum((1, 2, 3)).min() > 0
+
+
+class Makes(nn.Module):
+    """A model with a constant of its own, and one that makes tensors where its images are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(12, 4)
+        self.scale = torch.full((4,), 2.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made = torch.arange(4, device=x.device, dtype=x.dtype)
+        moved = torch.zeros(4, device=x.device).to(x.device)
+        return self.linear(x.flatten(1)) * self.scale + made + moved
+
+
+def test_a_program_follows_to_another_device(tmp_path: Path) -> None:
+    x, path = torch.rand(2, 3, 2, 2), tmp_path / "program.pt2"
+    batch = torch.export.Dim("batch", min=1)
+    exported = torch.export.export(Makes().eval(), (x,), dynamic_shapes=({0: batch},))
+    torch.export.save(exported, path)
+    here = load_backbone(path)
+    expected, back = here(x), load_backbone(path, device="meta")
+    assert back(x.to("meta")).is_meta
+    with other_device():
+        there = x.to(DEVICE)
+        for moved in (here.to(DEVICE), SiameseCosine(exported).to(DEVICE).backbone):
+            assert isinstance(moved(there), OtherTensor)
+            torch.testing.assert_close(moved(there).cpu(), expected)

@@ -135,12 +135,13 @@ def test_a_device_that_is_burnt_in_is_named(pair, scripted, monkeypatch):
 
     def fails(images):
         raise RuntimeError(
-            "The following operation failed in the TorchScript interpreter.\nRuntimeError: "
+            "The following operation failed in the TorchScript interpreter.\n_1 = torch.arange(4, "
+            'dtype=6, device=torch.device("cpu"), pin_memory=False)\nRuntimeError: '
             "Expected all tensors to be on the same device, but found at least two devices, "
             "cuda:0 and cpu!"
         )
 
-    says = "burnt into this TorchScript program: trace it on CPU, or export it to .pt2"
+    says = r"program \(torch.arange on cpu\): trace it on CPU, or export it to .pt2"
     with pytest.raises(ValueError, match=says if scripted else "register_buffer lets it follow"):
         ask(net, fails, pair[0])
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from captum_fv import IntegratedArgumentGradient, SiameseCosine
 from captum_fv.attr.smoothing import smooth
 from captum_fv.core.vectors import cosine
+from captum_fv.siamese.batch_size import FEW
 
 SINGLE_PIXELS = 1e-3
 """A grain so narrow that every pixel keeps what it has."""
@@ -81,12 +82,12 @@ class ScalePath(IntegratedArgumentGradient):
 
     def _integrate(self, images: Tensor, start: Tensor, *others: Any) -> Tensor:
         partners, levels = others
-        height = images.shape[-2]
+        height, at_once = images.shape[-2], self._at_once(images)
         scales = [*(smooth(images, blur * height) for blur in self.BLURS), images]
         added = torch.zeros_like(images[:, :1])
         for coarse, fine in pairwise(scales):
-            middle = torch.split(((coarse + fine) / 2)[:, None], self.batch_size)
-            rows = zip(middle, *(t.split(self.batch_size) for t in (partners, levels)), strict=True)
+            middle = torch.split(((coarse + fine) / 2)[:, None], at_once)
+            rows = zip(middle, *(t.split(at_once) for t in (partners, levels)), strict=True)
             gradients = torch.cat([self._argument_gradients(*chunk)[:, 0] for chunk in rows])
             added += ((fine - coarse) * gradients).sum(1, keepdim=True)
         return added
@@ -98,7 +99,8 @@ class MovingPartner(IntegratedArgumentGradient):
     def __init__(self, *arguments: Any, moving: float, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.moving = moving
-        self.batch_size -= self.batch_size % (2 * self.steps)  # no pair is torn apart
+        count = self.batch_size or FEW
+        self.batch_size = count - count % (2 * self.steps)  # no pair is torn apart
 
     def _argument_gradients(self, points: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
         gradients = []

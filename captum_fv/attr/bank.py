@@ -13,11 +13,11 @@ from tqdm import tqdm
 from captum_fv.attr.fills import fill_pixels, resolve_fill
 from captum_fv.core.checks import (
     check_choice,
-    check_counts,
     check_image,
     check_tensor,
     check_values,
 )
+from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.scoring import embed_images, gives_embeddings
 
 BankFill = Literal["black", "mean", "blur"]
@@ -68,7 +68,7 @@ class OcclusionBank:
         hidden: Tensor,
         fill: BankFill | float | Tensor = "black",
         *,
-        perturbations_per_eval: int = 32,
+        perturbations_per_eval: int | None = None,
         show_progress: bool = False,
     ) -> OcclusionBank:
         """Make the bank of one image, with `num_forwards(hidden)` forwards and no gradients.
@@ -84,7 +84,8 @@ class OcclusionBank:
                 "mean" of each channel, "blur" with sigma 8 H / 112, a number, or an image
                 (C, H, W). For the alternative to a decision write
                 `Alternative(reference).images(img_a, img_b, match)[0]`.
-            perturbations_per_eval: How many masked images go through the model at once.
+            perturbations_per_eval: How many masked images go through the model at once. None: 32,
+                and on CUDA what a trial finds to be fastest.
             show_progress: Show a bar that counts down the forwards, with the time left.
 
         Raises:
@@ -94,7 +95,7 @@ class OcclusionBank:
         require_images(siamese)
         check_photo(image)
         check_hidden(hidden, image)
-        check_counts(perturbations_per_eval=perturbations_per_eval)
+        count = images_at_once(siamese, image[None], perturbations_per_eval=perturbations_per_eval)
         pixels = bank_fill(fill, image, getattr(siamese, "black", None))
         bar = tqdm(
             total=num_forwards(hidden),
@@ -105,9 +106,7 @@ class OcclusionBank:
         with torch.no_grad(), bar:
             clean = embed_images(siamese, image[None])[0]
             bar.update(1)
-            embeddings = embed_masked(
-                siamese, image, hidden, pixels, int(perturbations_per_eval), bar.update
-            )
+            embeddings = embed_masked(siamese, image, hidden, pixels, count, bar.update)
         return cls(hidden, embeddings, clean)
 
     def __len__(self) -> int:

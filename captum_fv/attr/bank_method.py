@@ -18,8 +18,9 @@ from captum_fv.attr.bank_reader import BankReader
 from captum_fv.attr.contrast import as_others, partner_vectors
 from captum_fv.attr.fills import resolve_fill
 from captum_fv.attr.pair import SIDES, Explain, Pair
-from captum_fv.core.checks import check_choice, check_counts
+from captum_fv.core.checks import check_choice
 from captum_fv.core.vectors import cosine
+from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.scoring import embed_images
 
 MaskedEmbeddings = Callable[[Tensor], Tensor]
@@ -94,7 +95,7 @@ class BankMethod(BankReader, PerturbationAttribution):  # type: ignore[misc]
         reference: Tensor | None = None,
         against: Tensor | None = None,
         explain: Explain = "both",
-        perturbations_per_eval: int = 32,
+        perturbations_per_eval: int | None = None,
         show_progress: bool = False,
     ) -> Pair:
         """Explain a batch of pairs; as in `PairMethod.attribute`.
@@ -105,7 +106,7 @@ class BankMethod(BankReader, PerturbationAttribution):  # type: ignore[misc]
             reference: For this call, in place of the constructor's.
             explain: "a" or "b" for the map of one image at half the work; the other map is zero.
             perturbations_per_eval: How many masked images go through the model at once; no more
-                ever exist.
+                ever exist. None: 32, and on CUDA what a trial finds to be fastest.
             show_progress: Show a bar that counts down `num_forwards`, with the time left.
         """
         pairs, level = self._checked(
@@ -140,11 +141,13 @@ class BankMethod(BankReader, PerturbationAttribution):  # type: ignore[misc]
         pairs: Pair,
         decisions: Sequence[Decision | None],
         against: Tensor | None,
-        perturbations_per_eval: int,
+        perturbations_per_eval: int | None,
         bar: Any,
     ) -> Iterator[list[MaskedFace]]:
         """Both images of each pair; what is wrong with the arguments is said at once."""
-        check_counts(perturbations_per_eval=perturbations_per_eval)
+        count = images_at_once(
+            self.forward_func, pairs[0], perturbations_per_eval=perturbations_per_eval
+        )
         others: Any = [None] * len(pairs[0])
         if against is not None:
             others = as_others(against, len(pairs[0]))[:, None]
@@ -168,7 +171,7 @@ class BankMethod(BankReader, PerturbationAttribution):  # type: ignore[misc]
                             self.forward_func,
                             faces[side],
                             fill=fills[side],
-                            count=int(perturbations_per_eval),
+                            count=count,
                             on_images=bar.update,
                         ),
                     )

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from captum_fv.attr.alternative import AlternativeFill
 from captum_fv.attr.bank import OcclusionBank, bank_fill, check_photo, require_images
-from captum_fv.core.checks import check_counts
+from captum_fv.siamese.batch_size import images_at_once
 
 
 class BankReader(AlternativeFill):
@@ -39,7 +39,7 @@ class BankReader(AlternativeFill):
         image: Tensor,
         fill: Tensor | None = None,
         *,
-        perturbations_per_eval: int = 32,
+        perturbations_per_eval: int | None = None,
         show_progress: bool = False,
     ) -> OcclusionBank:
         """The bank of one image under this method's masks.
@@ -49,7 +49,7 @@ class BankReader(AlternativeFill):
             fill: What shows where it is hidden, (C, H, W), in place of the method's own. Fills that
                 depend on the partner must be given so.
             perturbations_per_eval: How many masked images go through the model at once; no more
-                ever exist.
+                ever exist. None: 32, and on CUDA what a trial finds to be fastest.
             show_progress: Show a bar that counts down the forwards, one for each mask and one.
 
         Raises:
@@ -58,7 +58,9 @@ class BankReader(AlternativeFill):
         """
         require_images(self.forward_func)
         check_photo(image)
-        check_counts(perturbations_per_eval=perturbations_per_eval)
+        count = images_at_once(
+            self.forward_func, image[None], perturbations_per_eval=perturbations_per_eval
+        )
         if fill is not None:
             fill = bank_fill(fill, image, None)
         elif self.fill in ("partner", "alternative"):
@@ -66,7 +68,7 @@ class BankReader(AlternativeFill):
                 f"fill={self.fill!r} depends on the partner, which a bank does not know; hand over "
                 "the picture, as in bank(image, fill=Alternative().images(img_a, img_b, match)[0])"
             )
-        return self._bank(image, fill, int(perturbations_per_eval), show_progress)
+        return self._bank(image, fill, count, show_progress)
 
     def map_of(self, bank: OcclusionBank, partners: Tensor) -> Tensor:
         """The maps of the bank's image beside any partners, as `attribute` gives its map of A.

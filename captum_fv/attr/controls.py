@@ -207,7 +207,7 @@ class PatchOracle(PairMethod, PerturbationAttribution):  # type: ignore[misc]
     [[-1.0, -0.0]]
     """
 
-    options = frozenset({"patch_mask"})
+    options = frozenset({"patch_mask", "scores"})
 
     def __init__(
         self,
@@ -227,6 +227,7 @@ class PatchOracle(PairMethod, PerturbationAttribution):  # type: ignore[misc]
         img_b: Tensor | None = None,
         *,
         patch_mask: Tensor,
+        scores: Tensor | None = None,
         target: None = None,
         additional_forward_args: Any = None,
         threshold: float | Tensor | None = None,
@@ -237,6 +238,7 @@ class PatchOracle(PairMethod, PerturbationAttribution):  # type: ignore[misc]
             inputs, img_b, target, additional_forward_args, threshold: As there.
             patch_mask: Where image A was patched, bool, (N, 1, H, W), or (1, 1, H, W) for all
                 pairs.
+            scores: The pairs' scores (N,) where they are known, so that the model is not asked.
         """
         pair, level = self._checked(inputs, img_b, target, additional_forward_args, threshold)
         count, _, *size = pair[0].shape
@@ -248,7 +250,14 @@ class PatchOracle(PairMethod, PerturbationAttribution):  # type: ignore[misc]
                 f"patch_mask: got {patch_mask.dtype} {tuple(patch_mask.shape)}; want torch.bool "
                 f"{(count, 1, *size)}"
             )
-        sign = _decision(self.forward_func, pair, level, additional_forward_args)
+        if scores is None:
+            sign = _decision(self.forward_func, pair, level, additional_forward_args)
+        elif scores.shape == (count,):
+            sign = decision_sign(scores, level).to(pair[0])
+        else:
+            raise ValueError(
+                f"scores: got {tuple(scores.shape)}; want one for each pair, ({count},)"
+            )
         ranks = patch_mask.to(sign)
         if self.generator is not None:
             chance = torch.rand(ranks.shape, generator=self.generator, device=self.generator.device)

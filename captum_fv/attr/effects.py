@@ -80,6 +80,6 @@ def main_effects(bank: OcclusionBank, regions: Regions, partners: Tensor) -> Ten
     drawn = slice(0 if kept[0].any() else 1, None)
     effects = HiddenCells(kept, bank.embeddings)[drawn].effects()[1:]
     partners = as_partners(partners, bank.clean)
-    values = (partners.double() @ effects.T).reshape(-1, len(regions)).cpu().numpy()
+    values = (partners.cpu().double() @ effects.T).reshape(-1, len(regions)).numpy()
     maps = torch.from_numpy(np.stack([regions.spread(value) for value in values]))
     return maps.to(partners).reshape(*partners.shape[:-1], *bank.hidden.shape[1:])

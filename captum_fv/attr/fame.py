@@ -12,6 +12,7 @@ from captum_fv.attr.pair import Pair, PairMethod
 from captum_fv.attr.smoothing import gaussian_blur
 from captum_fv.core.checks import as_number, check_choice, check_counts
 from captum_fv.core.vectors import cosine
+from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import embed_images, image_gradients
 
@@ -62,7 +63,8 @@ class AdversarialPathMap(PairMethod, GradientAttribution):  # type: ignore[misc]
         steps: T, the most steps of a path.
         step_size: :math:`\eta`, where black is 0 and white is 1. Nothing is clamped.
         stop_below: :math:`\epsilon`.
-        batch_size: Images in a forward, which bounds the memory.
+        batch_size: Images in a forward, which bounds the memory. None: 32, and on CUDA
+            what a trial finds to be fastest.
 
     Returns:
         Of `attribute`: maps in [-1, 1], all channels alike.
@@ -94,7 +96,7 @@ class AdversarialPathMap(PairMethod, GradientAttribution):  # type: ignore[misc]
         steps: int = 100,
         step_size: float = 1 / 255,
         stop_below: float = 0.01,
-        batch_size: int = 32,
+        batch_size: int | None = None,
     ) -> None:
         super().__init__(siamese)
         if getattr(siamese, "black", None) is None:
@@ -104,7 +106,9 @@ class AdversarialPathMap(PairMethod, GradientAttribution):  # type: ignore[misc]
                 "was trained with"
             )
         check_choice("polarity", polarity, get_args(Polarity))
-        check_counts(steps=steps, batch_size=batch_size)
+        check_counts(steps=steps)
+        if batch_size is not None:
+            check_counts(batch_size=batch_size)
         if as_number("step_size", step_size) <= 0:
             raise ValueError(f"step_size: got {step_size}; want a number above 0, as 1 / 255")
         if as_number("stop_below", stop_below) < 0:
@@ -113,12 +117,15 @@ class AdversarialPathMap(PairMethod, GradientAttribution):  # type: ignore[misc]
         self.steps = int(steps)
         self.step_size = float(step_size)
         self.stop_below = float(stop_below)
-        self.batch_size = int(batch_size)
+        self.batch_size = batch_size
 
     def _maps(self, pair: Pair, threshold: None, extra: None) -> Pair:
         with torch.inference_mode(False):
             images = torch.stack(pair, 1).flatten(0, 1)
-            chunks = torch.split(torch.arange(len(images)), self.batch_size)
+            at_once = images_at_once(
+                self.forward_func, images, gradients=True, batch_size=self.batch_size
+            )
+            chunks = torch.split(torch.arange(len(images)), at_once)
             with torch.no_grad():
                 embed = self.forward_func.embed_images
                 embeddings = torch.cat([embed(images[rows]) for rows in chunks])

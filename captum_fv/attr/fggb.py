@@ -8,6 +8,7 @@ from torch import Tensor
 
 from captum_fv.attr.contrast import partner_vectors
 from captum_fv.attr.pair import Pair, PairMethod, as_cosine_threshold
+from captum_fv.core.arithmetic import backward_arithmetic
 from captum_fv.core.checks import all_finite, check_counts
 from captum_fv.core.vectors import cosine, unit_length
 from captum_fv.siamese.model import SiameseCosine
@@ -115,9 +116,10 @@ def _row_gradients(embeddings: Tensor, leaves: Tensor, asked: Tensor) -> Tensor:
     """Gradients (rows, 2, C, H, W) of the sums that each row of (rows, 2, d) asks for."""
     if embeddings.requires_grad and len(asked) > 1:
         try:
-            (gradients,) = torch.autograd.grad(
-                embeddings, leaves, asked, retain_graph=True, is_grads_batched=True
-            )
+            with backward_arithmetic(leaves.device):
+                (gradients,) = torch.autograd.grad(
+                    embeddings, leaves, asked, retain_graph=True, is_grads_batched=True
+                )
             if all_finite(gradients):
                 return gradients
         except torch.OutOfMemoryError:

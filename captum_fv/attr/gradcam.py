@@ -9,6 +9,7 @@ from torch.nn.functional import interpolate
 
 from captum_fv.attr.contrast import contrast_scores
 from captum_fv.attr.pair import Pair, PairMethod, input_gradients
+from captum_fv.core.arithmetic import backward_arithmetic
 from captum_fv.siamese.layers import seen_grids
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import check_differentiable, check_gradients
@@ -80,7 +81,8 @@ def _grad_cam(scores: Tensor, grid: Tensor) -> Tensor:
     check_differentiable(scores)
     gradients = None
     if grid.requires_grad:
-        (gradients,) = torch.autograd.grad(scores.sum(), grid, allow_unused=True)
+        with backward_arithmetic(grid.device):
+            (gradients,) = torch.autograd.grad(scores.sum(), grid, allow_unused=True)
     if gradients is None:
         raise ValueError(
             "layer: no gradient of the score reaches its grid; want a layer that the backbone "

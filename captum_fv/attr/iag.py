@@ -17,6 +17,7 @@ from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
 from captum_fv.attr.smoothing import smooth
 from captum_fv.core.checks import as_number, check_choice, check_counts
 from captum_fv.core.vectors import cosine
+from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import embed_images, image_gradients, warn_of_zero_gradients
 
@@ -86,7 +87,8 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
             non-match), as `LocalAgreement` sees it, scaled to [0, 1] and to this power. It finds
             patches better, but repairs no better where they are no exact copies: 0 by default.
         layer: Of the agreement, as `LocalAgreement` takes it.
-        batch_size: Images in a forward, which bounds the memory.
+        batch_size: Images in a forward, which bounds the memory. None: 32, and on CUDA
+            what a trial finds to be fastest.
 
     Raises:
         TypeError: The model has no `.embed`.
@@ -124,12 +126,14 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         smoothing: float | None = None,
         agreement: float = 0.0,
         layer: nn.Module | str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
     ) -> None:
         super().__init__(siamese)
         check_choice("output", output, get_args(Reading))
         check_choice("arguments", arguments, get_args(ArgumentSet))
-        check_counts(steps=steps, batch_size=batch_size)
+        check_counts(steps=steps)
+        if batch_size is not None:
+            check_counts(batch_size=batch_size)
         signed = output == "polarity"
         self.threshold = threshold
         self.output = output
@@ -150,7 +154,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         if self.agreement:
             self.options = self.options - {"against"}
         self.layer = layer
-        self.batch_size = int(batch_size)
+        self.batch_size = batch_size
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(
@@ -237,14 +241,17 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         if not self.agreement:
             return self._embed(images), None
         # Pairs stay whole: an even number of interleaved images.
-        chunks = torch.split(images, 2 * max(1, self.batch_size // 2))
+        chunks = torch.split(images, 2 * max(1, self._at_once(images) // 2))
         parts = [embed_and_compare(self.forward_func, chunk, self.layer) for chunk in chunks]
         embeddings, alike = (torch.cat(values) for values in zip(*parts, strict=True))
         return embeddings, alike.repeat_interleave(2, 0)
 
+    def _at_once(self, images: Tensor) -> int:
+        return images_at_once(self.forward_func, images, gradients=True, batch_size=self.batch_size)
+
     @torch.no_grad()
     def _embed(self, images: Tensor) -> Tensor:
-        chunks = torch.split(images, self.batch_size)
+        chunks = torch.split(images, self._at_once(images))
         return torch.cat([embed_images(self.forward_func, chunk) for chunk in chunks])
 
     def _integrate(self, images: Tensor, start: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
@@ -255,7 +262,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         shares = images.new_tensor((nodes + 1) / 2).reshape(-1, 1, 1, 1)
         weight = images.new_tensor(weights / 2).reshape(-1, 1, 1, 1)
         added = []
-        at_once = max(1, self.batch_size // self.steps)
+        at_once = max(1, self._at_once(images) // self.steps)
         for rows in torch.split(torch.arange(len(images)), at_once):
             change = (images[rows] - start[rows])[:, None]
             points = start[rows, None] + shares * change

@@ -44,8 +44,9 @@ class PairMethod:
     options: frozenset[str] = frozenset()
     """Which of these `attribute` takes besides: "patch_mask" (where image A was patched),
     "reference" (somebody else's face, as `Alternative` takes it), "explain" ("a", where nobody asks
-    for the map of B), "show_progress", and "against" (why B and not C), with which `_maps` is
-    called with one argument more, others (N, d) as `partner_vectors` takes them."""
+    for the map of B), "show_progress", "scores" (of the pairs, where they are known), and "against"
+    (why B and not C), with which `_maps` is called with one argument more, others (N, d) as
+    `partner_vectors` takes them."""
 
     cells: tuple[int, int] | None = None
     """Rows and columns of the cells that a map is constant on, by which DPR replaces; else None."""
@@ -213,8 +214,10 @@ def as_threshold(threshold: float | Tensor, scores: Tensor) -> Tensor:
     """
     try:
         if isinstance(threshold, Tensor):
-            check_values("threshold", threshold if threshold.is_complex() else threshold.double())
-        values = torch.as_tensor(threshold, dtype=scores.dtype, device=scores.device)
+            whole = not (threshold.is_complex() or threshold.is_floating_point())
+            check_values("threshold", threshold.float() if whole else threshold)
+        # Its type first: some devices have no double precision to take it in.
+        values = torch.as_tensor(threshold, dtype=scores.dtype).to(scores.device)
     except (TypeError, OverflowError, RuntimeError) as error:
         raise TypeError(f"threshold: got {threshold!r}; want a number or a tensor (N,)") from error
     if values.ndim > 1 or (values.ndim == 1 and len(values) != len(scores)):

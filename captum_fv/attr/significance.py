@@ -52,7 +52,7 @@ def among_strangers(
     *,
     level: float = 2.0,
     fill: Tensor | None = None,
-    perturbations_per_eval: int = 32,
+    perturbations_per_eval: int | None = None,
     show_progress: bool = False,
 ) -> AmongStrangers:
     """The map of one image, and how much of it a stranger in the partner's place would show.
@@ -67,7 +67,7 @@ def among_strangers(
         partner: The other photo's embedding, (d,).
         cohort: Embeddings of people who are neither of the two, (n, d) with n of 3 or more; take a
             hundred.
-        level: Of |z|, above 0.
+        level: Of `|z|`, above 0.
         fill, perturbations_per_eval, show_progress: As `BankReader.bank` takes them.
 
     Raises:

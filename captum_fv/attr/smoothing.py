@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from captum_fv.attr.pair import abilities
+from captum_fv.core.arithmetic import without_autocast
 from captum_fv.core.checks import as_number
 
 
@@ -81,7 +82,7 @@ def smooth(maps: Tensor, sigma: float) -> Tensor:
     """
     height, width = maps.shape[-2:]
     rows, columns = (_spread(size, sigma).to(maps) for size in (height, width))
-    with torch.autocast(maps.device.type, enabled=False):  # which would round the map to 8 bits
+    with without_autocast(maps.device):  # which would round the map to 8 bits
         return rows @ maps @ columns
 
 

@@ -63,7 +63,7 @@ def spatial_decomposition(
     parts_a, parts_b = (_parts(head, siamese.grids(images)) for images in pair)
     lengths = [parts.sum(1).norm(dim=1)[:, None, None] for parts in (parts_a, parts_b)]
     shares: Tensor = parts_a @ parts_b.transpose(1, 2) / (lengths[0] * lengths[1])
-    gap = float((shares.sum((1, 2)) - siamese(*pair)).abs().max())
+    gap = float((shares.sum((1, 2)) - siamese(*pair).cpu()).abs().max())
     if not gap <= 1e-4:
         raise ValueError(
             f"the parts miss the cosine by {gap:.2g}: the head of "
@@ -74,13 +74,16 @@ def spatial_decomposition(
 
 
 def _parts(head: Any, grids: Tensor) -> Tensor:
-    """What the bias and each place of the grids add to the embeddings, (N, 1 + h w, d) float64."""
+    """What the bias and each place of the grids add to the embeddings, (N, 1 + h w, d).
+
+    In float64, on the CPU.
+    """
     count, _, height, width = grids.shape
-    bias = head(torch.zeros_like(grids[:1])).double()
+    bias = head(torch.zeros_like(grids[:1])).cpu().double()
     parts = [bias.expand(count, -1)]
     for place in range(height * width):
         alone = torch.zeros_like(grids)
         row, column = divmod(place, width)
         alone[:, :, row, column] = grids[:, :, row, column]
-        parts.append(head(alone).double() - bias)
+        parts.append(head(alone).cpu().double() - bias)
     return torch.stack(parts, 1)

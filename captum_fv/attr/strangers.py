@@ -109,8 +109,8 @@ def stranger_score(embedding: Tensor, partner: Tensor, cohort: Tensor) -> float:
         ValueError: Embeddings that do not fit each other, or a cohort of one.
     """
     cohort = _as_cohort(cohort, embedding)
-    scores = cohort.double() @ embedding.double()
-    own = _as_partner(partner, embedding).double() @ embedding.double()
+    scores = cohort.cpu().double() @ embedding.cpu().double()
+    own = _as_partner(partner, embedding).cpu().double() @ embedding.cpu().double()
     return float(standing(own, scores))
 
 
@@ -166,7 +166,7 @@ def split_half_reliability(
     if len(bank) < 4:
         raise ValueError(f"bank: got {len(bank)} masks; want 4 or more, to split them")
     partner = _as_partner(partner, bank.clean)
-    one, two = (map_of(bank.half(which), partner).double().flatten() for which in (0, 1))
+    one, two = (map_of(bank.half(which), partner).cpu().double().flatten() for which in (0, 1))
     one, two = one - one.mean(), two - two.mean()
     length = float(one.norm() * two.norm())
     agreement = float(one @ two) / length if length > 0 else 0.0
@@ -179,7 +179,7 @@ def own_and_strangers(
     """The partner's map (H, W) and those of the cohort (n, H, W), of `least` people or more."""
     cohort = _as_cohort(cohort, bank.clean, least)
     own = map_of(bank, _as_partner(partner, bank.clean))
-    return own.double(), map_of(bank, cohort).double()
+    return own.cpu().double(), map_of(bank, cohort).cpu().double()
 
 
 def share_above(own: Tensor, strangers: Tensor, level: float) -> SignificantShare:

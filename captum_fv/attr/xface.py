@@ -17,7 +17,8 @@ from captum_fv.attr.fills import PatchFill, draw_noise, resolve_fill
 from captum_fv.attr.pair import SIDES, Explain, Pair, refuse_extras
 from captum_fv.attr.xface_patches import PatchPlan, Shape, maps_of_falls, masks_of
 from captum_fv.attr.xface_sweep import Sweep, Variant
-from captum_fv.core.checks import check_choice, check_counts, check_values
+from captum_fv.core.checks import check_choice, check_values
+from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.scoring import embed_images, gives_embeddings
 
 
@@ -118,7 +119,7 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
         reference: Tensor | None = None,
         against: Tensor | None = None,
         explain: Explain = "both",
-        perturbations_per_eval: int = 32,
+        perturbations_per_eval: int | None = None,
         show_progress: bool = False,
     ) -> Pair:
         """Explain a batch of pairs by the constructor's variant; as in `PairMethod.attribute`.
@@ -130,8 +131,8 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
             additional_forward_args: Leave it None: the forward function gets two images.
             explain: "a" or "b" for the map of one image; the other map is zero. In variant 2 this
                 halves the work; the others cover both images all the same.
-            perturbations_per_eval: How many covered images go through the model at once: few keep
-                them in a processor's cache, more fill a GPU.
+            perturbations_per_eval: How many covered images go through the model at once. None: 32,
+                which a processor's cache holds, and on CUDA what a trial finds to be fastest.
             show_progress: Show a bar that counts down `num_forwards`, with the time left.
         """
         refuse_extras(target, additional_forward_args)
@@ -158,7 +159,7 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
         reference: Tensor | None = None,
         against: Tensor | None = None,
         explain: Explain = "both",
-        perturbations_per_eval: int = 32,
+        perturbations_per_eval: int | None = None,
         show_progress: bool = False,
     ) -> dict[Variant, Pair]:
         """Several variants' maps from one sweep over the patches; the rest is as in `attribute`."""
@@ -169,8 +170,9 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
             self._want_variant_two(variants, "against")
             others = as_others(against, len(pairs[0]))[:, None]
         forwards = self.num_forwards(pairs[0], variants=variants, explain=explain)
-        check_counts(perturbations_per_eval=perturbations_per_eval)
-        count = int(perturbations_per_eval)
+        count = images_at_once(
+            self.forward_func, pairs[0], perturbations_per_eval=perturbations_per_eval
+        )
         wanted = [(variant, side) for variant in variants for side in SIDES[explain]]
         maps = {v: (torch.zeros_like(pairs[0]), torch.zeros_like(pairs[1])) for v in variants}
         noise = draw_noise(self.generator, pairs[0]) if self.fill == "noise" else None

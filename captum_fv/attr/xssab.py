@@ -18,7 +18,12 @@ from captum_fv.attr.pair import (
 )
 from captum_fv.core.checks import check_choice
 from captum_fv.siamese.model import SiameseCosine
-from captum_fv.siamese.scoring import image_gradients, own_copy, warn_of_zero_gradients
+from captum_fv.siamese.scoring import (
+    check_gradients,
+    image_gradients,
+    own_copy,
+    warn_of_zero_gradients,
+)
 
 Polarity = Literal["both", "similarity", "dissimilarity"]
 
@@ -103,21 +108,27 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         sets: tuple[bool, ...],
     ) -> list[Pair]:
         """Gradients to both images of the arguments for (True) or against (False) a match."""
-        with input_gradients(pair) as leaves:
-            embeddings = torch.stack(self.forward_func.embed(*map(own_copy, leaves)), 1)
-            partners = partner_vectors(embeddings, others)
-            arguments = embeddings.detach() * partners
-            level = as_cosine_threshold(threshold, arguments[:, 0, 0])
-            supports = arguments >= level[:, None, None] / arguments.shape[2]
+        wide = torch.promote_types(pair[0].dtype, torch.float32)  # as embeddings come
+        level = as_cosine_threshold(threshold, pair[0][:, 0, 0, 0].to(wide))
 
-            def input_gradient(kept: Tensor, last: bool) -> Pair:
-                # The partner is a constant in each term, so each image gets the gradient of its own
-                # term, and one backward of the sum serves both.
-                score = (embeddings * (partners * kept)).sum((1, 2))
-                grad_a, grad_b = image_gradients(score, leaves, retain_graph=not last)
-                return grad_a.abs(), grad_b.abs()
+        def gradients(img_a: Tensor, img_b: Tensor, level: Tensor) -> tuple[Tensor, ...]:
+            with input_gradients((img_a, img_b)) as leaves:
+                embeddings = torch.stack(self.forward_func.embed(*map(own_copy, leaves)), 1)
+                partners = partner_vectors(embeddings, others)
+                arguments = embeddings.detach() * partners
+                supports = arguments >= level[:, None, None] / arguments.shape[2]
+                found: list[Tensor] = []
+                for k, one in enumerate(sets, 1):
+                    # The partner is a constant in each term, so each image gets the gradient of its
+                    # own term, and one backward of the sum serves both.
+                    score = (embeddings * (partners * (supports == one))).sum((1, 2))
+                    found += image_gradients(score, leaves, retain_graph=k < len(sets))
+            return tuple(gradient.abs() for gradient in found)
 
-            return [
-                input_gradient(supports == one, last=k == len(sets))
-                for k, one in enumerate(sets, 1)
-            ]
+        replays = getattr(self.forward_func, "replays", None)
+        if replays is not None and others is None and replays.serve(pair[0]):
+            sides = replays.run(f"xssab {sets}", gradients, *pair, level)
+            check_gradients(*sides)
+        else:
+            sides = gradients(*pair, level)
+        return list(zip(sides[0::2], sides[1::2], strict=True))

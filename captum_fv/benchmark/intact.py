@@ -68,9 +68,12 @@ def state_of(model: nn.Module) -> State:
     state: State = {
         name: (type(module).__qualname__, _hooks(module)) for name, module in model.named_modules()
     }
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if tensor.is_floating_point():
-            state[name] = (tensor.shape, tensor.dtype, _sum_of_bits(tensor))
+    named = (*model.named_parameters(), *model.named_buffers())
+    floating = {name: tensor for name, tensor in named if tensor.is_floating_point()}
+    # All are asked for before the first is waited for.
+    sums = [_sum_of_bits(tensor) for tensor in floating.values()]
+    for (name, tensor), total in zip(floating.items(), sums, strict=True):
+        state[name] = (tensor.shape, tensor.dtype, int(total))
     return state
 
 
@@ -83,10 +86,10 @@ def _hooks(module: nn.Module) -> int:
     )
 
 
-def _sum_of_bits(tensor: Tensor) -> int:
+def _sum_of_bits(tensor: Tensor) -> Tensor:
     """Of whole numbers, so that it is the same in whichever order it is added up.
 
     Each counts by its place, so that swapped or negated weights do not cancel out.
     """
     bits = tensor.detach().contiguous().view(_INTEGERS[tensor.itemsize]).flatten()
-    return int((bits * torch.arange(1, len(bits) + 1, device=bits.device)).sum())
+    return (bits * torch.arange(1, len(bits) + 1, device=bits.device)).sum()

@@ -50,4 +50,6 @@ def _time(method: Method, pairs: PairBatch) -> float:
     method.attribute(*pair, **extras)
     if pairs.patched_a.is_cuda:  # whose work is only queued until now
         torch.cuda.synchronize(pairs.patched_a.device)
+    elif pairs.patched_a.device.type == "mps":
+        torch.mps.synchronize()
     return time.perf_counter() - started

@@ -20,22 +20,27 @@ Maps = dict[str, Tensor]
 
 
 def maps_of_a(
-    methods: Mapping[str, Method], batch: PairBatch, seed: int = 0, show_progress: bool = False
+    methods: Mapping[str, Method],
+    batch: PairBatch,
+    seed: int = 0,
+    show_progress: bool = False,
+    scores: Tensor | None = None,
 ) -> Iterator[tuple[str, Tensor]]:
     """Maps of patched A by each method, (n, C, H, W), in the order of the methods.
 
     xFace variants that differ in nothing else share one sweep. A method with a `generator` is asked
     pair by pair, its generator seeded with the pair's number, so that a pair's map does not depend
     on its batch; one that draws from torch's global generator finds it seeded with the first pair's
-    number. A method whose `options` name `patch_mask`, `reference`, `explain` or `show_progress` is
-    given the true patches, the mean face of other people than the pair's, "a" (nobody asks for the
-    map of B) and the flag.
+    number. A method whose `options` name `patch_mask`, `reference`, `explain`, `scores` or
+    `show_progress` is given the true patches, the mean face of other people than the pair's, "a"
+    (nobody asks for the map of B), the scores and the flag.
 
     Args:
         methods: Name -> method.
         batch: The pairs.
         seed: Of everything that is drawn.
         show_progress: For methods that have a bar.
+        scores: Of the pairs, (n,), where they are known.
 
     Raises:
         TypeError: A method that does not give two maps.
@@ -44,7 +49,7 @@ def maps_of_a(
     for name, method in methods.items():
         if name not in waiting:
             explain = partial(_explain, _sharing_sweep(name, methods), show_progress)
-            waiting |= _seeded(method, batch, seed, explain)
+            waiting |= _seeded(method, batch, scores, seed, explain)
         yield name, waiting.pop(name)
 
 
@@ -93,8 +98,15 @@ def _sharing_sweep(name: str, methods: Mapping[str, Method]) -> dict[str, Method
     return {name: first} | {other: m for other, m in methods.items() if first.shares_sweep(m)}
 
 
-def _explain(together: Mapping[str, Method], show_progress: bool, batch: PairBatch) -> Maps:
-    offered = {"patch_mask": batch.mask, "explain": "a", "show_progress": show_progress}
+def _explain(
+    together: Mapping[str, Method], show_progress: bool, batch: PairBatch, scores: Tensor | None
+) -> Maps:
+    offered: dict[str, object] = {
+        "patch_mask": batch.mask,
+        "explain": "a",
+        "scores": scores,
+        "show_progress": show_progress,
+    }
     if any(map(reads_reference, together.values())):
         offered["reference"] = batch.reference  # which takes some time to make
     maps = _attribute(together, (batch.patched_a, batch.img_b), **offered)
@@ -121,7 +133,11 @@ def _attribute(together: Mapping[str, Method], pair: Pair, **offered: object) ->
 
 
 def _seeded(
-    method: Method, batch: PairBatch, seed: int, explain: Callable[[PairBatch], Maps]
+    method: Method,
+    batch: PairBatch,
+    scores: Tensor | None,
+    seed: int,
+    explain: Callable[[PairBatch, Tensor | None], Maps],
 ) -> Maps:
     """The maps that `explain` gives, whatever was drawn before and in whichever batch."""
     generator = abilities(method).generator
@@ -129,13 +145,14 @@ def _seeded(
         device = batch.patched_a.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(_pair_seed(seed, batch.numbers[0]))
-            return explain(batch)
+            return explain(batch, scores)
     before = generator.get_state()
     try:
         parts = []
         for row, number in enumerate(batch.numbers):
             generator.manual_seed(_pair_seed(seed, number))
-            parts.append(explain(batch.rows([row])))
+            score = None if scores is None else scores[[row]]
+            parts.append(explain(batch.rows([row]), score))
     finally:
         generator.set_state(before)
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

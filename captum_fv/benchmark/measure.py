@@ -19,16 +19,17 @@ from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import check_images
 from captum_fv.data.pairs import PairSet
 from captum_fv.data.patched_pairs import PairBatch
-from captum_fv.metrics.localisation import patch_localisation
+from captum_fv.metrics.localisation import localised
 from captum_fv.metrics.positions import position_values
+from captum_fv.metrics.ranking import rank_maps, tied_shares
 from captum_fv.metrics.rates import eer_threshold, equal_error_rate
 from captum_fv.metrics.replacement import (
     ScoreInPlace,
     replaced_scores,
-    replacement_steps,
     score_and_hold_partners,
-    tied_share,
+    turning_steps,
 )
+from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.model import SiameseCosine
 
 STEPS = 20
@@ -52,7 +53,7 @@ class ScoredBatch:
 
     def rows(self, chosen: list[int]) -> ScoredBatch:
         """Some of the pairs."""
-        where = torch.tensor(chosen, device=self.patched.device)
+        where = torch.tensor(chosen)
         return ScoredBatch(
             self.batch.rows(chosen),
             self.patched[where],
@@ -62,12 +63,15 @@ class ScoredBatch:
 
 
 @torch.no_grad()
-def score_batch(siamese: SiameseCosine, batch: PairBatch, batch_size: int = 64) -> ScoredBatch:
+def score_batch(
+    siamese: SiameseCosine, batch: PairBatch, batch_size: int | None = None
+) -> ScoredBatch:
     """Embed B, patched A and original A of some pairs, at most `batch_size` originals at a time."""
     check_images(patched_a=batch.patched_a, original_a=batch.original_a, img_b=batch.img_b)
+    at_once = images_at_once(siamese, batch.img_b, batch_size=batch_size)
     first, score = score_and_hold_partners(siamese, (batch.patched_a, batch.img_b))
-    every = torch.arange(len(batch), device=first.device)
-    original = [score(batch.original_a[some], some) for some in torch.split(every, batch_size)]
+    every = torch.arange(len(batch))
+    original = [score(batch.original_a[some], some) for some in torch.split(every, at_once)]
     return ScoredBatch(batch, first, torch.cat(original), score)
 
 
@@ -79,7 +83,7 @@ def measure_batch(
     *,
     seed: int = 0,
     strata: Tensor | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     rows_of: Mapping[str, list[int]] | None = None,
     on_map: Callable[[str, int], None] = lambda name, count: None,
 ) -> tuple[Tensor, dict[str, Table]]:
@@ -94,7 +98,8 @@ def measure_batch(
         threshold: The clean pairs' decision threshold.
         seed: Of random maps.
         strata: Also DPR with a map's ranks within these strata alone, (H, W) integers.
-        batch_size: Images per forward of the replacement, which bounds the memory.
+        batch_size: Images per forward of the replacement, which bounds the memory. None: 32, and
+            on CUDA what a trial finds to be fastest.
         rows_of: Name -> the rows of the batch that this method is measured on; all if it is not
             named.
         on_map: Told of every method's name and number of maps once they are measured.
@@ -107,8 +112,9 @@ def measure_batch(
         ValueError, TypeError: A method's map that is none, or a method that changes the model, with
             the method's name.
     """
+    at_once = images_at_once(siamese, batch.img_b, batch_size=batch_size)
+    whole = score_batch(siamese, batch, at_once)
     before = state_of(siamese)
-    whole = score_batch(siamese, batch, batch_size)
     groups: dict[tuple[int, ...], dict[str, Method]] = {}
     for name, method in methods.items():
         rows = tuple((rows_of or {}).get(name, range(len(batch))))
@@ -118,11 +124,11 @@ def measure_batch(
         if not rows:
             continue
         scored = whole if len(rows) == len(batch) else whole.rows(list(rows))
-        for name, map_a in maps_of_a(group, scored.batch, seed):
+        for name, map_a in maps_of_a(group, scored.batch, seed, scores=scored.patched):
             check_untouched(siamese, before, name)
             cells = abilities(group[name]).cells
             try:
-                tables[name] = _measure_map(map_a, scored, threshold, cells, strata, batch_size)
+                tables[name] = _measure_map(map_a, scored, threshold, cells, strata, at_once)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
             on_map(name, len(rows))
@@ -140,14 +146,16 @@ def _measure_map(
 ) -> Table:
     batch, match = scored.batch, scored.patched >= threshold
     values = position_values(map_a, batch.patched_a)
+    ranking = rank_maps(values, match, cells)
 
     def replace(within: Tensor | None) -> Tensor:
+        step_of = turning_steps(ranking, STEPS, values.shape[1:], cells, within)
         return replaced_scores(
             scored.score,
             scored.patched,
             batch.patched_a,
             batch.original_a,
-            replacement_steps(values, match, STEPS, cells, within),
+            step_of,
             STEPS,
             batch_size,
             scored.original,
@@ -161,11 +169,11 @@ def _measure_map(
     auroc, precision = np.full((2, len(batch)), np.nan)
     partly = (batch.mask.any((1, 2, 3)) & ~batch.mask.all((1, 2, 3))).cpu().numpy()
     if partly.any():
-        found = patch_localisation(values[partly][:, None], batch.mask[partly], match[partly])
-        auroc[partly], precision[partly] = found
+        positions = ranking if cells is None else rank_maps(values, match)
+        auroc[partly], precision[partly] = localised(positions.rows(partly), batch.mask[partly])
     return {
         "pair": batch.numbers,
-        "tied": tied_share(values, cells),
+        "tied": tied_shares(values, ranking),
         "replaced": replaced.T.contiguous().numpy(),
         "stratified": stratified.T.contiguous().numpy(),
         "auroc": auroc,
@@ -204,6 +212,6 @@ def score_clean_pairs(
     scores = []
     with tqdm(total=len(pairs), unit="pair", desc="clean", disable=not show_progress) as bar:
         for img_a, img_b in pairs.batches(batch_size):
-            scores.append(siamese(img_a.to(device), img_b.to(device)).double().cpu())
+            scores.append(siamese(img_a.to(device), img_b.to(device)).cpu().double())
             bar.update(len(img_a))
     return CleanScores(torch.cat(scores).numpy(), pairs.genuine)

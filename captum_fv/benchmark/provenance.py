@@ -20,7 +20,7 @@ from captum_fv.attr.methods import METHODS, Builder
 from captum_fv.benchmark import columns
 from captum_fv.core.version import __version__
 from captum_fv.models.xcos.head import fingerprint
-from captum_fv.siamese.backbone import contract
+from captum_fv.siamese.backbone import OptimisedBackbone, contract
 from captum_fv.siamese.model import SiameseCosine
 
 PACKAGES = ("torch", "captum", "numpy", "scipy", "scikit-image", "pillow")
@@ -134,5 +134,7 @@ def _identity(siamese: SiameseCosine) -> dict[str, Any]:
         "std": None if siamese.std is None else siamese.std.flatten().tolist(),
         "channel_order": siamese.channel_order,
         "output": _function(siamese.output) if callable(siamese.output) else siamese.output,
+        "precision": siamese.precision,
+        "optimised": isinstance(siamese.backbone, OptimisedBackbone),
     }
     return identity | ({} if head is None else {XCOS_HEAD: fingerprint(head)})

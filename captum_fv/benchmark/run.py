@@ -32,6 +32,7 @@ def run_benchmark(
     settings: BenchmarkSettings | None = None,
     *,
     device: str | torch.device = "cpu",
+    workers: int = 0,
     command: str | None = None,
     show_progress: bool = False,
 ) -> BenchmarkResults:
@@ -54,6 +55,8 @@ def run_benchmark(
             pyarrow) or .npz. `write_report(out)` makes the page of it.
         settings: What is measured, and how.
         device: Where the models are.
+        workers: Processes that load and patch the photos of PatchedPairs ahead of the models, each
+            with photos of its own; 0: this one. The results are the same bytes for any number.
         command: What config.json calls the run.
         show_progress: Print pairs per second and the time to the end.
 
@@ -72,7 +75,7 @@ def run_benchmark(
             f"subset: {', '.join(sorted(unknown))} is not measured; there are {', '.join(methods)}"
         )
     _check_models(models, methods, settings)
-    source = as_source(pairs, settings.batch_size)
+    source = as_source(pairs, settings.batch_size, workers=workers)
     config = {
         "command": command,
         "device": torch.device(device).type,
@@ -84,18 +87,18 @@ def run_benchmark(
         "thresholds": given_thresholds(models, settings),
     }
     _check_text(config)
-    with torchrun_workers() as workers:
+    with torchrun_workers() as ranks:
         folder = RunFolder(out, config)
-        forecast = Forecast(workers.label, show_progress)
-        run = Run(models, methods, source, folder, settings, device, workers, forecast)
-        if workers.is_first:
+        forecast = Forecast(ranks.label, show_progress)
+        run = Run(models, methods, source, folder, settings, device, ranks, forecast)
+        if ranks.is_first:
             folder.open()
         try:
-            workers.wait()
+            ranks.wait()
             run.measure_all()
-            if workers.is_first:
+            if ranks.is_first:
                 run.finish()
-            workers.wait()
+            ranks.wait()
         finally:
             folder.close()
         return BenchmarkResults.load(out)

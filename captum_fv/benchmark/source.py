@@ -10,30 +10,47 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from captum_fv.benchmark import columns
 from captum_fv.data.pairs import in_batches
-from captum_fv.data.patched_pairs import PairBatch, PatchedPairs
+from captum_fv.data.patched_pairs import PairBatch, PatchedPairs, no_faces
 
 Item = Sequence[Any]
 """Patched A, original A and B, each (n, C, H, W) in [0, 1], and which pairs are genuine, (n,)."""
 
-Chunk = Callable[[], PairBatch]
-"""Loads some pairs that are measured together, when somebody wants them."""
+Wanted = Callable[[int], bool]
+"""Whether the chunk of this number, of pairs that are measured together, is wanted."""
 
 
 @dataclass(frozen=True)
 class PatchedSource:
-    """PatchedPairs, `chunk_size` at a time."""
+    """PatchedPairs, `chunk_size` at a time, loaded by `workers` processes ahead of the model."""
 
     patched: PatchedPairs
     chunk_size: int
+    workers: int = 0
 
-    @property
-    def chunks(self) -> Iterator[Chunk]:
-        """All chunks, in order."""
-        for numbers in in_batches(self.count, self.chunk_size):
-            yield partial(self.batch, numbers)
+    def chunks(self, wanted: Wanted = lambda number: True) -> Iterator[PairBatch | None]:
+        """All chunks in order, in the place of one that nobody wants None."""
+        chunks = list(in_batches(self.count, self.chunk_size))
+        are_wanted = [wanted(number) for number in range(len(chunks))]
+        asked = [numbers for numbers, yes in zip(chunks, are_wanted, strict=True) if yes]
+        loader: DataLoader[Any] = DataLoader(
+            asked,  # type: ignore[arg-type]  # any sequence will do
+            batch_size=None,
+            num_workers=min(self.workers, max(0, len(asked) - 1)),
+            collate_fn=partial(_load, self.patched),
+            generator=torch.Generator(),  # the loader would draw from the caller's
+        )
+        loaded = iter(loader)
+        for yes in are_wanted:
+            if not yes:
+                yield None
+                continue
+            if isinstance(batch := next(loaded), Exception):
+                raise batch
+            yield replace(batch, mean_faces=self.patched.mean_faces)
 
     @property
     def count(self) -> int:
@@ -65,20 +82,19 @@ class IterableSource:
     count: None = None
     """Only a pass over them tells."""
 
-    @property
-    def chunks(self) -> Iterator[Chunk]:
-        """All batches, in order."""
+    def chunks(self, wanted: Wanted = lambda number: True) -> Iterator[PairBatch | None]:
+        """All batches in order, in the place of one that nobody wants None."""
         first = 0
         for number, item in enumerate(self.items):
             batch = replace(_as_batch(item, number, first), mean_faces=self.mean_faces)
             first += len(batch)
-            yield lambda batch=batch: batch  # type: ignore[misc]
+            yield batch if wanted(number) else None
 
     def batch(self, numbers: Sequence[int]) -> PairBatch:
         """Pairs by their numbers, which ascend."""
         found = []
-        for load in self.chunks:
-            batch = load()
+        for batch in self.chunks():
+            assert batch is not None
             found.append(batch.rows(np.flatnonzero(np.isin(batch.numbers, numbers))))
         columns = zip(*(vars(part).values() for part in found), strict=True)
         known, genuine, *images, _ = columns
@@ -113,7 +129,7 @@ PairSource = PatchedSource | IterableSource
 
 
 def as_source(
-    pairs: PatchedPairs | Iterable[Item], chunk_size: int, name: str = "pairs"
+    pairs: PatchedPairs | Iterable[Item], chunk_size: int, name: str = "pairs", workers: int = 0
 ) -> PairSource:
     """A source of patched pairs, or of what a DataLoader or any other iterable gives.
 
@@ -124,15 +140,28 @@ def as_source(
         pairs: PatchedPairs, or batches (patched_a, original_a, img_b, genuine).
         chunk_size: Pairs of PatchedPairs in a chunk; each batch of an iterable is one.
         name: What reports call the pairs of an iterable.
+        workers: Processes that load PatchedPairs ahead; 0 loads them here.
     """
     if isinstance(pairs, PatchedPairs):
-        return PatchedSource(pairs, chunk_size)
+        return PatchedSource(pairs, chunk_size, workers)
     if not isinstance(pairs, Iterable):
         raise TypeError(
             f"pairs: got {type(pairs).__name__}; want PatchedPairs, as patch_pairs gives, or an "
             "iterable of (patched_a, original_a, img_b, genuine)"
         )
     return IterableSource(list(pairs) if isinstance(pairs, Iterator) else pairs, name)
+
+
+def _load(patched: PatchedPairs, numbers: Sequence[int]) -> PairBatch | Exception:
+    """Some pairs without the mean faces, for which all photos are read, or what is wrong with them.
+
+    An error raised in a worker would come out wrapped in that worker's traceback.
+    """
+    try:
+        batch = patched.batch(numbers)
+    except (OSError, ValueError) as error:
+        return error
+    return PairBatch(**vars(batch) | {"mean_faces": no_faces})
 
 
 def _as_batch(item: Item, number: int, first: int) -> PairBatch:

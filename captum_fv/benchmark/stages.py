@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -92,25 +93,30 @@ class Run:
     def _each_chunk(self, model: str, stage: str, work: Callable[[str, PairBatch], Table]) -> None:
         """Do this process's part of a stage, except for what is done."""
         started, pairs, progress = time.perf_counter(), 0, ""
-        for number, load in enumerate(self.source.chunks):
+        for number, loaded in enumerate(self.source.chunks(partial(self._wants, stage, model))):
             self.chunks = number + 1
-            if not self.workers.owns(number):
-                continue
-            name = self._chunk(stage, model, number)
-            if (stored := self.folder.read_chunk(name)) is not None:
-                kinds = stored.get("method", np.full(len(stored["pair"]), stage))
-                for kind, rows in zip(*np.unique(kinds, return_counts=True), strict=True):
-                    self.forecast.plan(str(kind), -int(rows))
+            if loaded is None:
                 continue
             if progress:
                 self.forecast.tell(progress)
-            batch = load().to(self.device)
-            self.folder.write_chunk(name, work(model, batch))
+            batch = loaded.to(self.device)
+            self.folder.write_chunk(self._chunk(stage, model, number), work(model, batch))
             pairs += len(batch)
             speed = pairs / (time.perf_counter() - started)
             progress = f"{stage} of {model}: {pairs} pairs, {speed:.3g} pairs/s"
         if progress:
             self.forecast.tell(progress, at_once=True)
+
+    def _wants(self, stage: str, model: str, number: int) -> bool:
+        """Whether this process has to measure a chunk: its own, and not done before."""
+        if not self.workers.owns(number):
+            return False
+        if (stored := self.folder.read_chunk(self._chunk(stage, model, number))) is None:
+            return True
+        kinds = stored.get("method", np.full(len(stored["pair"]), stage))
+        for kind, rows in zip(*np.unique(kinds, return_counts=True), strict=True):
+            self.forecast.plan(str(kind), -int(rows))
+        return False
 
     def _plan(self, count: int, unscored: int) -> None:
         """Tell the forecast of this process's share of `count` pairs, on all models."""

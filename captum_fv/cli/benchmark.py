@@ -10,7 +10,8 @@ from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.benchmark.workers import is_first_process, own_device
 from captum_fv.cli.inputs import load_patched, load_siamese, method_names, model_name
-from captum_fv.cli.options import SEED, add_option, add_run_options
+from captum_fv.cli.options import SEED, add_option, add_run_options, photo_workers, whole
+from captum_fv.explain.run_pages import write_run_pages
 from captum_fv.report.terminal import run_text
 from captum_fv.report.write import write_report
 from captum_fv.siamese.backbone import contract
@@ -60,9 +61,10 @@ def add(parser: ArgumentParser) -> None:
     add_option(group, "--latency-pairs", default=standard.latency_pairs, help=timed)
     until = "time no further pair of a method after so long"
     add_option(group, "--latency-seconds", default=standard.latency_seconds, help=until)
-    parser.add_argument(
-        "--no-faces", action="store_true", help="show no photos in the report, to hand it on"
-    )
+    faces = parser.add_argument_group("faces in the report").add_mutually_exclusive_group()
+    paged = "a page of its own for so many pairs of a model's gallery, as `explain` writes them"
+    add_option(faces, "--pair-pages", type=whole, default=0, help=paged)
+    faces.add_argument("--no-faces", action="store_true", help="show no photos, to hand it on")
 
 
 def run(options: Namespace) -> None:
@@ -97,6 +99,7 @@ def run(options: Namespace) -> None:
         options.out,
         settings,
         device=options.device,
+        workers=photo_workers(options),
         command=options.command_line,
         show_progress=True,
     )
@@ -105,7 +108,9 @@ def run(options: Namespace) -> None:
         if options.no_faces:
             write_report(options.out)
         else:
-            write_report(options.out, pairs=patched, models=models, device=options.device)
+            shown = {"pairs": patched, "models": models, "device": options.device}
+            pages = write_run_pages(results, out=options.out, count=options.pair_pages, **shown)
+            write_report(options.out, pair_pages=pages, **shown)
         print(f"{run_text(results)}\n")
         print(f"All tables: {options.out / 'tables'}")
         print(f"wrote {options.out / 'report.html'}")

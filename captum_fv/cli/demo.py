@@ -10,11 +10,13 @@ import numpy as np
 import torch
 
 from captum_fv.attr.xssab import SimilarityArgumentGradient
+from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.cli.dpr import measure
 from captum_fv.cli.options import add_option
 from captum_fv.data.identities import generated_pairs
 from captum_fv.data.patch_folder import write_patch_set
 from captum_fv.data.patched_pairs import patch_pairs
+from captum_fv.explain.run_pages import write_run_pages
 from captum_fv.models import load_backbone
 from captum_fv.report.pictures import plot_pair, verdict
 from captum_fv.report.write import write_report
@@ -58,6 +60,12 @@ def run(options: Namespace) -> None:
 
     if not (out / "patch_set").exists():
         write_patch_set(patched.subset([false_non_match, false_match]), out / "patch_set")
-    page = write_report(out, pairs=patched, models={"demo": siamese})
-    print(f"\n{time.monotonic() - started:.0f} s. Beside the pictures in {out}, open this page:")
-    print(f"  {page}")
+    results, models = BenchmarkResults.load(out), {"demo": siamese}
+    pages = write_run_pages(results, patched, models, out, count=1)
+    report = write_report(out, pairs=patched, models=models, pair_pages=pages)
+    print(
+        f"\n{time.monotonic() - started:.0f} s. Open these two pages, or look at the rest of {out}:"
+    )
+    print(f"  {report}  what was measured")
+    for page in pages["demo"].values():
+        print(f"  {out / page}  why one pair was mistaken")

@@ -13,7 +13,7 @@ from captum_fv.benchmark.model_results import ModelResults
 from captum_fv.benchmark.run import run_benchmark
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.cli.inputs import load_patched, load_siamese, method_names, model_name
-from captum_fv.cli.options import add_run_options
+from captum_fv.cli.options import add_run_options, photo_workers
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.report.pictures import plot_dpr
@@ -45,6 +45,7 @@ def run(options: Namespace) -> None:
         options.out,
         batch_size=options.batch_size,
         device=options.device,
+        workers=photo_workers(options),
         command=options.command_line,
         threshold=options.threshold,
         fmr=options.fmr,
@@ -60,6 +61,7 @@ def measure(
     *,
     batch_size: int = 32,
     device: str = "cpu",
+    workers: int = 0,
     command: str | None = None,
     threshold: float | Literal["model"] | None = None,
     fmr: float | None = None,
@@ -76,6 +78,7 @@ def measure(
         out,
         settings,
         device=device,
+        workers=workers,
         command=command,
         show_progress=True,
     )
@@ -88,6 +91,8 @@ def measure(
         f"{pairs}: {len(patched)} pairs, EER {model.eer:.4f}, threshold {model.threshold:.4f} "
         f"({model.point}); patched: FMR {fmr:.3f}, FNMR {fnmr:.3f}"
     )
+    if siamese.precision != "float32":
+        summary += f"; computed in {siamese.precision}"
     text = "\n".join([summary, "", table.markdown(), *table.notes])
     plot_dpr(runs, f"{pairs}, {len(patched)} pairs").savefig(out / "curves.png", dpi=150)
     _write_curves(out / "curves.csv", runs)

@@ -23,6 +23,7 @@ from captum_fv.data.patched_pairs import PatchedPairs, patch_pairs
 from captum_fv.data.published_patch_lfw import LISTS, read_published_patch_lfw
 from captum_fv.models import attach_head, load_backbone
 from captum_fv.siamese.backbone import contract, hidden_contract
+from captum_fv.siamese.inference import optimise_for_inference
 from captum_fv.siamese.model import SiameseCosine
 
 USUAL_SIZES = ((112, 112), (112, 96), (160, 160), (224, 224))
@@ -45,7 +46,15 @@ def load_siamese(options: Namespace) -> SiameseCosine:
         mean, std = (0.5 if value is None else value for value in (mean, std))
     if getattr(options, "xcos_head", None):
         attach_head(backbone, options.xcos_head)
-    return SiameseCosine(backbone, mean, std, options.output).to(options.device)
+    siamese = SiameseCosine(backbone, mean, std, options.output, precision=options.precision)
+    siamese = siamese.to(options.device)
+    if options.precision == "float16" and options.device == "cpu":
+        warnings.warn(
+            "--precision float16: most CPUs only emulate it, at many times float32's price; "
+            "bfloat16 may be quicker there",
+            stacklevel=2,
+        )
+    return optimise_for_inference(siamese) if options.optimise else siamese
 
 
 def _is_function(model: str) -> bool:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from argparse import ArgumentParser, _ActionsContainer
+import os
+from argparse import ArgumentParser, Namespace, _ActionsContainer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+import torch
 
 from captum_fv.attr.methods import GROUPS, METHODS
 from captum_fv.benchmark.settings import BenchmarkSettings
+from captum_fv.core.arithmetic import Precision
+from captum_fv.models.zoo import check_device
 
 SEED = 3
 """Of the patches, as published."""
@@ -51,7 +56,22 @@ def add_model_options(parser: ArgumentParser, head: bool = True) -> None:
         metavar="PART",
         help="which part of what the model returns is the embedding: an index, or a key",
     )
-    add_option(group, "--device", default="cpu", help="where to run it")
+    where = 'where to run it: cpu, cuda, cuda:1, mps, or "auto" for the fastest there is'
+    add_option(group, "--device", type=device, default="cpu", help=where)
+    add_option(
+        group,
+        "--precision",
+        type=precision,
+        default="float32",
+        help="what it computes in; float16 and bfloat16 where no gradient is asked for, tf32 on "
+        "CUDA everywhere",
+    )
+    group.add_argument(
+        "--optimise",
+        action="store_true",
+        help="fold batch norms, put channels last, and on CUDA record graphs: the same figures in "
+        "less time",
+    )
     if head:
         parser.add_argument(
             "--xcos-head",
@@ -116,8 +136,23 @@ def add_run_options(parser: ArgumentParser, default_out: str) -> None:
     size = BenchmarkSettings.batch_size
     at_once = "pairs explained at once, and lost if the run is killed"
     add_option(parser, "--batch-size", type=positive, default=size, help=at_once)
+    parser.add_argument(
+        "--workers",
+        type=whole,
+        help="processes that load and patch photos ahead of the model (default: 0 on the CPU, "
+        "which the model needs; else a core each, up to 8)",
+    )
     folder = "the run's folder: new, empty, or of an interrupted run"
     add_option(parser, "--out", default=Path(default_out), help=folder)
+
+
+def photo_workers(options: Namespace) -> int:
+    """How many processes load photos: what --workers says, else none beside a model on the CPU."""
+    if options.workers is not None:
+        return int(options.workers)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of torchrun, which share the cores
+    spare = (os.cpu_count() or 1) // processes - 1
+    return 0 if options.device == "cpu" else min(8, max(0, spare))
 
 
 def _threshold(text: str) -> float | str:
@@ -126,6 +161,25 @@ def _threshold(text: str) -> float | str:
     except ValueError as error:
         want = f'got {text!r}; want a cosine in [-1, 1], or "model"'
         raise argparse.ArgumentTypeError(want) from error
+
+
+def device(text: str) -> str:
+    """The type of --device: one of this machine."""
+    if text == "auto":
+        text = "mps" if torch.backends.mps.is_available() else "cpu"
+        text = "cuda" if torch.cuda.is_available() else text
+    try:
+        check_device(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("device: ")) from error
+    return text
+
+
+def precision(text: str) -> str:
+    """The type of --precision."""
+    if text not in (known := get_args(Precision)):
+        raise argparse.ArgumentTypeError(f"got {text!r}; want one of {', '.join(known)}")
+    return text
 
 
 def positive(text: str) -> int:

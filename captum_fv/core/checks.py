@@ -6,6 +6,7 @@ meta device PyTorch itself says what it cannot do with them.
 
 from __future__ import annotations
 
+import math
 import warnings
 from numbers import Integral
 from pathlib import Path
@@ -24,6 +25,13 @@ def check_tensor(name: str, value: Any, want: str) -> None:
 
 def check_image(name: str, image: Any) -> None:
     """Raise unless these are finite floating point images (N, C, H, W)."""
+    check_form(name, image)
+    if not all_finite(image):
+        raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")
+
+
+def check_form(name: str, image: Any) -> None:
+    """Raise unless these are floating point images (N, C, H, W), whatever they hold."""
     photo = isinstance(image, str | Path | np.ndarray) or type(image).__module__.startswith("PIL.")
     hint = "; write to_tensor([read_image(path)]), both of captum_fv.data" if photo else ""
     check_tensor(name, image, f"a tensor (N, C, H, W){hint}")
@@ -35,8 +43,6 @@ def check_image(name: str, image: Any) -> None:
             f"{name}: got {image.dtype} of shape {tuple(image.shape)}; want floating point images "
             f"(N, C, H, W), as in {name}.float() / 255"
         )
-    if not all_finite(image):
-        raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")
 
 
 def check_images(hint: str = "", /, **images: Any) -> None:
@@ -67,15 +73,20 @@ def check_values(name: str, values: Tensor) -> None:
         raise ValueError(f"{name}: holds values that are NaN or infinite")
 
 
-def check_photo_range(images: Tensor) -> None:
-    """Raise for pixels up to 255, and warn of pixels in [-1, 1], where photos are in [0, 1].
+def check_pixels(images: Tensor, photos: bool) -> None:
+    """Raise for pixels that are NaN or infinite; of photos in [0, 1] also for pixels up to 255.
 
-    The cosine of such images looks like any other. Noise on a photo, which leads out of its range
-    on both sides, passes.
+    Pixels in [-1, 1] in place of [0, 1] give a warning: the cosine of such images looks like any
+    other. Noise on a photo, which leads out of its range on both sides, passes.
     """
     if hides_values(images):
         return
-    low, high = (float(value) for value in images.detach().aminmax())
+    # One pass, and one wait for the device: NaN is the least and the largest of all values.
+    low, high = torch.stack(images.detach().aminmax()).tolist()
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("images: holds NaN or infinite values; want finite pixels")
+    if not photos:
+        return
     if high > 10:
         raise ValueError(
             f"images: hold values up to {high:.4g}; this model takes photos in [0, 1], so write "
@@ -101,8 +112,9 @@ def all_finite(values: Tensor) -> bool:
 
 
 def hides_values(values: Tensor) -> bool:
-    """Whether this is recorded by torch.compile, torch.export or torch.jit, or within vmap."""
+    """Whether this is recorded, by torch.compile, export or jit or by CUDA, or within vmap."""
     recorded = torch.compiler.is_compiling() or torch._C._is_tracing()
+    recorded = recorded or (values.is_cuda and torch.cuda.is_current_stream_capturing())
     return recorded or torch._C._functorch.is_batchedtensor(values)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -174,4 +174,9 @@ def _photograph(photos: int, first: int, reach: float, i: int) -> Image:
 
 def _photograph_of(people: Sequence[int], seed: int, image: int) -> Image:
     # The seed and the image number together are a photo number that no other image has.
-    return photograph(people[image], seed << 32 | image, PAIR_REACH)
+    return np.array(_kept_photograph(people[image], seed << 32 | image))
+
+
+@lru_cache(maxsize=600)  # of 300 pairs: a run asks for each photo several times, 22 MB in all
+def _kept_photograph(person: int, photo: int) -> Image:
+    return photograph(person, photo, PAIR_REACH)

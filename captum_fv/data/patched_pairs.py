@@ -108,7 +108,7 @@ class PatchedPairs:
         )
 
 
-def _no_faces(batch: PairBatch) -> None:
+def no_faces(batch: PairBatch) -> None:
     """No mean faces."""
 
 
@@ -131,7 +131,7 @@ class PairBatch:
     original_a: Tensor
     img_b: Tensor
     mask: Tensor
-    mean_faces: Callable[[PairBatch], Tensor | None] = _no_faces
+    mean_faces: Callable[[PairBatch], Tensor | None] = no_faces
 
     @property
     def reference(self) -> Tensor | None:

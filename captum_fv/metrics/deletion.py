@@ -21,6 +21,7 @@ from captum_fv.metrics.replacement import (
     replacement_steps,
     score_and_hold_partners,
 )
+from captum_fv.siamese.batch_size import images_at_once
 
 
 @torch.no_grad()
@@ -34,7 +35,7 @@ def deletion_insertion(
     steps: int = 20,
     *,
     fill: Fill | float | Tensor = "blur",
-    batch_size: int = 32,
+    batch_size: int | None = None,
     show_progress: bool = False,
 ) -> DeletionInsertionResult:
     """How does the score change if the places that the map names are removed, or alone are there?
@@ -58,7 +59,8 @@ def deletion_insertion(
             the "mean" of each channel of A, "black" (the model must know its value), a number, or
             images of its own, (N, C, H, W), as `Alternative` gives. "road": removed places are
             guessed anew at each step from what is left (`impute`).
-        batch_size: Images per forward. It bounds the memory.
+        batch_size: Images per forward. It bounds the memory. None: 32, and on CUDA what a
+            trial finds to be fastest.
         show_progress: Show a bar over the pairs.
 
     Raises:
@@ -74,12 +76,13 @@ def deletion_insertion(
     >>> run.means("deletion").tolist(), run.auc("insertion").value
     ([1.0, 0.75, 0.5, 0.25, 0.0], 0.5)
     """
-    check_counts(steps=steps, batch_size=batch_size)
+    check_counts(steps=steps)
     threshold = as_number("threshold", threshold)
     check_choice("population", population, get_args(Population))
     images_a, images_b = as_images(pair)
     if isinstance(fill, Tensor):
         check_images(img_a=images_a, fill=fill)
+    at_once = images_at_once(forward_func, images_a, batch_size=batch_size)
     values = position_values(attributions, images_a)
     labels = as_labels(genuine, len(values))
     wanted = labels == (population == "genuine") if population != "all" else labels | True
@@ -89,10 +92,10 @@ def deletion_insertion(
     warn_of_constant_maps(values[chosen])
     curves = []
     with tqdm(total=len(chosen), unit="pair", disable=not show_progress) as bar:
-        for rows in np.split(chosen, range(batch_size, len(chosen), batch_size)):
+        for rows in np.split(chosen, range(at_once, len(chosen), at_once)):
             img_a = images_a[rows]
             # What looks like B goes first as it does in DPR after a match.
-            match = torch.full((len(rows),), population != "impostor", device=values.device)
+            match = torch.full((len(rows),), population != "impostor")
             step_of = replacement_steps(values[rows], match, steps)
             whole, score = score_and_hold_partners(forward_func, (img_a, images_b[rows]))
             if isinstance(fill, str) and fill == "road":
@@ -103,9 +106,9 @@ def deletion_insertion(
                     nothing = fill[rows]
                 else:
                     nothing = blank_images(fill, img_a, forward_func)
-                emptied = score(nothing, torch.arange(len(rows), device=img_a.device))
-                away = replaced_scores(score, whole, img_a, nothing, step_of, steps, batch_size)
-                back = replaced_scores(score, emptied, nothing, img_a, step_of, steps, batch_size)
+                emptied = score(nothing, torch.arange(len(rows)))
+                away = replaced_scores(score, whole, img_a, nothing, step_of, steps, at_once)
+                back = replaced_scores(score, emptied, nothing, img_a, step_of, steps, at_once)
             curves.append((away, back))
             bar.update(len(rows))
     deletion, insertion = (torch.cat(parts, 1).numpy() for parts in zip(*curves, strict=True))
@@ -114,7 +117,7 @@ def deletion_insertion(
 
 def _imputed_scores(score: ScoreInPlace, images: Tensor, step_of: Tensor, steps: int) -> Tensor:
     """Scores (steps + 1, N) of images whose positions up to each step are guessed from the rest."""
-    every = torch.arange(len(images), device=images.device)
+    every = torch.arange(len(images))
     pixels, turns = images.double().cpu().numpy(), step_of.cpu().numpy()
     scores = []
     for t in range(steps + 1):

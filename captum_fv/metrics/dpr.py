@@ -13,14 +13,15 @@ from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import as_number, check_counts
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.positions import as_images, position_values, warn_of_constant_maps
+from captum_fv.metrics.ranking import rank_maps, tied_shares
 from captum_fv.metrics.rates import Values, as_labels
 from captum_fv.metrics.replacement import (
     ForwardFunc,
     replaced_scores,
-    replacement_steps,
     score_and_hold_partners,
-    tied_share,
+    turning_steps,
 )
+from captum_fv.siamese.batch_size import images_at_once
 
 
 def decision_patch_replacement(
@@ -34,7 +35,7 @@ def decision_patch_replacement(
     *,
     cells: tuple[int, int] | None = None,
     strata: Tensor | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     show_progress: bool = False,
 ) -> DPRResult:
     """DPR: how fast do the errors go if the map chooses what to repair?
@@ -59,7 +60,8 @@ def decision_patch_replacement(
         strata: Stratified DPR: each position's stratum, (H, W) integers, as `face_rings` gives. The
             map ranks positions within their stratum alone, and each step replaces the same share of
             every one, so a map gains nothing by knowing which stratum matters.
-        batch_size: Images per forward. It bounds the memory.
+        batch_size: Images per forward. It bounds the memory. None: 32, and on CUDA what a
+            trial finds to be fastest.
         show_progress: Show a bar over the pairs.
 
     Raises:
@@ -94,10 +96,12 @@ class DecisionPatchReplacement:
     _: KW_ONLY
     cells: tuple[int, int] | None = None
     strata: Tensor | None = None
-    batch_size: int = 32
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        check_counts(steps=self.steps, batch_size=self.batch_size)
+        check_counts(steps=self.steps)
+        if self.batch_size is not None:
+            check_counts(batch_size=self.batch_size)
         self.threshold = as_number("threshold", self.threshold)
         self.reset()
 
@@ -139,19 +143,22 @@ class DecisionPatchReplacement:
         values = position_values(attributions, patched_a)
         labels = as_labels(genuine, len(patched_a))
         warn_of_constant_maps(values)
-        scores, steps = [], self.steps
+        scores, tied, steps = [], [], self.steps
+        at_once = images_at_once(self.forward_func, patched_a, batch_size=self.batch_size)
         with tqdm(total=len(patched_a), unit="pair", disable=not show_progress) as bar:
-            for start in range(0, len(patched_a), self.batch_size):
-                rows = slice(start, start + self.batch_size)
+            for start in range(0, len(patched_a), at_once):
+                rows = slice(start, start + at_once)
                 img_a, original = patched_a[rows], original_a[rows]
                 first, score = score_and_hold_partners(self.forward_func, (img_a, img_b[rows]))
                 match = first >= self.threshold
-                step_of = replacement_steps(values[rows], match, steps, self.cells, self.strata)
+                ranking = rank_maps(values[rows], match, self.cells)
+                step_of = turning_steps(ranking, steps, img_a.shape[2:], self.cells, self.strata)
+                tied.append(tied_shares(values[rows], ranking))
                 scores.append(
-                    replaced_scores(score, first, img_a, original, step_of, steps, self.batch_size)
+                    replaced_scores(score, first, img_a, original, step_of, steps, at_once)
                 )
                 bar.update(len(img_a))
-        return torch.cat(scores, 1), labels, tied_share(values, self.cells)
+        return torch.cat(scores, 1), labels, np.concatenate(tied)
 
     def compute(self) -> DPRResult:
         """Curves and areas over all batches so far."""

@@ -73,8 +73,8 @@ def least_replacement(
     values = position_values(attributions, patched_a)
     warn_of_constant_maps(values)
     with torch.no_grad():
-        match = ask_scores(forward_func, patched_a, img_b) >= threshold
-        step_of = replacement_steps(values, match, steps)
+        match = ask_scores(forward_func, patched_a, img_b).cpu().double() >= threshold
+        step_of = replacement_steps(values, match, steps).to(patched_a.device)
 
         def give_back(inputs: tuple[Tensor, Tensor], step: int) -> tuple[Tensor, Tensor]:
             return torch.where(step_of[:, None] <= step, original_a, inputs[0]), inputs[1]
@@ -86,7 +86,7 @@ def least_replacement(
             arg_min=1,
             arg_max=max(steps + 1, 3),  # it wants two steps at least
             arg_step=1,
-            correct_fn=lambda score: bool((score >= threshold) == match),
+            correct_fn=lambda score: bool((score.cpu().double() >= threshold) == match),
         ).evaluate((patched_a, img_b), perturbations_per_eval=batch_size)
     if flipped is None:
         return None

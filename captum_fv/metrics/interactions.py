@@ -46,14 +46,14 @@ class HiddenCells:
 
     @property
     def design(self) -> Tensor:
-        """[1 masks], (n, K + 1) float64."""
-        masks = self.masks.double()
+        """[1 masks], (n, K + 1) float64, on the CPU."""
+        masks = self.masks.cpu().double()
         return torch.cat([torch.ones_like(masks[:, :1]), masks], 1)
 
     @property
     def seen(self) -> Tensor:
-        """The embeddings in double precision."""
-        return self.embeddings.double()
+        """The embeddings in double precision, on the CPU."""
+        return self.embeddings.cpu().double()
 
     def fit(self, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Weighted least squares of targets (n, m) on [1 masks]: (K + 1, m)."""
@@ -83,7 +83,7 @@ class HiddenCells:
     def _normal(self, targets: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         """The normal equations of least squares: X'WX, and X'W times the targets."""
         design = self.design
-        weighted = design if weights is None else design * weights.double()[:, None]
+        weighted = design if weights is None else design * weights.cpu().double()[:, None]
         ridge = RIDGE * len(design) * torch.eye(design.shape[1]).to(design)
         return weighted.T @ design + ridge, weighted.T @ targets
 
@@ -186,7 +186,7 @@ def _said(mapped: Tensor, side: HiddenCells) -> Tensor:
         raise ValueError(
             f"maps: got {tuple(mapped.shape)}; want a number for each of {cells} cells"
         )
-    return side.masks.double() @ mapped.detach().to(side.masks.device).double()
+    return side.masks.cpu().double() @ mapped.detach().cpu().double()
 
 
 def _check_alike(

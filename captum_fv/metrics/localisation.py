@@ -11,6 +11,7 @@ from torch import Tensor
 from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import check_tensor
 from captum_fv.metrics.positions import position_values
+from captum_fv.metrics.ranking import Ranking
 from captum_fv.metrics.rates import Values, as_labels
 
 
@@ -47,24 +48,29 @@ def patch_localisation(attributions: Tensor, mask: Tensor, match: Values) -> Pat
     PatchLocalisation(auroc=array([0.66666667]), average_precision=array([0.5]))
     """
     values = _values_in(attributions, mask=mask)
-    values = np.where(as_labels(match, len(mask), "match")[:, None], values, -values)
-    patched = mask.flatten(1).cpu().numpy()
-    number, positions = patched.sum(1), values.shape[1]
+    signed = np.where(as_labels(match, len(mask), "match")[:, None], -values, values)
+    return localised(Ranking.of(signed), mask)
+
+
+def localised(ranking: Ranking, mask: Tensor) -> PatchLocalisation:
+    """`patch_localisation` of positions that are ranked already, the likeliest patch first."""
+    patched = np.take_along_axis(mask.flatten(1).cpu().numpy(), ranking.order, axis=1)
+    number, positions = patched.sum(1), patched.shape[1]
     unfit = np.flatnonzero((number == 0) | (number == positions))
     if len(unfit):
         raise ValueError(
             f"mask: that of pair {unfit[0]} covers {number[unfit[0]]} of {positions} positions; "
             "want some in it and some outside"
         )
-    # Equal values come in together, so precision counts all positions that rank no lower: of the
-    # patched ones they are counted among the patched alone.
-    no_lower, patched_no_lower = (
-        _rank(np.where(among, -values, np.inf), "max") for among in (True, patched)
-    )
-    precision = patched_no_lower / no_lower
-    return PatchLocalisation(
-        _auroc(values, patched, ~patched), (precision * patched).sum(1) / number
-    )
+    # Equal values come in together, so precision counts all positions up to the last of them.
+    reached = np.take_along_axis(patched.cumsum(axis=1), ranking.last, axis=1)
+    precision = reached / (ranking.last + 1)
+    # Mann-Whitney: of each patched position how many others rank lower, equal ones by half; less
+    # those that the patched have among themselves.
+    lower = positions - (ranking.first + ranking.last) / 2
+    wins = (lower * patched).sum(1) - number * (number + 1) / 2
+    auroc = wins / number / (positions - number)
+    return PatchLocalisation(auroc, (precision * patched).sum(1) / number)
 
 
 def patch_polarity(attributions: Tensor, similar: Tensor, dissimilar: Tensor) -> FloatArray:
@@ -111,21 +117,16 @@ def _values_in(attributions: Tensor, **masks: Tensor) -> FloatArray:
             )
     channels = max(attributions.shape[1], 1) if np.ndim(attributions) == 4 else 1
     values = position_values(attributions, first.expand(-1, channels, -1, -1))
-    return np.asarray(values.flatten(1).cpu())
+    return np.asarray(values.flatten(1))
 
 
 def _auroc(values: FloatArray, higher: BoolArray, lower: BoolArray) -> FloatArray:
     """How often a value of the first kind is above one of the second, (N,); a tie counts half."""
     # Positions of neither kind come last, where they change nobody's rank. Less the ranks that the
     # first kind has among itself, the sum of its ranks counts the others below it (Mann-Whitney).
-    ranks = _rank(np.where(higher | lower, values, np.inf), "average")
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.where(higher | lower, values, np.inf), axis=1)
     count = higher.sum(1)
     wins = (ranks * higher).sum(1) - count * (count + 1) / 2
     return np.asarray(wins / count / lower.sum(1))
-
-
-def _rank(values: FloatArray, ties: str) -> FloatArray:
-    """Ranks (N, P) from 1 on within each row."""
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(values, method=ties, axis=1))

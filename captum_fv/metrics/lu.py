@@ -42,7 +42,7 @@ def lu_deletion_insertion(
     population: Population,
     *,
     fill: Fill | float | Tensor = "black",
-    batch_size: int = 32,
+    batch_size: int | None = None,
 ) -> LuFigures:
     r"""Lu's deletion and insertion: the share of right decisions as the map removes or adds places.
 

@@ -19,7 +19,8 @@ def position_values(attributions: Tensor, images: Tensor) -> Tensor:
         images: Images A, (N, C, H, W).
 
     Returns:
-        (N, H, W) float64, on the images' device; an error for what is no such map, or not finite.
+        (N, H, W) float64, on the CPU, for not every device knows double precision; an error for
+            what is no such map, or not finite.
     """
     check_tensor("attributions", attributions, "a tensor, the map of image A")
     count, channels, height, width = images.shape
@@ -33,7 +34,7 @@ def position_values(attributions: Tensor, images: Tensor) -> Tensor:
     if not all_finite(attributions):
         raise ValueError("attributions: hold NaN or infinite values, which have no rank")
     # Single precision could round two different means to one value, and the order would be lost.
-    values = attributions.detach().to(images.device).mean(1, dtype=torch.float64)
+    values = attributions.detach().cpu().mean(1, dtype=torch.float64)
     return values.expand(count, height, width)
 
 
@@ -60,7 +61,7 @@ def cell_numbers(name: str, grid: tuple[int, int], size: Sequence[int]) -> Tenso
 
 def is_constant(values: Tensor) -> Tensor:
     """Which maps (N, ...) have one value everywhere, up to rounding in single precision, (N,)."""
-    low, high = values.flatten(1).double().aminmax(dim=1)
+    low, high = values.flatten(1).cpu().double().aminmax(dim=1)
     rounding = 8 * torch.finfo(torch.float32).eps * torch.maximum(low.abs(), high.abs())
     return high - low <= rounding
 

@@ -134,7 +134,7 @@ def build_method(build: Build, model: Any) -> Any:
 def map_values(method: Any, pair: tuple[Tensor, Tensor]) -> FloatArray:
     """The map of A for each pair, channels averaged, (N, H*W)."""
     map_a = method.attribute(*pair)[0]
-    values: FloatArray = position_values(map_a, pair[0]).flatten(1).cpu().numpy()
+    values: FloatArray = position_values(map_a, pair[0]).flatten(1).numpy()
     return values
 
 

@@ -101,7 +101,7 @@ def sanity_suite(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "images A and B are the same photo")  # so they should be
         same_a, same_b = method.attribute(original_a, original_a)
-    values = same_a.flatten(1).double()
+    values = same_a.flatten(1).cpu().double()
     similar_share = values.clamp(min=0).sum(1) / values.abs().sum(1)  # NaN if all are 0
 
     def localise(img_a: Tensor) -> PatchLocalisation:
@@ -114,7 +114,7 @@ def sanity_suite(
         randomised.absolute[0],
         swap_error(method, pair),
         _distance((same_a,), (same_b,)),
-        similar_share.nan_to_num(0.5).cpu().numpy(),
+        similar_share.nan_to_num(0.5).numpy(),
         localise(patched_a),
         localise(original_a),
     )
@@ -130,7 +130,8 @@ def swap_error(method: Any, pair: tuple[Tensor, Tensor]) -> FloatArray:
 
 def _distance(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> FloatArray:
     """Largest difference of each pair's maps over their largest value; 0 if all of them are 0."""
-    one, other = (torch.cat([m.flatten(1) for m in maps], 1).double() for maps in (first, second))
+    joined = (torch.cat([m.flatten(1) for m in maps], 1) for maps in (first, second))
+    one, other = (values.cpu().double() for values in joined)
     scale = torch.maximum(one.abs().amax(1), other.abs().amax(1))
     error = (one - other).abs().amax(1) / torch.where(scale > 0, scale, 1)
-    return error.cpu().numpy()
+    return error.numpy()

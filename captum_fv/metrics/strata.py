@@ -66,7 +66,7 @@ def summed_sensitivity(
             scores = ask_scores(forward_func, leaf, img_b.detach())
             (gradient,) = image_gradients(scores, (leaf,))
             warn_of_zero_gradients(gradient)
-        total += gradient.abs().sum((0, 1), dtype=torch.float64).cpu()
+        total += gradient.abs().cpu().sum((0, 1), dtype=torch.float64)
     return total
 
 
@@ -95,7 +95,7 @@ def equal_strata(prior: Tensor, count: int = 16) -> Tensor:
         )
     # Of P positions, one with b below it is in stratum floor(b * count / P): as many in each, and
     # equal values, which have equally many below them, stay together.
-    values = prior.detach().double().flatten()
+    values = prior.detach().cpu().double().flatten()
     below = torch.searchsorted(values.sort().values, values)
     return (below * count // prior.numel()).reshape(prior.shape)
 

@@ -19,6 +19,7 @@ from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled
 from captum_fv.metrics.localisation import patch_localisation
 from captum_fv.metrics.positions import as_images, position_values
 from captum_fv.metrics.replacement import replaced_scores
+from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.model import SiameseCosine
 
 SWAP_STEPS = 50
@@ -140,7 +141,7 @@ def swap_game(
     masks: BoolArray,
     faces: Sequence[int] | None = None,
     steps: int = SWAP_STEPS,
-    batch_size: int = 32,
+    batch_size: int | None = None,
 ) -> SwapGameResult:
     r"""Replaces what a map names by the twin's pixels until the probe passes as the twin.
 
@@ -165,7 +166,7 @@ def swap_game(
             a mask without pixels is not counted.
         faces: Number of the face that each triplet is of, N of them; None: each of another.
         steps: How many shares of the mass.
-        batch_size: Images per forward.
+        batch_size: Images per forward; None as in `decision_patch_replacement`.
 
     Raises:
         ValueError: Shapes that do not fit, NaN, or a changed part that covers nothing or all.
@@ -173,8 +174,9 @@ def swap_game(
     Reference:
         Williford, May, Byrne: Explainable Face Recognition, ECCV 2020, Sec. 4.
     """
-    check_counts(steps=steps, batch_size=batch_size)
+    check_counts(steps=steps)
     as_images((probe, twin))
+    at_once = images_at_once(siamese, probe, batch_size=batch_size)
     values = position_values(attributions, probe)
     masks = np.asarray(masks)
     fits = masks.ndim == 4 and (len(masks), *masks.shape[2:]) == tuple(values.shape)
@@ -185,19 +187,19 @@ def swap_game(
             "a direction (N, d) for each"
         )
     changed = torch.from_numpy(masks[:, :1])
-    auroc, _ = patch_localisation(values[:, None].cpu(), changed, [True] * len(probe))
+    auroc, _ = patch_localisation(values[:, None], changed, [True] * len(probe))
     step_of = mass_steps(values, steps)
 
     def score(images: Tensor, rows: Tensor) -> Tensor:
-        return (siamese.embed_images(images) * towards[rows]).sum(1).double()
+        there = towards[rows.to(towards.device)]
+        return (siamese.embed_images(images) * there).sum(1).cpu().double()
 
-    every = torch.arange(len(probe), device=probe.device)
-    first = torch.cat([score(probe[some], some) for some in torch.split(every, batch_size)])
-    margins = replaced_scores(score, first, probe, twin, step_of, steps, batch_size)
-    outside = ~masks[:, 0]
-    turns = step_of.cpu().numpy()
+    every = torch.split(torch.arange(len(probe)), at_once)
+    first = torch.cat([score(probe[some.to(probe.device)], some) for some in every])
+    margins = replaced_scores(score, first, probe, twin, step_of, steps, at_once)
+    outside, turns = ~masks[:, 0], step_of.numpy()
     taken = [((turns > 0) & (turns <= t) & outside).sum((1, 2)) for t in range(steps + 1)]
-    density = _densities(values.cpu().numpy(), masks)
+    density = _densities(values.numpy(), masks)
     leads = density[:, 0] == density.max(1)
     return SwapGameResult(
         margins.numpy() > 0,
@@ -221,7 +223,6 @@ def mass_steps(values: Tensor, steps: int) -> Tensor:
     """
     mass = values.flatten(1).clamp(min=0)
     scattered = torch.randperm(mass.shape[1], generator=torch.Generator().manual_seed(0))
-    scattered = scattered.to(mass.device)
     order = scattered[(-mass[:, scattered]).argsort(dim=1, stable=True)]
     ranked = mass.gather(1, order)
     before = ranked.cumsum(1) - ranked

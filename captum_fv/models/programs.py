@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from captum_fv.models.download import sha256_of
+from captum_fv.siamese.devices import follow_weights
 
 # Parts of a .pt2 archive that torch.export.load would unpickle or link without a check.
 _CODE_PARTS = ("/custom_obj_", "/opaque_obj_", "/aotinductor/")
@@ -97,6 +98,11 @@ class LoadedProgram(nn.Module):
             raise failure
         return output
 
+    def _apply(self, fn: Any, recurse: bool = True) -> LoadedProgram:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        follow_weights(self, fn)
+        return self
+
     def train(self, mode: bool = True) -> LoadedProgram:
         """Leave the program as it was exported."""
         return self
@@ -149,7 +155,7 @@ def read_program(
                 loaded = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
                 program, size = LoadedProgram(loaded), None
             else:
-                program, size = _read_export(path, device)
+                program, size = _read_export(path)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path}: refused, for loading it would run code beside the model "
@@ -169,9 +175,7 @@ def brief(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-def _read_export(
-    path: Path, device: str | torch.device
-) -> tuple[LoadedProgram, tuple[int, int] | None]:
+def _read_export(path: Path) -> tuple[LoadedProgram, tuple[int, int] | None]:
     try:
         # The reader finds "opaque_obj_0" under OPAQUE_OBJ_0 too.
         names = [f"/{name.casefold()}" for name in _records(path)]
@@ -181,10 +185,6 @@ def _read_export(
         raise pickle.UnpicklingError("it holds Python objects or a compiled library")
     exported = torch.export.load(path)
     batch, _, height, width = _input_shape(exported)
-    if torch.device(device).type != "cpu":
-        from torch.export.passes import move_to_device_pass
-
-        exported = move_to_device_pass(exported, torch.device(device))
     size = None if height is None or width is None else (height, width)
     return LoadedProgram(exported.module(), batch), size
 

@@ -184,7 +184,7 @@ def _explained(
     run, rows = result.dpr, result.rows(batch.numbers)
     scores = np.vstack([run.scores, run.repaired_scores]).T[rows]
     match = scores >= run.threshold
-    values = position_values(maps, batch.patched_a).cpu()
+    values = position_values(maps, batch.patched_a)
     replaced_at = replacement_steps(
         values,
         torch.from_numpy(match[:, 0]),

@@ -95,6 +95,7 @@ def error_table(results: BenchmarkResults) -> TextTable:
         for name, model in results.models.items()
     ]
     notes = few_pairs_notes(model.genuine for model in results.models.values())
+    notes += _precision_notes(results)
     return TextTable(
         "table1",
         "Errors of the models on the clean pairs, and on the patched pairs at the clean pairs' "
@@ -217,6 +218,14 @@ def few_pairs_notes(labels: Iterable[BoolArray]) -> list[str]:
     """That there are few pairs of one class, if there are, from the labels (N,) of each row."""
     fewest = min((min(some.sum(), (~some).sum()) for some in labels), default=FEW_PAIRS)
     return [FEW_PAIRS_NOTE.format(fewest)] if fewest < FEW_PAIRS else []
+
+
+def _precision_notes(results: BenchmarkResults) -> list[str]:
+    """Which models computed otherwise than in single precision."""
+    identities = results.config.get("models", {})
+    used = {name: identities.get(name, {}).get("precision", "float32") for name in results.models}
+    coarse = [f"{name} in {kind}" for name, kind in used.items() if kind != "float32"]
+    return [f"Computed {', '.join(coarse)}; results in float32."] if coarse else []
 
 
 def _tie_notes(lines: Sequence[_Line]) -> list[str]:

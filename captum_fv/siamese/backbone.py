@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -23,7 +24,19 @@ ONE_AT_A_TIME = (
 _FACE_SIZES = {(96, 96), (112, 96), (112, 112), (128, 128), (160, 160), (224, 224)}
 """Height and width of what face recognisers take."""
 
-_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
+
+class OptimisedBackbone(nn.Module):
+    """A backbone, `module`, and something beside it that gives the same in less time."""
+
+    module: nn.Module
+
+
+_WRAPPERS = (
+    nn.DataParallel,
+    nn.parallel.DistributedDataParallel,
+    AveragedModel,
+    OptimisedBackbone,
+)
 
 
 @dataclass(frozen=True)
@@ -286,8 +299,10 @@ def _cure(backbone: nn.Module, images: Tensor, told: str) -> str:
         return f'; its weights are on {weight.device}, so write siamese.to("{images.device}")'
     if "Expected all tensors to be on the same device" in told:
         if any(isinstance(module, torch.jit.ScriptModule) for module in backbone.modules()):
+            made = re.search(r'torch\.(\w+)\([^\n]*device=torch\.device\("([\w:]+)"\)', told)
+            which = f" (torch.{made[1]} on {made[2]})" if made else ""
             return (
-                "; a device is burnt into this TorchScript program: trace it on "
+                f"; a device is burnt into this TorchScript program{which}: trace it on "
                 f"{images.device.type.upper()}, or export it to .pt2"
             )
         return "; a tensor of its own stays on another device: register_buffer lets it follow"

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from captum_fv.siamese.backbone import OptimisedBackbone
 from captum_fv.siamese.prelu import TwoReLU
 
 # fmt: off
@@ -111,6 +112,11 @@ def _refuse_compiled(methods: list[Any], backbone: nn.Module) -> None:
         raise ValueError(
             f"{type(hooking[0]).__name__} needs hooks, which torch.compile leaves out; want the "
             "backbone as it was before torch.compile"
+        )
+    if hooking and any(isinstance(module, OptimisedBackbone) for module in backbone.modules()):
+        raise ValueError(
+            f"{type(hooking[0]).__name__} needs hooks on the backbone, beside which a quicker "
+            "network runs here; want the model as it was before optimise_for_inference"
         )
 
 

@@ -8,9 +8,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from captum_fv.core.arithmetic import autocast_type
+
 
 def same_answer_again(
-    backbone: nn.Module, compute: Callable[[Tensor], Tensor], images: Tensor, what: str
+    backbone: nn.Module,
+    compute: Callable[[Tensor], Tensor],
+    images: Tensor,
+    what: str,
+    half: torch.dtype | None = None,
 ) -> Tensor:
     """What the backbone computes for images, if each row depends on its own image alone.
 
@@ -22,6 +28,7 @@ def same_answer_again(
         compute: Images (N, C, H, W) -> a tensor with a row for each.
         images: The batch that the user's call is about.
         what: What a row is, for the message.
+        half: The half precision that it computes in; None for none.
 
     Raises:
         ValueError: One image gets two answers; the message says whether from call to call or from
@@ -38,7 +45,7 @@ def same_answer_again(
             answers.append(_rows(compute, torch.cat([others, last])))
     # The user's own call comes last: hooks and caches are left with what belongs to it.
     values = compute(images)
-    coarseness = _coarseness(backbone, images, values)
+    coarseness = _coarseness(backbone, images, values, half)
     if _differ(again, values, values, max(1e-5, coarseness)):
         raise ValueError(
             f"the backbone gives one image two {what}s when asked twice: it draws random numbers, "
@@ -91,12 +98,12 @@ def _differ(rows: Tensor | None, expected: Tensor, values: Tensor, tolerance: fl
     return bool((rows - expected).abs().max() > tolerance * values.abs().max())
 
 
-def _coarseness(backbone: nn.Module, images: Tensor, values: Tensor) -> float:
+def _coarseness(
+    backbone: nn.Module, images: Tensor, values: Tensor, half: torch.dtype | None
+) -> float:
     """The relative rounding error of the coarsest numbers that the backbone computes with."""
-    device = images.device.type
     kinds = {x.dtype for x in (images, values, *backbone.parameters()) if x.is_floating_point()}
-    if torch.is_autocast_enabled(device):
-        kinds.add(torch.get_autocast_dtype(device))
-    if device == "cuda":
+    kinds |= {kind for kind in (half, autocast_type(images.device)) if kind is not None}
+    if images.is_cuda:
         kinds.add(torch.float16)  # TF32, in which convolutions compute there, is as coarse
     return max(torch.finfo(kind).eps for kind in kinds)

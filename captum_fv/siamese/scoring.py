@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from captum_fv.core.arithmetic import backward_arithmetic
 from captum_fv.core.checks import all_finite, hides_values
 from captum_fv.siamese.backbone import check_mode
-from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.model import PartnerView, SiameseCosine
 
 NO_GRADIENT_NEEDED = (
     "Take a method that needs no gradient: occlusion, as OcclusionPairAttribution (xface1)"
@@ -36,10 +37,12 @@ def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
             f"forward_func: got {type(forward_func).__name__}; want a function (img_a, img_b) -> "
             "scores (N,), as a SiameseCosine is"
         )
-    if isinstance(forward_func, nn.Module) and not isinstance(forward_func, SiameseCosine):
-        check_mode(forward_func, "forward_func")  # a SiameseCosine looks for itself
+    ours = isinstance(forward_func, SiameseCosine | PartnerView)  # which look, and write on nothing
+    if isinstance(forward_func, nn.Module) and not ours:
+        check_mode(forward_func, "forward_func")
     try:
-        scores, count = forward_func(*map(own_copy, (images, *others))), len(images)
+        arguments = (images, *others) if ours else map(own_copy, (images, *others))
+        scores, count = forward_func(*arguments), len(images)
     except TypeError as error:
         if _takes(forward_func, 1 + len(others)):
             raise
@@ -106,7 +109,10 @@ def image_gradients(
         ValueError: No gradient reaches any of the images, or it is not finite.
     """
     check_differentiable(score)
-    found = torch.autograd.grad(score.sum(), images, retain_graph=retain_graph, allow_unused=True)
+    with backward_arithmetic(score.device):
+        found = torch.autograd.grad(
+            score.sum(), images, retain_graph=retain_graph, allow_unused=True
+        )
     if all(gradient is None for gradient in found):
         raise ValueError(NO_GRADIENT)
     gradients = tuple(
