@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -90,6 +92,10 @@ def test_an_exported_program_runs_node_by_node(siamese):
     )
     assert exported.backbone.forward == forward
     torch.testing.assert_close(exported(*pair), siamese(*pair))
+    torch.testing.assert_close(  # sanity checks work on deep copies
+        LocalAgreement(copy.deepcopy(exported)).attribute(pair)[0],
+        LocalAgreement(siamese).attribute(pair)[0],
+    )
 
 
 def test_a_scripted_program_shows_no_layers(siamese):

@@ -8,7 +8,7 @@ from torch import nn
 
 from captum_fv.attr import PatchOracle, RandomPairBaseline, SimilarityArgumentGradient
 from captum_fv.benchmark import run_benchmark
-from captum_fv.benchmark.audit import SANITY_PAIRS, STEPS, MapAudit, audit_method
+from captum_fv.benchmark.audit import STEPS, MapAudit, audit_method
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.data.patched_pairs import PairBatch
@@ -19,6 +19,7 @@ from tests.support.nets import SIZE, THRESHOLD, random_pair, small_siamese
 
 COUNT = 14
 GENUINE = np.arange(COUNT) % 3 == 0
+SETTINGS = BenchmarkSettings(batch_size=4, sanity_pairs=9)
 
 
 def batch(patched=True):
@@ -36,7 +37,7 @@ def siamese():
 
 @pytest.fixture(scope="module")
 def table(siamese):
-    return audit_method(SimilarityArgumentGradient, siamese, batch(), THRESHOLD, batch_size=4)
+    return audit_method(SimilarityArgumentGradient, siamese, batch(), THRESHOLD, SETTINGS)
 
 
 def test_curves_are_those_of_a_naive_loop(siamese, table):
@@ -66,7 +67,7 @@ def test_curves_are_those_of_a_naive_loop(siamese, table):
 def test_sanity_is_the_suites_on_a_few_pairs(siamese, table):
     pairs = batch()
     rows = np.flatnonzero(np.isfinite(table["swap_error"]))
-    assert len(rows) == SANITY_PAIRS
+    assert len(rows) == SETTINGS.sanity_pairs
     expected = sanity_suite(
         lambda model: SimilarityArgumentGradient(model, THRESHOLD),
         siamese,
@@ -84,14 +85,16 @@ def test_sanity_is_the_suites_on_a_few_pairs(siamese, table):
 
 
 def test_pairs_without_patches_have_curves_and_no_sanity(siamese):
-    table = audit_method(SimilarityArgumentGradient, siamese, batch(patched=False), THRESHOLD)
+    table = audit_method(
+        SimilarityArgumentGradient, siamese, batch(patched=False), THRESHOLD, SETTINGS
+    )
     found = MapAudit.from_table(table, GENUINE, THRESHOLD)
     assert found.sanity is None
     assert found.pairs == COUNT
 
 
 def test_what_is_told_the_patches_is_left_out(siamese):
-    table = audit_method(PatchOracle, siamese, batch(), THRESHOLD)
+    table = audit_method(PatchOracle, siamese, batch(), THRESHOLD, SETTINGS)
     assert {len(values) for values in table.values()} == {0}
 
 

@@ -62,14 +62,13 @@ def test_curves_and_areas_are_means_and_trapezoids(run_input):
     np.testing.assert_allclose(result.fractions, [0, 0.2, 0.4, 0.6, 0.8, 1])
     for curve in ("deletion", "insertion"):
         scores = getattr(result, curve)
-        for points, matches in (
-            (scores.mean(1), False),
-            ((scores >= THRESHOLD).mean(1), True),
+        for points, of in (
+            (scores.mean(1), "score"),
+            ((scores >= THRESHOLD).mean(1), "match"),
         ):
-            found = result.match_rate(curve) if matches else result.mean_scores(curve)
-            np.testing.assert_allclose(found, points)
+            np.testing.assert_allclose(result.means(curve, of), points)
             area = sum((a + b) / 2 / STEPS for a, b in pairwise(points))
-            interval = result.auc(curve, of_matches=matches)
+            interval = result.auc(curve, of)
             assert interval.value == pytest.approx(area)
             assert interval.low <= area <= interval.high
     # Both walks are between the same two images.
@@ -104,7 +103,7 @@ def test_the_better_map_removes_what_counts_first():
         assert good.difference_to(bad, "deletion").high < 0
         assert good.difference_to(bad, "insertion").low > 0
         assert good.auc("deletion").value == pytest.approx(0.25, abs=0.01)
-        assert good.auc("insertion", of_matches=True).value == pytest.approx(0.75, abs=0.05)
+        assert good.auc("insertion", "match").value == pytest.approx(0.75, abs=0.05)
 
 
 def test_only_the_population_is_scored_and_b_is_embedded_once(run_input):

@@ -19,7 +19,7 @@ from captum_fv.metrics import (
     sanity_suite,
     unbeaten_controls,
 )
-from captum_fv.metrics.deletion import AREA_TITLES
+from captum_fv.metrics.deletion_result import AREA_TITLES
 from captum_fv.report.text_table import Cell, TextTable
 
 

@@ -22,7 +22,7 @@ from captum_fv.metrics import (
     patch_polarity,
     sensitivity_strata,
 )
-from captum_fv.metrics.deletion import AREA_TITLES
+from captum_fv.metrics.deletion_result import AREA_TITLES
 from captum_fv.report.text_table import Cell, TextTable
 
 

@@ -126,6 +126,11 @@ def _check_models(
                 f"audit_pairs: {model} has no parameters, which the sanity checks make random; "
                 "want 0 for it"
             )
+        if settings.audit_pairs and "black" in settings.lu_fills and siamese.black is None:
+            raise ValueError(
+                f"lu_fills: {model} does not say which pixel value is black; give it mean and std, "
+                'or write lu_fills=["blur"]'
+            )
         for name, build in methods.items():
             try:
                 with untouched(siamese, "its constructor"):

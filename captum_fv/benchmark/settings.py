@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from captum_fv.core.arrays import IntArray
+from captum_fv.core.checks import check_choice
 
 STRATA = 64
 """Strata of equal mean sensitivity; with so many, one map for all pairs is at chance."""
 
-LEAST = {"batch_size": 1, "audit_pairs": 0, "latency_pairs": 0, "latency_seconds": 0}
+LuFill = Literal["black", "blur", "road", "alternative"]
+"""What removed places may show in the curves of Lu et al."""
+
+LEAST = {
+    "batch_size": 1,
+    "audit_pairs": 0,
+    "sanity_pairs": 1,
+    "latency_pairs": 0,
+    "latency_seconds": 0,
+}
 """The smallest values of settings."""
 
 
@@ -29,7 +39,10 @@ class BenchmarkSettings:
         stratified: Also DPR within strata of equal mean sensitivity, which takes a gradient of
             every pair.
         audit_pairs: On how many pairs every method's deletion and insertion curves are measured,
-            and on a few of them its sanity; 0 leaves them out.
+            and on some of them its sanity; 0 leaves both out.
+        sanity_pairs: On how many of them; each is explained some seven times.
+        lu_fills: What removed places show in the curves of Lu et al.: "black" as published, "blur",
+            "alternative", or "road", which takes seconds for a pair.
         latency_pairs: On how many pairs methods are timed; 0 leaves Table 3 out.
         latency_seconds: After so many seconds no further pair of a method is timed.
         threshold: From which cosine on a pair matches: a number, or "model" for that which each
@@ -42,6 +55,8 @@ class BenchmarkSettings:
     seed: int = 0
     stratified: bool = True
     audit_pairs: int = 0
+    sanity_pairs: int = 10
+    lu_fills: Sequence[LuFill] = ("black",)
     latency_pairs: int = 100
     latency_seconds: float = 60.0
     threshold: float | Literal["model"] | None = None
@@ -55,6 +70,8 @@ class BenchmarkSettings:
             if count < 1:
                 raise ValueError(f"subset: got {count} pairs for {method}; want 1 or more")
 
+        for fill in self.lu_fills:
+            check_choice("lu_fills", fill, get_args(LuFill))
         if self.threshold is not None and self.fmr is not None:
             raise ValueError("threshold and fmr: got both; want one of them, which sets the other")
         if self.fmr is not None and not 0 < self.fmr < 1:
@@ -72,6 +89,8 @@ class BenchmarkSettings:
             "seed": self.seed,
             "strata": STRATA if self.stratified else 0,
             "audit_pairs": self.audit_pairs,
+            "sanity_pairs": self.sanity_pairs,
+            "lu_fills": list(self.lu_fills),
             "latency": [self.latency_pairs, self.latency_seconds],
             "fmr": self.fmr,
         }

@@ -64,7 +64,9 @@ class PatchedSource:
     def identity(self) -> dict[str, Any]:
         """The set's name and length, and a hash of who is in it and where the patches lie."""
         places = self.patched.places
-        people = np.frombuffer("\n".join(self.patched.clean.people).encode(), dtype=np.uint8)
+        people = np.frombuffer(
+            "\n".join(map(str, self.patched.clean.people)).encode(), dtype=np.uint8
+        )
         sizes = np.array([*places.size, places.patch])
         drawn = {"rows": places.rows, "columns": places.columns, "donors": places.donors}
         digest = columns.sha256({"people": people, "sizes": sizes, **drawn})

@@ -222,8 +222,7 @@ class Run:
 
     def _audit(self, model: str, build: Builder, pairs: PairBatch) -> Table:
         siamese, threshold = self.models[model], self.scores[model].threshold
-        seed, size = self.settings.seed, self.settings.batch_size
-        return audit_method(build, siamese, pairs, threshold, seed, size)
+        return audit_method(build, siamese, pairs, threshold, self.settings)
 
     def _time(self, model: str, build: Builder, pairs: PairBatch) -> Table:
         method = build(self.models[model], self.scores[model].threshold)

@@ -23,12 +23,25 @@ from captum_fv.cli import (
     methods,
     models,
     patch,
+    swap_game,
     xcos_train,
 )
 from captum_fv.cli.console import on_console, one_line
 from captum_fv.core.version import __version__
 
-COMMANDS = (explain, calibrate, dpr, benchmark, patch, align, xcos_train, methods, models, demo)
+COMMANDS = (
+    explain,
+    calibrate,
+    dpr,
+    benchmark,
+    swap_game,
+    patch,
+    align,
+    xcos_train,
+    methods,
+    models,
+    demo,
+)
 
 EXAMPLES = """\
 examples:

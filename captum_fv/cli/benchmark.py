@@ -47,6 +47,16 @@ def add(parser: ArgumentParser) -> None:
         "them whether maps pass the sanity checks; 100 do"
     )
     add_option(group, "--audit-pairs", "--check-pairs", default=standard.audit_pairs, help=audited)
+    checked = "on how many of them the sanity checks run, seven explanations of each"
+    add_option(group, "--sanity-pairs", default=standard.sanity_pairs, help=checked)
+    group.add_argument(
+        "--lu-fills",
+        type=lambda text: text.split(","),
+        default=list(standard.lu_fills),
+        metavar="FILL[,FILL]",
+        help="with --audit-pairs, what removed places show in the deletion and insertion of Lu et "
+        "al.: some of black, blur, alternative, road (default: black, as published)",
+    )
     timed = "time methods on so many pairs; 0: do not"
     add_option(group, "--latency-pairs", default=standard.latency_pairs, help=timed)
     until = "time no further pair of a method after so long"
@@ -72,6 +82,8 @@ def run(options: Namespace) -> None:
         fmr=options.fmr,
         stratified=not options.no_strata,
         audit_pairs=options.audit_pairs,
+        sanity_pairs=options.sanity_pairs,
+        lu_fills=options.lu_fills,
         latency_pairs=options.latency_pairs,
         latency_seconds=options.latency_seconds,
     )

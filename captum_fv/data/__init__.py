@@ -24,6 +24,7 @@ from captum_fv.data.patch_folder import read_patch_set, write_patch_set
 from captum_fv.data.patched_pairs import PatchedPairs, patch_pairs
 from captum_fv.data.patches import PatchPlaces, apply_patches, patch_mask, patch_places
 from captum_fv.data.published_patch_lfw import read_published_patch_lfw
+from captum_fv.data.swaps import SwappedFaces, generated_swaps, transplant, transplanted_swaps
 
 __all__ = [
     "FaceFinder",
@@ -34,6 +35,7 @@ __all__ = [
     "PatchPlaces",
     "PatchedPairs",
     "SeveralFacesError",
+    "SwappedFaces",
     "align_detected",
     "align_face",
     "apply_patches",
@@ -43,6 +45,7 @@ __all__ = [
     "folder_identities",
     "generated_identities",
     "generated_pairs",
+    "generated_swaps",
     "guess_landmarks",
     "lfw_pairs",
     "patch_mask",
@@ -56,5 +59,7 @@ __all__ = [
     "reference_face",
     "to_image",
     "to_tensor",
+    "transplant",
+    "transplanted_swaps",
     "write_patch_set",
 ]

@@ -3,7 +3,8 @@
 from captum_fv.metrics.bootstrap import Interval
 from captum_fv.metrics.controls import CONTROLS, deal_to_others, unbeaten_controls
 from captum_fv.metrics.cost import cllr, cllr_min
-from captum_fv.metrics.deletion import DeletionInsertionResult, deletion_insertion
+from captum_fv.metrics.deletion import deletion_insertion
+from captum_fv.metrics.deletion_result import DeletionInsertionResult
 from captum_fv.metrics.dpr import DecisionPatchReplacement, decision_patch_replacement
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.evidence import Evidence
@@ -12,6 +13,7 @@ from captum_fv.metrics.histogram_confidence import HistogramConfidence, xface_co
 from captum_fv.metrics.interactions import HiddenCells, InteractionShare, interaction_share
 from captum_fv.metrics.likelihood import Calibration
 from captum_fv.metrics.localisation import PatchLocalisation, patch_localisation, patch_polarity
+from captum_fv.metrics.lu import LuFigures, lu_deletion_insertion
 from captum_fv.metrics.randomisation import (
     RandomisationResult,
     model_randomisation,
@@ -29,6 +31,7 @@ from captum_fv.metrics.rates import (
 )
 from captum_fv.metrics.sanity import SanityResult, sanity_suite, swap_error
 from captum_fv.metrics.strata import equal_strata, face_rings, sensitivity_strata
+from captum_fv.metrics.swap import SwapGameResult, can_be_told, swap_game
 
 __all__ = [
     "CONTROLS",
@@ -44,9 +47,12 @@ __all__ = [
     "InteractionShare",
     "Interval",
     "LeastReplacement",
+    "LuFigures",
     "PatchLocalisation",
     "RandomisationResult",
     "SanityResult",
+    "SwapGameResult",
+    "can_be_told",
     "cllr",
     "cllr_min",
     "deal_to_others",
@@ -62,6 +68,7 @@ __all__ = [
     "fnmr",
     "interaction_share",
     "least_replacement",
+    "lu_deletion_insertion",
     "model_randomisation",
     "patch_localisation",
     "patch_polarity",
@@ -69,6 +76,7 @@ __all__ = [
     "sanity_suite",
     "sensitivity_strata",
     "swap_error",
+    "swap_game",
     "unbeaten_controls",
     "xface_confidence",
 ]

@@ -1,11 +1,14 @@
-"""Tables of what DPR cannot show: deletion and insertion, and the sanity suite."""
+"""Tables of what DPR cannot show: deletion and insertion, ours and Lu's, and the sanity suite."""
 
 from __future__ import annotations
+
+from typing import get_args
 
 import numpy as np
 
 from captum_fv.benchmark.results import BenchmarkResults
-from captum_fv.metrics.deletion import AREA_TITLES
+from captum_fv.metrics.deletion_result import AREA_TITLES, Population
+from captum_fv.metrics.lu import LuFigures
 from captum_fv.metrics.sanity import SanityResult
 from captum_fv.report.text_table import Cell, Rounded, TextTable, Verdict
 
@@ -44,6 +47,37 @@ def deletion_table(results: BenchmarkResults) -> TextTable:
             "dissimilar. What beats chance need not beat the controls."
         ],
         list(AREA_TITLES.values()),
+    )
+
+
+def lu_table(results: BenchmarkResults) -> TextTable:
+    """The figures of Lu et al., one row for each model, method and fill; populations by name."""
+    rows: list[list[Cell]] = []
+    for model, name, result in results.each_method():
+        if result.audit is None:
+            continue
+        for fill, runs in result.audit.lu.items():
+            row: list[Cell] = [model, name, fill, str(result.audit.pairs)]
+            for population in get_args(Population):
+                row += LuFigures.of(runs[population]) if population in runs else ("-", "-")
+            rows.append(row)
+    populations = ("acceptances, genuine", "rejections, impostor", "accuracy, all")
+    titles = [f"{name}: {curve}" for name in populations for curve in LuFigures._fields]
+    return TextTable(
+        "lu",
+        "Deletion (low is good) and insertion (high is good) of Lu et al. on pairs without "
+        "patches: areas under the share of right decisions, in per cent, as a tenth of image A at "
+        "a time shows the fill in place of what the map names, or alone does not.",
+        ["model", "method", "fill", "pairs", *titles],
+        rows,
+        [
+            "Similarity maps on genuine pairs, dissimilarity maps (the lowest values first) on "
+            "impostor pairs. Over all pairs the most similar places go first: an emptied image "
+            "matches nobody, so deletion tends to the share of impostor pairs, and not to 0. A "
+            "published figure is to be compared only once its population is known, and with the "
+            "controls beside it."
+        ],
+        titles,
     )
 
 

@@ -41,6 +41,12 @@ LINE_STYLES = ("-", "--", "-.", ":")
 # colours far apart.
 
 
+def line_style(i: int) -> dict[str, Any]:
+    """How the i-th curve of a figure is drawn, as `Axes.plot` takes it."""
+    colour, dashes = LINE_COLOURS[i % len(LINE_COLOURS)], LINE_STYLES[i % len(LINE_STYLES)]
+    return {"color": colour, "linestyle": dashes, "linewidth": 1.8}
+
+
 @cache
 def similarity_colours() -> Colormap:
     """SIMILARITY_COLOURS as a colour map of matplotlib, from 0 (dissimilar) to 1 (similar)."""
@@ -149,13 +155,7 @@ def plot_dpr(runs: Mapping[str, DPRResult], title: str = "", colours: Sequence[s
     for name, run in runs.items():
         i = order.index(name)
         for axis, curve in zip(axes, (run.fmr, run.fnmr), strict=True):
-            axis.plot(
-                100 * run.fractions,
-                curve,
-                color=LINE_COLOURS[i % len(LINE_COLOURS)],
-                linestyle=LINE_STYLES[i % len(LINE_STYLES)],
-                linewidth=1.8,
-            )
+            axis.plot(100 * run.fractions, curve, **line_style(i))
     for axis, rate in zip(axes, ("FMR", "FNMR"), strict=True):
         axis.set_xlabel("replaced pixels [%]")
         axis.set_ylabel(rate)

@@ -15,7 +15,7 @@ from captum_fv.metrics.bootstrap import Interval, mean_interval
 from captum_fv.metrics.controls import CONTROLS, unbeaten_controls
 from captum_fv.metrics.dpr_result import DPRResult, Rate
 from captum_fv.metrics.rates import FEW_PAIRS
-from captum_fv.report.audit_tables import deletion_table, sanity_table
+from captum_fv.report.audit_tables import deletion_table, lu_table, sanity_table
 from captum_fv.report.text_table import CONTROL, Cell, Rounded, TextTable, Verdict
 
 BASELINES = {"rnd": "RND", "centre": "centre"}
@@ -72,6 +72,8 @@ def benchmark_tables(results: BenchmarkResults) -> list[TextTable]:
         tables.append(localisation_table(results))
     if any(result.audit is not None for result in measured):
         tables.append(deletion_table(results))
+    if any(result.audit is not None and result.audit.lu for result in measured):
+        tables.append(lu_table(results))
     if any(result.audit is not None and result.audit.sanity for result in measured):
         tables.append(sanity_table(results))
     if any(result.latency is not None for result in measured):

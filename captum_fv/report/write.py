@@ -31,7 +31,7 @@ GALLERY = 24
 
 _OF_A_REPORT = re.compile(
     r"figures/figure(3|4_6|5|5_stratified|7)(_\d+)?_.+\.(png|svg)|"
-    r"tables/(table[123]|table2_stratified|localisation|deletion|sanity)\.(md|csv|tex)",
+    r"tables/(table[123]|table2_stratified|localisation|deletion|lu|sanity)\.(md|csv|tex)",
     re.DOTALL,
 )
 """What a report's tables and figures are called."""

@@ -217,10 +217,13 @@ def _trains(part: nn.Module) -> bool:
 
 
 def is_exported(module: nn.Module) -> bool:
-    """Whether this is the module of a `torch.export` program."""
+    """Whether this is the module of a `torch.export` program, or a copy of one."""
     # torch.export puts a refusal in place of `eval` on the module it returns; an ordinary one has
-    # only the method.
-    return isinstance(module, torch.fx.GraphModule) and "eval" in vars(module)
+    # only the method. A deep copy loses the refusal, and keeps its class.
+    if not isinstance(module, torch.fx.GraphModule):
+        return False
+    kinds = {kind.__name__ for kind in type(module).__mro__}
+    return "eval" in vars(module) or "_StatefulGraphModule" in kinds
 
 
 def _own_parts(model: nn.Module) -> list[nn.Module]:

@@ -14,6 +14,7 @@ from captum_fv.metrics import (
     equal_strata,
     face_rings,
     least_replacement,
+    lu_deletion_insertion,
     model_randomisation,
     patch_localisation,
     patch_polarity,
@@ -147,6 +148,15 @@ METRICS = {
         "steps": (3, SOME_COUNTS),
         "batch_size": (2, SOME_COUNTS),
         "fill": ("blur", st.one_of(st.sampled_from(["mean", "black", "red"]), SOME_NUMBERS)),
+    },
+    lu_deletion_insertion: {
+        **ASKING,
+        **MAPPED,
+        "threshold": (0.3, SOME_NUMBERS),
+        "genuine": (LABELS, SOME_LABELS),
+        "population": ("all", st.sampled_from(["impostor", "both", None, 1])),
+        "fill": ("black", st.one_of(st.sampled_from(["road", "red"]), SOME_NUMBERS, SOME_IMAGES)),
+        "batch_size": (2, SOME_COUNTS),
     },
     least_replacement: {
         "forward_func": (SIAMESE, SOME_FUNCTIONS),
