@@ -29,6 +29,21 @@ def listed(tmp_path):
     return folder, tmp_path / "list.csv", tmp_path / "out"
 
 
+def test_a_list_need_not_say_who_is_who(listed, capsys, monkeypatch):
+    folder, path, out = listed
+    path.write_text("=a.png,b.png\nc.png b.png\n")
+    command = ["explain", "--pairs", str(path), "--data", str(folder), "--out", str(out)]
+    assert main([*command, "--fast", "--aligned"]) == 0
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert [row["genuine"] for row in rows] == [None, None]
+    assert [row["a"] for row in rows] == ["=a.png", "c.png"]
+    index = (out / "index.html").read_text()
+    assert "labels" not in index
+    assert "Label" not in index
+    with pytest.raises(ValueError, match="path path label"):
+        read_pairs(folder, path)
+
+
 def test_a_list_becomes_pages_tables_and_an_index(listed, capsys, monkeypatch):
     folder, path, out = listed
     command = ["explain", "--pairs", str(path), "--data", str(folder), "--out", str(out)]

@@ -75,7 +75,8 @@ def add(parser: ArgumentParser) -> None:
         "--fast", action="store_true", help="one map by gradients alone, and no regions"
     )
     listed = parser.add_argument_group("a list of pairs, in place of two photos")
-    listed.add_argument("--pairs", type=Path, help="a list of any kind that `dpr` takes")
+    kinds = "a list of any kind that `dpr` takes, or of two photos a line"
+    listed.add_argument("--pairs", type=Path, help=kinds)
     listed.add_argument("--data", type=Path, help="the folder that its photos are in")
     listed.add_argument("--folds", type=folds, metavar="1-4", help="some folds of a list with them")
     listed.add_argument("--limit", type=positive, help="so many pairs, spread evenly over the list")
@@ -141,7 +142,7 @@ def _run_list(options: Namespace) -> None:
         raise ValueError("--pairs: give --data too, the folder that its photos are in")
     if options.out.suffix.lower() == ".html":
         options.out = options.out.with_suffix("")
-    pairs = read_pairs(options.data or Path(), options.pairs, folds=options.folds)
+    pairs = read_pairs(options.data or Path(), options.pairs, folds=options.folds, unlabelled=True)
     if options.limit is not None:
         pairs = pairs.subset(evenly(len(pairs), options.limit).tolist())
     done = explain_list(

@@ -27,7 +27,8 @@ _LABELS = {"true": True, "same": True, "false": False, "different": False, "diff
 
 class _Pair(NamedTuple):
     photos: tuple[Photo, Photo]
-    genuine: bool
+    genuine: bool | None
+    """None where the list does not say."""
 
 
 def read_pairs(
@@ -38,6 +39,7 @@ def read_pairs(
     *,
     check_images: bool = False,
     skip_missing: bool = False,
+    unlabelled: bool = False,
 ) -> PairSet:
     """The pairs of a list of any usual kind, in file order; photos are read only when asked for.
 
@@ -62,6 +64,8 @@ def read_pairs(
         folds: Which folds of a list with LFW's header, counted from 1; None takes all.
         check_images: Look now that every photo exists (none is opened).
         skip_missing: Leave pairs out whose photos are not there; a warning says how many.
+        unlabelled: Also take "path path", of which nobody knows whether the pair is genuine; the
+            set then is not `labelled`.
 
     Raises:
         FileNotFoundError: The list is missing, or (with `check_images`) a photo.
@@ -74,7 +78,7 @@ def read_pairs(
         encoded, genuine = read_packed_pairs(path)
         names = _linked_names(encoded, genuine)
         return PairSet(path.stem, names, partial(_decode, encoded, str(path), size))
-    listed, people = _read_list(path, folds)
+    listed, people = _read_list(path, folds, unlabelled)
     if skip_missing:
         there = [all(photo_path(images, photo).is_file() for photo in p.photos) for p in listed]
         people = [people[2 * k + side] for k in range(len(listed)) if there[k] for side in (0, 1)]
@@ -92,10 +96,13 @@ def read_pairs(
     if check_images:
         check_there(images, path, photos)
     load = partial(load_listed, images, path, photos, size)
-    return PairSet(path.stem, people, load, [photo.called for photo in photos])
+    labelled = all(pair.genuine is not None for pair in listed)
+    return PairSet(path.stem, people, load, [photo.called for photo in photos], labelled)
 
 
-def _read_list(path: Path, folds: Sequence[int] | None) -> tuple[list[_Pair], list[str]]:
+def _read_list(
+    path: Path, folds: Sequence[int] | None, unlabelled: bool
+) -> tuple[list[_Pair], list[str]]:
     """The pairs, and who is in each photo."""
     lines = [(number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
     header: list[int] = []
@@ -105,12 +112,13 @@ def _read_list(path: Path, folds: Sequence[int] | None) -> tuple[list[_Pair], li
         raise ValueError(f"{path}: no header of LFW's kind, so no folds; leave them out")
     listed: list[_Pair] = []
     half: tuple[Photo, bool] | None = None
+    widths = (2, 3) if unlabelled else (3,)
     for place, (number, line) in enumerate(lines):
         where = f"{path}, line {number}"
         columns = _columns(line)
         if place == 0 and _is_title(columns):
             continue
-        if len(columns) == 2 and _is_path(columns[0]):
+        if len(columns) == 2 and _is_path(columns[0]) and not _is_path(columns[1]):
             photo, label = _photo(columns[0], number, where), _label(columns[1], where)
             if half is None:
                 half = photo, label
@@ -119,9 +127,10 @@ def _read_list(path: Path, folds: Sequence[int] | None) -> tuple[list[_Pair], li
                 raise ValueError(f"{where}: both lines of a pair want the same label, got {line!r}")
             listed.append(_Pair((half[0], photo), label))
             half = None
-        elif len(columns) == 3 and _is_path(columns[0]) and _is_path(columns[1]):
-            both = _photo(columns[0], number, where), _photo(columns[1], number, where)
-            listed.append(_Pair(both, _label(columns[2], where)))
+        elif len(columns) in widths and all(map(_is_path, columns[:2])):
+            one, other = (_photo(column, number, where) for column in columns[:2])
+            known = _label(columns[2], where) if len(columns) == 3 else None
+            listed.append(_Pair((one, other), known))
         elif len(columns) in (3, 4) and not _is_path(columns[0]):
             label = len(columns) == 3
             listed.append(_Pair(parse_pair(path, number, line, label), label))
@@ -135,10 +144,13 @@ def _read_list(path: Path, folds: Sequence[int] | None) -> tuple[list[_Pair], li
         raise ValueError(f"{path}, line {half[0].line}: the pair's second line is missing")
     if header:
         listed = _in_folds(path, listed, header, folds)
-    genuine = [pair.genuine for pair in listed]
     photos = [photo for pair in listed for photo in pair.photos]
     names = [photo.person for photo in photos]
-    if [a == b for a, b in zip(names[::2], names[1::2], strict=True)] != genuine:
+    genuine = [pair.genuine for pair in listed if pair.genuine is not None]
+    if (
+        len(genuine) == len(listed)
+        and [a == b for a, b in zip(names[::2], names[1::2], strict=True)] != genuine
+    ):
         names = _linked_names([photo.file or photo.person for photo in photos], genuine)
     return listed, names
 
@@ -152,7 +164,7 @@ def _in_folds(
     many of each kind there are.
     """
     fold_count, per_fold = header if len(header) == 2 else (1, header[0])
-    genuine = [pair.genuine for pair in listed]
+    genuine = [bool(pair.genuine) for pair in listed]
     promised = fold_count * 2 * per_fold
     usual = ([True] * per_fold + [False] * per_fold) * fold_count if len(listed) == promised else []
     if genuine != usual:

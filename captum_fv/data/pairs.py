@@ -28,12 +28,14 @@ class PairSet:
         people: Who is in each image, 2N names; a pair is genuine if both of its names are equal.
         load: Image number in [0, 2N) -> (H, W, 3) uint8 RGB. A set pickles if this does.
         names: What each image is called, 2N; empty where they have none.
+        labelled: Whether `people` says which pairs are genuine; else nobody knows.
     """
 
     name: str
     people: Sequence[str]
     load: Callable[[int], Image]
     names: Sequence[str] = ()
+    labelled: bool = True
 
     def __post_init__(self) -> None:
         if isinstance(self.people, str) or not isinstance(self.people, Sequence | np.ndarray):
@@ -75,6 +77,7 @@ class PairSet:
             [self.people[i] for i in images],
             partial(load_chosen, self.load, images),
             [self.names[i] for i in images] if self.names else (),
+            self.labelled,
         )
 
 

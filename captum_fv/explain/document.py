@@ -86,6 +86,7 @@ def pair_document(
         threshold_from=threshold.source,
         methods=tuple(shown),
         regions=() if regions is None else tuple(RegionView(**vars(row)) for row in regions.rows),
+        base=None if regions is None else regions.base,
         labels=None if regions is None else regions.interactions.regions[0].labels,
         links=None if regions is None else regions.interactions.links,
         link_note="" if regions is None else f"Between regions: {regions.interactions}.",
@@ -102,7 +103,7 @@ def _method_view(name: str, method: Method, pair: Pair) -> MethodView:
     values = [display_values(mapped, mapped.shape[-2:], blur) for mapped in single]
     return MethodView(
         name=name,
-        note="a method of your own" if note is None else f"{note.shows}; {note.source}",
+        note="a method of your own" if note is None else note.shows,
         maps=(values[0], values[1]),
         limit=colour_limit(single, blur),
     )

@@ -45,7 +45,7 @@ def explain_list(
 
     Args:
         explainer: The model and what is asked of it.
-        pairs: The list, as `read_pairs` gives it.
+        pairs: The list, as `read_pairs` gives it; it need not be labelled.
         out: The folder: new, empty, or of an interrupted call.
         largest, aligned: As in `explain_photos`, for all photos.
         show_progress: Show a bar.
@@ -115,7 +115,8 @@ def _explain_one(
 ) -> Row:
     """Write a pair's page and pictures, and last its line, which says that all is there."""
     names = _names(pairs, k)
-    row: Row = {"pair": k + 1, "a": names[0], "b": names[1], "genuine": bool(pairs.genuine[k])}
+    genuine = bool(pairs.genuine[k]) if pairs.labelled else None
+    row: Row = {"pair": k + 1, "a": names[0], "b": names[1], "genuine": genuine}
     try:
         found = explainer.explain(*pairs.pair(k), names=names, largest=largest, aligned=aligned)
     except (OSError, ValueError) as error:

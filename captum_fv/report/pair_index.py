@@ -16,14 +16,14 @@ def write_pair_index(
     """Write the index beside the folder `pairs/` of its pages.
 
     Args:
-        rows: Of each pair its number `pair`, the names `a` and `b`, `genuine`, `score`, `matches`,
-            `log10_lr`, and `error`, the reason why it has no page.
+        rows: Of each pair its number `pair`, the names `a` and `b`, `genuine` (None: unknown),
+            `score`, `matches`, `log10_lr`, and `error`, the reason why it has no page.
         path: The file.
         model: The model's name.
         threshold: The cosine from which a pair matches.
     """
     explained = [row for row in rows if row["error"] is None]
-    wrong = sum(row["matches"] != row["genuine"] for row in explained)
+    labelled = [row for row in explained if row["genuine"] is not None]
     page = render(
         "index.html.jinja",
         rows=rows,
@@ -31,7 +31,8 @@ def write_pair_index(
         threshold=threshold,
         explained=len(explained),
         matches=sum(row["matches"] for row in explained),
-        wrong=wrong,
+        labelled=bool(labelled),
+        wrong=sum(row["matches"] != row["genuine"] for row in labelled),
         has_evidence=any(row["log10_lr"] is not None for row in explained),
         style=resource("base.css"),
     )
