@@ -1,6 +1,7 @@
 """Does the region that makes two faces differ come first in the table of regions?
 
     python benchmarks/regions.py
+    python benchmarks/regions.py --first 1000    # twins on which no setting was chosen
     python benchmarks/regions.py --model face.pt2 --limit 40
 
 A twin is a generated person with one group of features of somebody else: the nose, the eyes, the
@@ -30,6 +31,7 @@ from torch import Tensor
 from captum_fv import PairInteraction, SiameseCosine, load_backbone
 from captum_fv.attr import Regions, face_regions
 from captum_fv.attr.contributions import scores_hidden
+from captum_fv.attr.links import Weights
 from captum_fv.attr.methods import build_methods
 from captum_fv.attr.pair import Pair
 from captum_fv.core.arrays import BoolArray, FloatArray
@@ -135,11 +137,15 @@ def truth(siamese: SiameseCosine, twin: Twin, regions: Regions) -> int | None:
 
 def rankings(siamese: SiameseCosine, regions: Regions, threshold: float) -> dict[str, Ranking]:
     """What `region_report` says by name, and maps summed over the regions."""
-    interaction = PairInteraction(siamese, regions=regions, weights="adds_up", masks=MASKS)
 
-    def contribution(pair: Pair) -> FloatArray:
-        (found,) = interaction.explain(pair)
-        return np.sum(found.values(), axis=0)
+    def contribution(weights: Weights) -> Ranking:
+        method = PairInteraction(siamese, regions=regions, weights=weights, masks=MASKS)
+
+        def values(pair: Pair) -> FloatArray:
+            (found,) = method.explain(pair)
+            return np.sum(found.values(), axis=0)
+
+        return values
 
     def hiding(pair: Pair) -> FloatArray:
         hidden = scores_hidden(siamese, (pair[0][0], pair[1][0]), (regions, regions))
@@ -156,13 +162,16 @@ def rankings(siamese: SiameseCosine, regions: Regions, threshold: float) -> dict
         return sums
 
     maps = {name: summed(name) for name in MAPS}
-    return {"contribution": contribution, "hiding": hiding} | maps
+    contributions = {"contribution": contribution("banzhaf"), "adds_up": contribution("adds_up")}
+    return {**contributions, "hiding": hiding, **maps}
 
 
 def main() -> None:
     """Make twins until enough are kept, and print a row for each part."""
-    parts = ["contribution", "hiding", *MAPS]
-    options = study_parser(__doc__, parts, limit=100, out="regions").parse_args()
+    parts = ["contribution", "adds_up", "hiding", *MAPS]
+    parser = study_parser(__doc__, parts, limit=100, out="regions")
+    parser.add_argument("--first", type=int, default=0, help="number of the first twin")
+    options = parser.parse_args()
     siamese = SiameseCosine(load_backbone(options.model), options.mean, options.std)
     regions = both_sides(face_regions())
     ranked = rankings(siamese, regions, contract(siamese.backbone).threshold or 0.23)
@@ -170,7 +179,7 @@ def main() -> None:
     groups: list[str] = []
     made = 0
     while len(groups) < options.limit:
-        twin = make_twin(made)
+        twin = make_twin(options.first + made)
         made += 1
         if (changed := truth(siamese, twin, regions)) is None:
             continue

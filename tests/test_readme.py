@@ -26,7 +26,7 @@ RUN_HERE = {
     "docs/benchmark.md": 8,
     "docs/alternative.md": 0,
     "docs/backbones.md": 0,
-    "docs/getting_started.md": 1,
+    "docs/getting_started.md": 0,
     "docs/methods.md": 0,
     "docs/photos.md": 0,
     "docs/evidence.md": 0,

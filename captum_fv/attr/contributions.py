@@ -39,7 +39,7 @@ def region_report(
     cohort: Tensor | None = None,
     *,
     masks: int = 256,
-    weights: Weights = "adds_up",
+    weights: Weights = "banzhaf",
     keep: float = 0.9,
     seed: int = 0,
     show_progress: bool = False,
@@ -48,11 +48,13 @@ def region_report(
 
     A region's contribution is what `PairInteraction` gives it in A and in B,
 
-    .. math:: c_g = \Phi_{g0} + \Phi_{0g} + \tfrac12 \sum_j (\Phi_{gj} + \Phi_{jg})
+    .. math:: c_g = \Phi_{g0} + \Phi_{0g} + p \sum_j (\Phi_{gj} + \Phi_{jg})
 
-    What a region of A and one of B add together is split between them by halves. So with weights
-    "adds_up" the contributions and the base, which is the score with all regions hidden, sum to the
-    score exactly; with "banzhaf" p takes the place of the half, and they do not.
+    so what the cosine gains when the region is seen, in A and in B, while each other region is kept
+    with probability p. Such values need not sum to the score. With weights "adds_up" a half takes
+    the place of p: contributions and the base, the score with all regions hidden, then sum to the
+    score exactly, but they describe it less well near the photos (see R2), and what is gained on
+    the way from two blurred faces, which are alike to many models, may be negative everywhere.
 
     z holds what the region adds against the whole other photo beside what it adds against
     strangers. It is the mean of A's side and of B's, as in `s_norm`; from -2 to 2 it is no more

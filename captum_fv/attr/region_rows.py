@@ -77,9 +77,9 @@ class RegionReport:
         return self.interactions.score
 
     @property
-    def base(self) -> float:
-        """The cosine that is left with all regions hidden, as far as the fit says."""
-        return self.interactions.base
+    def base(self) -> float | None:
+        """The cosine that is left with all regions hidden; None unless the weights add up to it."""
+        return self.interactions.base if self.interactions.weights == "adds_up" else None
 
     def sentences(self) -> tuple[str, ...]:
         """Every region in words, in the order of the rows."""
@@ -103,7 +103,8 @@ class RegionReport:
     def __str__(self) -> str:
         width = max(len(row.name) for row in self.rows)
         middle = max(len(_z_cell(row.z)) for row in self.rows)
-        lines = [f"{self.interactions}; {self.base:.2f} is left with all hidden"]
+        left = "" if self.base is None else f"; {self.base:.2f} is left with all hidden"
+        lines = [f"{self.interactions}{left}"]
         for row in self.rows:
             after = _decision_after(self.score, row.score_hidden, self.threshold)
             lines.append(

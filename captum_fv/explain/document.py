@@ -86,7 +86,6 @@ def pair_document(
         threshold_from=threshold.source,
         methods=tuple(shown),
         regions=() if regions is None else tuple(RegionView(**vars(row)) for row in regions.rows),
-        base=None if regions is None else regions.base,
         labels=None if regions is None else regions.interactions.regions[0].labels,
         links=None if regions is None else regions.interactions.links,
         link_note="" if regions is None else f"Between regions: {regions.interactions}.",

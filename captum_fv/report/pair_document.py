@@ -127,7 +127,6 @@ class PairDocument:
         threshold_from: Where the threshold is from, in words.
         methods: The maps, the first of which is shown first.
         regions: One row a region; empty where they were not asked for.
-        base: The cosine that is left with all regions hidden, to which they add; None without.
         labels: The number of each crop pixel's region, (h, w), -1 for none; None without regions.
         links: What region i of A and region j of B add together, (K, K); None if not asked.
         link_note: What is claimed of the links: p and R2.
@@ -149,7 +148,6 @@ class PairDocument:
     threshold_from: str
     methods: tuple[MethodView, ...]
     regions: tuple[RegionView, ...] = ()
-    base: float | None = None
     labels: IntArray | None = None
     links: FloatArray | None = None
     link_note: str = ""
