@@ -117,7 +117,7 @@ class OcclusionBank:
 
         The vectors need no unit length.
         """
-        return as_partners(partners, self.clean) @ self.embeddings.T
+        return torch.inner(as_partners(partners, self.clean), self.embeddings)
 
     def clean_scores(self, partners: Tensor) -> Tensor:
         """Scores of the image itself: () for one partner vector (d,), (P,) for several (P, d)."""

@@ -155,7 +155,7 @@ class MinPlusAttribution(BankMethod):
         maps = []
         if "s0-" in self._parts:
             whole = bank.clean_scores(partners)
-            maps.append(_spread(whole[..., None] - scores[..., : len(windows)], windows))
+            maps.append(_spread(whole.unsqueeze(-1) - scores[..., : len(windows)], windows))
         if "s0+" in self._parts:
             shown, nothing = scores[..., -1 - len(windows) : -1], scores[..., -1:]
             maps.append(_spread(shown - nothing, windows))
