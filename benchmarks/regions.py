@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +43,7 @@ from captum_fv.data.generated import (
     sample_identity,
     sample_nuisance,
 )
+from captum_fv.data.generated.swaps import PARTS, swap_part
 from captum_fv.report.text_table import TextTable
 from captum_fv.siamese.backbone import contract
 
@@ -56,22 +56,6 @@ Ranking = Callable[[Pair], FloatArray]
 
 MAPS = ("xssab", "iag_decision", "input_x_gradient", "difference", "centre")
 """Methods whose maps are summed over each region; the last two are controls."""
-
-GROUPS = {
-    "nose": ("nose_length", "nose_width", "nose_bridge"),
-    "eyes": ("eye_size", "eye_opening", "eye_spacing", "eye_tilt", "eye_colour"),
-    "brows": ("brow_thickness", "brow_angle", "brow_arch", "brow_height"),
-    "mouth": ("mouth_width", "upper_lip", "lower_lip", "lip_colour"),
-    "shape": ("face_width", "jaw_width", "chin_length", "chin_point", "cheekbones"),
-    "hair": (
-        *("hairline", "hair_tone", "hair_red", "hair_length", "hair_volume", "hair_curl"),
-        *("hair_part", "fringe"),
-    ),
-    "glasses": ("glasses", "frame_shape", "frame_colour"),
-    "beard": ("beard", "moustache"),
-    "marks": ("freckles", "mole_u", "mole_v"),
-}
-"""Name -> what of an identity is exchanged."""
 
 CHANGED = 2
 """Grey levels by which a pixel must differ to count as changed."""
@@ -103,9 +87,9 @@ class Twin(NamedTuple):
 def make_twin(number: int) -> Twin:
     """The twin of this number; the groups take turns."""
     rng = np.random.default_rng([number, 17])
-    group = list(GROUPS)[number % len(GROUPS)]
+    group = list(PARTS)[number % len(PARTS)]
     own, donor = (sample_identity(int(UNSEEN_PEOPLE + n)) for n in rng.integers(10**6, size=2))
-    exchanged = replace(own, **{name: getattr(donor, name) for name in GROUPS[group]})
+    exchanged = swap_part(own, donor, group)
     first, second = sample_nuisance(rng), sample_nuisance(rng)
 
     def photo(who: Identity, circumstances: Nuisance) -> Tensor:

@@ -107,6 +107,15 @@ def test_chunks_do_not_matter(run, tmp_path):
         np.testing.assert_allclose(own.dpr.scores, before.dpr.scores, atol=1e-5)
 
 
+def test_a_run_goes_on_past_chunks_in_which_no_method_is_measured(tmp_path):
+    few = BenchmarkSettings(batch_size=2, latency_pairs=0, stratified=False, subset={"rnd": 4})
+    items = [tuple(part[k : k + 2] for part in (*pairs(), GENUINE)) for k in range(0, COUNT, 2)]
+    rnd = {"rnd": METHODS["rnd"]}
+    for _ in range(2):
+        results = run_benchmark({"net": small_siamese()}, items, rnd, tmp_path, few)
+        assert results.models["net"].methods["rnd"].pairs.tolist() == [0, 4, 9, 13]
+
+
 @pytest.mark.extended
 def test_the_folder_reads_back(run):
     results, folder = run

@@ -113,7 +113,8 @@ class Run:
             return False
         if (stored := self.folder.read_chunk(self._chunk(stage, model, number))) is None:
             return True
-        kinds = stored.get("method", np.full(len(stored["pair"]), stage))
+        # A chunk of maps may be empty: then it has no pairs, and only this column.
+        kinds = stored["method"] if stage == MAPS else np.full(len(stored["pair"]), stage)
         for kind, rows in zip(*np.unique(kinds, return_counts=True), strict=True):
             self.forecast.plan(str(kind), -int(rows))
         return False
