@@ -15,6 +15,7 @@ from tests.support.nets import small_siamese
 from tests.test_commands import fails
 
 
+@pytest.mark.filterwarnings("default:.*are few")
 def test_the_file_is_of_these_pairs_and_this_model(tmp_path, capsys):
     out = tmp_path / "new" / "demo.json"
     assert main(["calibrate", "--limit", "60", "--fmr", "0.05", "--out", str(out)]) == 0
