@@ -38,6 +38,8 @@ def png(width, height, depth=8, colour=2, rows=b""):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", "JPEG2000"])
 def test_what_photos_are_is_decoded(kind):
+    if kind not in PIL.Image.registered_extensions().values():
+        pytest.skip(f"this Pillow knows no {kind}")
     image = decode_image(encoded(PIL.Image.fromarray(PIXELS), kind), "photo", (40, 30))
     assert image.shape == (40, 30, 3)
     assert image.flags.writeable
