@@ -290,6 +290,12 @@ def test_several_faces_are_numbered_in_a_picture(tmp_path, capsys, monkeypatch):
         explain_photos(photo, photo, fast=True)
     path, out = tmp_path / "two.png", tmp_path / "pair.html"
     PIL.Image.fromarray(photo).save(path)
+    (tmp_path / "list.txt").write_text("two.png two.png\n")
+    listed = ["--pairs", str(tmp_path / "list.txt"), "--data", str(tmp_path), "--out"]
+    assert main(["explain", *listed, str(tmp_path / "pages.json"), "--fast"]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'pages'}: none of 1 pairs" in said
+    assert "--largest takes the largest" in said
     command = ["explain", str(path), str(path), "--fast", "--out", str(out)]
     said = fails(capsys, *command)
     assert "two.png: 2 faces: 1 at" in said
@@ -299,6 +305,9 @@ def test_several_faces_are_numbered_in_a_picture(tmp_path, capsys, monkeypatch):
     assert not out.exists()
     assert main([*command, "--face-a", "1", "--face-b", "2"]) == 0
     assert out.is_file()
+    assert "--aligned: no face is looked for" in fails(
+        capsys, *command, "--face-a", "1", "--aligned"
+    )
     assert "there is no face 3" in fails(capsys, *command, "--face-a", "3", "--largest")
 
 

@@ -144,7 +144,7 @@ def _with_sentences(document: PairDocument, is_demo: bool, under_blur: bool) -> 
             "Nothing says what a stranger's photo would show; --strangers takes a folder of them."
         )
     if not document.regions:
-        limits.append("The regions of the face were not asked.")
+        limits.append("The regions of the face were not asked; without --fast they are.")
     summary = [DEMO] if is_demo else []
     return replace(document, summary=(*summary, *_regions_in_short(document)), limits=tuple(limits))
 
