@@ -257,6 +257,7 @@ def test_errors_are_one_line(photos, tmp_path, capsys):
     )
     assert "'no'" in fails(capsys, "dpr", "--methods", "xssab,no")
     assert "above 0" in fails(capsys, "dpr", "--limit", "0")
+    assert "want 2 or more" in fails(capsys, "dpr", "--limit", "1")
     assert "--out" in fails(capsys, "patch")
     assert "empty" in fails(capsys, "patch", "--limit", "4", "--out", str(tmp_path))
     assert "COMMAND" in fails(capsys)
