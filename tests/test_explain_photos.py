@@ -212,7 +212,7 @@ def test_a_calibration_gives_threshold_and_evidence():
     assert found.evidence.log10_lr == calibration.evidence(found.score).log10_lr
     assert found.evidence.sentence in found.sentences()
     given = explain_photos(*FACES, threshold=0.2, calibration=calibration, fast=True)
-    assert (given.threshold, given.document.threshold_from) == (0.2, "the user's")
+    assert (given.threshold, given.document.threshold_from) == (0.2, "as given")
     other = Calibration.fit(scores, genuine, model_hash="another", resamples=20)
     with pytest.raises(ValueError, match="set for this model"):
         explain_photos(*FACES, calibration=other, fast=True)

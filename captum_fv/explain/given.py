@@ -48,7 +48,7 @@ def choose_threshold(
             value = as_number("--threshold", given)
         except ValueError as error:
             raise ValueError(f"--threshold: got {given}; want a cosine, in [-1, 1]") from error
-        threshold = Threshold(value, "the user's")
+        threshold = Threshold(value, "as given")
     elif calibration is not None:
         at = f"an FMR of at most {calibration.fmr:g} on {calibration.source}"
         threshold = Threshold(calibration.threshold, at)
