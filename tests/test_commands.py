@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -256,10 +257,42 @@ def test_errors_are_one_line(photos, tmp_path, capsys):
     )
     assert "'no'" in fails(capsys, "dpr", "--methods", "xssab,no")
     assert "above 0" in fails(capsys, "dpr", "--limit", "0")
+    assert "want 2 or more" in fails(capsys, "dpr", "--limit", "1")
     assert "--out" in fails(capsys, "patch")
     assert "empty" in fails(capsys, "patch", "--limit", "4", "--out", str(tmp_path))
     assert "COMMAND" in fails(capsys)
     assert "large.png: no face found" in fails(capsys, "align", str(large), "out.png")
+    assert "is a folder; want an image file" in fails(capsys, "explain", photos[0], str(tmp_path))
+    assert "damaged.png is a file; want a folder" in fails(
+        capsys, "explain", *photos, "--out", f"{damaged}/pair.html"
+    )
+
+
+def test_nothing_that_is_read_is_written_over(photos, capsys):
+    before = [Path(photo).read_bytes() for photo in photos]
+    assert "want another name" in fails(capsys, "explain", *photos, "--out", photos[1])
+    points = [str(number) for number in (38, 52, 74, 52, 56, 72, 42, 92, 71, 92)]
+    assert "want another name" in fails(
+        capsys, "align", photos[0], photos[0], "--landmarks", *points
+    )
+    assert [Path(photo).read_bytes() for photo in photos] == before
+
+
+def test_a_folder_is_aligned_without_writing_one_photo_over_another(photos, tmp_path, capsys):
+    folder, out = tmp_path / "photos", tmp_path / "aligned"
+    (folder / "album.png").mkdir(parents=True)
+    with Image.open(photos[0]) as photo:
+        for name in ("same.jpg", "same.png"):
+            photo.save(folder / name)
+    points = "38 52 74 52 56 72 42 92 71 92"
+    (tmp_path / "points.txt").write_text(f"same.jpg {points}\nsame.png {points}\n")
+    listed = ["--landmarks-file", str(tmp_path / "points.txt")]
+    assert main(["align", str(folder), str(out), *listed]) == 0
+    printed, said = capsys.readouterr()
+    assert "wrote 1 of 2 photos" in printed
+    assert "same.png: another photo is written to" in said
+    for within in (folder, folder / "aligned"):
+        assert "none within that of the photos" in fails(capsys, "align", str(folder), str(within))
 
 
 def test_help_shows_every_command(capsys):

@@ -110,6 +110,8 @@ def test_other_folders_and_options_are_refused(listed, capsys):
     assert "is a file" in fails(capsys, *command[:6], str(out / "mine.txt"))
     assert "give --data too" in fails(capsys, "explain", "--pairs", str(path))
     assert "a list takes --largest" in fails(capsys, *command, "--face-a", "1")
+    nowhere = [*command[:4], str(folder / "none"), *command[5:]]
+    assert "none is no folder" in fails(capsys, *nowhere)
 
 
 def test_names_follow_the_pairs(listed):

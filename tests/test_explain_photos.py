@@ -61,6 +61,12 @@ def test_the_figures_are_the_models_and_the_methods(fast):
     assert fast.evidence is None
 
 
+def test_one_picture_twice_is_said(fast):
+    same = explain_photos(FACES[0], FACES[0], fast=True)
+    assert "Both faces are the very same picture" in " ".join(same.document.summary)
+    assert "very same picture" not in " ".join(fast.document.summary)
+
+
 def test_the_demo_model_says_that_it_knows_no_real_people(fast):
     assert "the demo model knows only generated faces" in fast.document.threshold_from
     assert "photos of real people its answer means nothing" in fast.sentences()[0]
@@ -206,7 +212,7 @@ def test_a_calibration_gives_threshold_and_evidence():
     assert found.evidence.log10_lr == calibration.evidence(found.score).log10_lr
     assert found.evidence.sentence in found.sentences()
     given = explain_photos(*FACES, threshold=0.2, calibration=calibration, fast=True)
-    assert (given.threshold, given.document.threshold_from) == (0.2, "given")
+    assert (given.threshold, given.document.threshold_from) == (0.2, "as given")
     other = Calibration.fit(scores, genuine, model_hash="another", resamples=20)
     with pytest.raises(ValueError, match="set for this model"):
         explain_photos(*FACES, calibration=other, fast=True)
@@ -222,6 +228,7 @@ def test_strangers_are_asked_without_the_pair_itself():
     kept = cohort[1:12], cohort[13:]  # 0 and 12 are the pair's own photos
     expected = cohort[:1] @ torch.cat(kept).T
     np.testing.assert_allclose(found.document.strangers[0], expected[0], atol=1e-5)
+    assert f"Only {len(torch.cat(kept))} strangers were asked" in " ".join(found.document.limits)
     with pytest.raises(ValueError, match="want 3 or more"):
         explain_photos(*FACES, fast=True, strangers=cohort[:2])
 
@@ -290,6 +297,12 @@ def test_several_faces_are_numbered_in_a_picture(tmp_path, capsys, monkeypatch):
         explain_photos(photo, photo, fast=True)
     path, out = tmp_path / "two.png", tmp_path / "pair.html"
     PIL.Image.fromarray(photo).save(path)
+    (tmp_path / "list.txt").write_text("two.png two.png\n")
+    listed = ["--pairs", str(tmp_path / "list.txt"), "--data", str(tmp_path), "--out"]
+    assert main(["explain", *listed, str(tmp_path / "pages.json"), "--fast"]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'pages'}: none of 1 pairs" in said
+    assert "--largest takes the largest" in said
     command = ["explain", str(path), str(path), "--fast", "--out", str(out)]
     said = fails(capsys, *command)
     assert "two.png: 2 faces: 1 at" in said
@@ -299,6 +312,9 @@ def test_several_faces_are_numbered_in_a_picture(tmp_path, capsys, monkeypatch):
     assert not out.exists()
     assert main([*command, "--face-a", "1", "--face-b", "2"]) == 0
     assert out.is_file()
+    assert "--aligned: no face is looked for" in fails(
+        capsys, *command, "--face-a", "1", "--aligned"
+    )
     assert "there is no face 3" in fails(capsys, *command, "--face-a", "3", "--largest")
 
 

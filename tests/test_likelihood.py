@@ -255,6 +255,8 @@ def test_a_file_is_read_as_it_was_written(calibration, tmp_path):
         {"draws": []},
         {"draws": [[1.0, 2.0], [1.0]]},
         {"draws": {"a": 1}},
+        {"draws": [["1", "2"], ["1", "2"]]},
+        {"fmr": 7.0},
         {"genuine": 0},
         {"impostor": 2.5},
         {"people": -1},
@@ -326,6 +328,9 @@ def test_the_rules_of_3_and_of_30():
     assert "below 0.0001" in three
     assert "not" not in three
     assert "0.001 and above to 30 %; 0.001 takes 30,000" in thirty
+    three, thirty = fmr_rules(3, 0.01)
+    assert three.endswith("would show nothing of the FMR")
+    assert thirty.endswith("they measure no FMR to 30 %; 0.01 takes 3,000 of them")
 
 
 def test_xface_finds_the_curve_that_it_fits():

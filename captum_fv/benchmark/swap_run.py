@@ -151,9 +151,10 @@ def play_swap_game(
                 tables += [table] if table else []
                 bar.update(len(some))
         if not tables:
+            easier = "leave --no-match (no_match) out" if no_match else "a lower threshold"
             raise ValueError(
                 f"the model plays no triplet of {len(faces)} faces: it tells no twin from its face "
-                f"at a threshold of {threshold:.3f}; want more faces, or a lower threshold"
+                f"at a threshold of {threshold:.3f}; want more faces, or {easier}"
             )
         whole = columns.concatenate(tables)
         folder.write_table(SWAPS, whole)

@@ -12,6 +12,7 @@ import PIL.Image
 
 from captum_fv.cli.options import positive
 from captum_fv.core.arrays import FloatArray, Image
+from captum_fv.core.files import check_output
 from captum_fv.data.alignment import align_face
 from captum_fv.data.cascade import find_face
 from captum_fv.data.face_search import APPROXIMATE, SeveralFacesError, find_faces
@@ -70,6 +71,7 @@ def run(options: Namespace) -> None:
     out: Path = options.out
     if out.is_dir() or out.suffix.lower() not in IMAGE_SUFFIXES:
         raise ValueError(f"{out} is no photo's name; write one that ends in .png, as face.png")
+    check_output(out, options.photo)
     points = None if options.landmarks is None else np.reshape(options.landmarks, (5, 2))
     if options.landmarks_file is not None:
         points = _landmarks_of(known, options.photo.name, options.landmarks_file)
@@ -83,17 +85,22 @@ def _align_folder(options: Namespace, known: dict[str, FloatArray]) -> None:
     source, out = options.photo, options.out
     if options.landmarks is not None:
         raise ValueError("--landmarks are of one photo; give a folder's with --landmarks-file")
-    if out.exists() and (not out.is_dir() or out.resolve() == source.resolve()):
-        raise ValueError(f"{out}: want another folder to write to")
+    inside = out.resolve().is_relative_to(source.resolve())  # where a second run would read it
+    if inside or (out.exists() and not out.is_dir()):
+        raise ValueError(f"{out}: want a folder to write to, and none within that of the photos")
     photos = photos_in(source)
-    failed = 0
+    failed, written = 0, set[Path]()
     for photo in photos:
         name = photo.relative_to(source)
+        aligned = out / name.with_suffix(".png")
         try:
+            if aligned in written:
+                raise ValueError(f"{photo}: another photo is written to {aligned}; rename one")
             points = None
             if options.landmarks_file is not None:
                 points = _landmarks_of(known, name.as_posix(), options.landmarks_file)
-            _align(photo, out / name.with_suffix(".png"), points, options)
+            _align(photo, aligned, points, options)
+            written.add(aligned)
         except ValueError as error:
             failed += 1
             print(f"captum-fv: not aligned: {error}", file=sys.stderr)

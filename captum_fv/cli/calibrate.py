@@ -9,6 +9,7 @@ from captum_fv.benchmark.measure import score_clean_pairs
 from captum_fv.benchmark.provenance import model_hash
 from captum_fv.cli.inputs import load_pairs, load_siamese, model_name
 from captum_fv.cli.options import add_data_options, add_model_options, add_option, positive
+from captum_fv.core.files import check_output
 from captum_fv.metrics.likelihood import Calibration
 from captum_fv.metrics.rates import warn_of_few
 from captum_fv.report.calibration_figure import plot_calibration
@@ -38,6 +39,7 @@ def run(options: Namespace) -> None:
     out: Path = options.out
     if out.is_dir() or out.suffix.lower() != ".json":
         raise ValueError(f"--out: {out} is no calibration's name; write one that ends in .json")
+    check_output(out, options.pairs)
     if not 0 < options.fmr < 1:
         raise ValueError(f"--fmr: got {options.fmr}; want a share above 0 and below 1, as 0.001")
     siamese = load_siamese(options)
@@ -58,7 +60,6 @@ def run(options: Namespace) -> None:
         model=model_name(options.model),
         model_hash=model_hash(siamese),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
     calibration.save(out)
     picture = out.with_suffix(".png")
     plot_calibration(calibration, scored.scores, scored.genuine).savefig(picture, dpi=150)

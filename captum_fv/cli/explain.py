@@ -10,10 +10,11 @@ import PIL.Image
 from captum_fv.benchmark.settings import evenly
 from captum_fv.cli.inputs import load_siamese, method_names, model_name
 from captum_fv.cli.options import METHOD_NAMES, add_model_options, add_option, folds, positive
+from captum_fv.core.files import check_output
 from captum_fv.data.face_search import FoundFaces, SeveralFacesError
 from captum_fv.data.pair_lists import read_pairs
 from captum_fv.explain.explainer import DEFAULT_METHODS, PairExplainer
-from captum_fv.explain.explanation import PairExplanation, check_saved_as
+from captum_fv.explain.explanation import SAVED_AS, PairExplanation, check_saved_as
 from captum_fv.explain.pair_folder import explain_list
 from captum_fv.report.numbered_faces import number_faces
 from captum_fv.report.pair_document import PairDocument
@@ -105,11 +106,15 @@ def run(options: Namespace) -> None:
         raise ValueError("--data, --folds, --limit: these are of a list; give it with --pairs")
     if options.img_a is None or options.img_b is None:
         raise ValueError("want two photos, A.jpg B.jpg, or a list of pairs with --pairs")
+    if options.aligned and (options.face_a or options.face_b or options.largest):
+        raise ValueError(
+            "--aligned: no face is looked for; leave --face-a, --face-b, --largest out"
+        )
     try:
         out = check_saved_as(options.out)
     except ValueError as error:
         raise ValueError(f"--out: {error}") from error
-    out.parent.mkdir(parents=True, exist_ok=True)
+    check_output(out, options.img_a, options.img_b, options.calibration, options.reference)
     explainer = _explainer(options)
     try:
         found = explainer.explain(
@@ -140,7 +145,11 @@ def _run_list(options: Namespace) -> None:
     is_bin = options.pairs.suffix.lower() == ".bin"
     if options.data is None and not is_bin:
         raise ValueError("--pairs: give --data too, the folder that its photos are in")
-    if options.out.suffix.lower() == ".html":
+    if options.data is not None and not options.data.is_dir():
+        raise ValueError(
+            f"--data: {options.data} is no folder; want the one that the photos are in"
+        )
+    if options.out.suffix.lower() in SAVED_AS:
         options.out = options.out.with_suffix("")
     pairs = read_pairs(options.data or Path(), options.pairs, folds=options.folds, unlabelled=True)
     if options.limit is not None:

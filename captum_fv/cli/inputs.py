@@ -161,6 +161,8 @@ def _listed_pairs(options: Namespace, size: tuple[int, int] | None) -> PairSet:
     if options.data == "generated" and not _is_bin(options):
         if options.pairs is not None:
             raise ValueError("--pairs: give --data too, the folder that its photos are in")
+        if options.limit == 1:
+            raise ValueError("--limit: got 1; want 2 or more: a genuine pair and an impostor pair")
         return generated_pairs(options.limit or 300)
     if options.pairs is None:
         raise ValueError(

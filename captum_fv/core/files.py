@@ -25,9 +25,30 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.replace(path)
     except BaseException as error:
         partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # as when a disk is full
+        if isinstance(error, OSError):  # else of no file, as when a disk is full, or of the partial
             error.filename = str(path)
         raise
+
+
+def check_output(path: Path, *inputs: Path | None) -> None:
+    """See, before the work, that a file can be written and none is lost by it; make its folder.
+
+    Raises:
+        ValueError: The file is one of `inputs`, or cannot be written there.
+    """
+    for given in inputs:
+        if given is not None and given.exists() and path.exists() and path.samefile(given):
+            raise ValueError(
+                f"{path} would be written over, and it is read here; want another name"
+            )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(
+            f"{path}: {error.filename} is a file; want a folder to write to"
+        ) from error
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{path}: nothing can be written to {path.parent}; want another folder")
 
 
 def save_atomically(state: dict[str, Any], path: Path) -> None:

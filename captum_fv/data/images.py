@@ -49,6 +49,8 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None) -> Image:
     path = Path(path)
     if size is not None:
         check_size("size", size)
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; want an image file")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such image file")
     if path.stat().st_size > MAX_BYTES:
@@ -62,7 +64,8 @@ def photos_in(folder: Path) -> list[Path]:
     Raises:
         ValueError: There is none.
     """
-    photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    named = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    photos = sorted(path for path in named if not path.is_dir())
     if not photos:
         raise ValueError(f"{folder}: no photos")
     return photos

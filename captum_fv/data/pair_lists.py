@@ -134,6 +134,11 @@ def _read_list(
         elif len(columns) in (3, 4) and not _is_path(columns[0]):
             label = len(columns) == 3
             listed.append(_Pair(parse_pair(path, number, line, label), label))
+        elif len(columns) == 2 and all(map(_is_path, columns)):
+            raise ValueError(
+                f"{where}: want 'path path label', got {line!r}; the label is 1 for photos of one "
+                "person and 0 for those of two"
+            )
         else:
             raise ValueError(
                 f"{where}: want 'name number number', 'name number name number', 'path path label' "

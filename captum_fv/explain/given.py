@@ -48,7 +48,7 @@ def choose_threshold(
             value = as_number("--threshold", given)
         except ValueError as error:
             raise ValueError(f"--threshold: got {given}; want a cosine, in [-1, 1]") from error
-        threshold = Threshold(value, "given")
+        threshold = Threshold(value, "as given")
     elif calibration is not None:
         at = f"an FMR of at most {calibration.fmr:g} on {calibration.source}"
         threshold = Threshold(calibration.threshold, at)
@@ -62,5 +62,6 @@ def choose_threshold(
             "beside it"
         )
     if not -1 <= threshold.value <= 1:
-        raise ValueError(f"--threshold: got {threshold.value}; want a cosine, in [-1, 1]")
+        whose = "--threshold" if given is not None else f"the threshold ({threshold.source})"
+        raise ValueError(f"{whose}: got {threshold.value}; want a cosine, in [-1, 1]")
     return threshold

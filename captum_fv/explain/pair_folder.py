@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from captum_fv.core.arrays import Image
 from captum_fv.core.files import alone_in, reading, refuse_another, write_atomically
+from captum_fv.data.face_search import SeveralFacesError
 from captum_fv.data.pairs import PairSet
 from captum_fv.explain.explainer import PairExplainer
 from captum_fv.explain.explanation import PairExplanation
@@ -119,6 +120,8 @@ def _explain_one(
     row: Row = {"pair": k + 1, "a": names[0], "b": names[1], "genuine": genuine}
     try:
         found = explainer.explain(*pairs.pair(k), names=names, largest=largest, aligned=aligned)
+    except SeveralFacesError as error:
+        row |= _told(None) | {"error": f"{error}; --largest takes the largest"}
     except (OSError, ValueError) as error:
         row |= _told(None) | {"error": str(error)}
     else:

@@ -79,17 +79,20 @@ class Calibration:
     model_hash: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "fmr", "cllr", "cllr_min"):
+        for name in ("threshold", "cllr", "cllr_min"):
             as_number(name, getattr(self, name))
+        _check_share("fmr", self.fmr)
         check_counts(genuine=self.genuine, impostor=self.impostor)
         if self.people is not None:
             check_counts(people=self.people)
         for name in ("false_matches", "false_non_matches"):
             if getattr(self, name) != 0:
                 check_counts(**{name: getattr(self, name)})
-        lines = np.array([self.line, *self.draws], dtype=np.float64)
+        lines = np.array([self.line, *self.draws])
         if lines.shape != (1 + len(self.draws), 2) or len(lines) < 2:
             raise ValueError(f"draws: got {lines.shape}; want lines (intercept, slope)")
+        if lines.dtype.kind not in "fi":
+            raise TypeError("line, draws: want numbers")
         if not np.isfinite(lines).all() or not self.line[1] > 0:
             raise ValueError(f"line: got {self.line}; want finite numbers, and a slope above 0")
         for name in ("data", "model", "model_hash"):
@@ -127,8 +130,7 @@ class Calibration:
         """
         impostor, own = scores_by_class(scores, genuine)
         values, labels = as_scores(scores), as_labels(genuine)
-        if not 0 < as_number("fmr", fmr) < 1:
-            raise ValueError(f"fmr: got {fmr}; want a share above 0 and below 1, as 0.001")
+        _check_share("fmr", fmr)
         check_counts(resamples=resamples)
         line = fit_line(values, labels)
         if not line.slope > 0:
@@ -256,6 +258,11 @@ class Calibration:
 
     def _within(self, line: Line, scores: FloatArray) -> FloatArray:
         return np.clip(line.at(scores), *self.limits)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 < as_number(name, value) < 1:
+        raise ValueError(f"{name}: got {value}; want a share above 0 and below 1, as 0.001")
 
 
 def _check_names(persons: Sequence[str] | None, labels: BoolArray) -> None:

@@ -121,13 +121,14 @@ def fmr_rules(impostor: int, fmr: float) -> tuple[str, str]:
     rule of 3: no false match among 1,200 impostor pairs would show an FMR below 0.0025, not 0.001
     rule of 30: they measure an FMR of 0.025 and above to 30 %; 0.001 takes 30,000 of them
     """
-    least = 3 / impostor
-    pairs = f"no false match among {impostor:,} impostor pairs would show an FMR"
+    least, measured = 3 / impostor, 30 / impostor
+    pairs = f"no false match among {impostor:,} impostor pairs would show"
     short = f", not {fmr:g}" if fmr < least else ""
+    shown = f"an FMR below {least:.2g}{short}" if least < 1 else "nothing of the FMR"
+    rates = f"an FMR of {measured:.2g} and above to 30 %" if measured < 1 else "no FMR to 30 %"
     return (
-        f"rule of 3: {pairs} below {least:.2g}{short}",
-        f"rule of 30: they measure an FMR of {30 / impostor:.2g} and above to 30 %; {fmr:g} takes "
-        f"{30 / fmr:,.0f} of them",
+        f"rule of 3: {pairs} {shown}",
+        f"rule of 30: they measure {rates}; {fmr:g} takes {30 / fmr:,.0f} of them",
     )
 
 

@@ -77,7 +77,10 @@ class QuickBackbone(OptimisedBackbone):
         self._compared = False
         self.training = False
         try:
-            self.quick = folded(module).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            with warnings.catch_warnings():  # torch.fx deprecates calls of torch's own programs
+                warnings.simplefilter("ignore", FutureWarning)
+                traced = folded(module)
+            self.quick = traced.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         except Exception as error:  # whatever a network does that torch.fx cannot follow
             self._give_up(f"torch.fx cannot follow it ({str(error).strip().partition(chr(10))[0]})")
 

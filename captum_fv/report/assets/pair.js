@@ -185,7 +185,7 @@ function renderWords(linked) {
   const said = [];
   if (state.hidden !== NOWHERE) said.push(`${upper(view.fates[state.hidden])}.`);
   if (state.region !== NOWHERE) said.push(regionWords(linked));
-  setText(find("#said"), said.join(" ") || "Point at a place in a photo, or choose a region in the table; a click keeps it.");
+  setText(find("#said"), said.join(" ") || `Point at a place in a photo${rows.length ? ", or choose a region in the table" : ""}; a click keeps it.`);
   setText(find("#here"), state.place ? placeWords() : "");
 }
 
