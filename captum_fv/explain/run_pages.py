@@ -57,6 +57,7 @@ def write_run_pages(
             device=device,
             name=name,
         )
+        explainer.threshold = explainer.threshold._replace(source="the run's")
         pages[name] = {}
         for number in numbers:
             patched_a, _, img_b = pairs.tensors([number])
