@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from captum_fv.attr.atlas import face_regions
+from captum_fv.attr.atlas import both_sides, face_regions
 from captum_fv.attr.methods import Builder, Method, expand_names, method_builder
 from captum_fv.benchmark import columns, provenance
 from captum_fv.benchmark.columns import Table, read_table
@@ -73,12 +73,8 @@ def face_parts(size: tuple[int, int] = (112, 112)) -> dict[str, BoolArray]:
     >>> sorted(face_parts())[:4]
     ['cheek', 'chin and jaw', 'eye', 'eyebrow']
     """
-    atlas, parts = face_regions(size), dict[str, BoolArray]()
-    for number, name in enumerate(atlas.names):
-        both = name.removeprefix("right ").removeprefix("left ")
-        here = atlas.labels == number
-        parts[both] = parts.get(both, here) | here
-    return parts
+    parts = both_sides(face_regions(size))
+    return {name: parts.labels == number for number, name in enumerate(parts.names)}
 
 
 def play_swap_game(
