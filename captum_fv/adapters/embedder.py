@@ -13,6 +13,9 @@ class Embedder(nn.Module):
     Args:
         siamese: The model.
 
+    Raises:
+        TypeError: No SiameseCosine.
+
     >>> import torch
     >>> siamese = SiameseCosine(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).eval())
     >>> img_a, img_b = torch.rand(2, 5, 3, 2, 2)
@@ -23,6 +26,10 @@ class Embedder(nn.Module):
 
     def __init__(self, siamese: SiameseCosine) -> None:
         super().__init__()
+        if not isinstance(siamese, SiameseCosine):
+            raise TypeError(
+                f"siamese: got {type(siamese).__name__}; write Embedder(SiameseCosine(backbone))"
+            )
         self.siamese = siamese
         self.training = siamese.training
 
