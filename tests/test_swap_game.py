@@ -315,6 +315,12 @@ def test_what_cannot_be_played_is_said(tmp_path, triplets):
     ):
         with pytest.raises(error, match=says):
             swap_game(*game[:place], wrong, *game[place + 1 :])
+    for model, threshold, error, says in (
+        (small_siamese().backbone, 0.2, TypeError, "want a SiameseCosine"),
+        (small_siamese(), float("nan"), ValueError, "threshold: got nan"),
+    ):
+        with pytest.raises(error, match=says):
+            play_swap_game(model, small_faces(2), METHODS, threshold, tmp_path / "run")
     with pytest.raises(ValueError, match="oracle cannot play"):
         play_swap_game(small_siamese(), small_faces(2), ["oracle"], 0.2, tmp_path / "run")
     with pytest.raises(ValueError, match="plays no triplet of 2 faces"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.model import SiameseCosine, check_siamese
 
 
 class Embedder(nn.Module):
@@ -26,10 +26,7 @@ class Embedder(nn.Module):
 
     def __init__(self, siamese: SiameseCosine) -> None:
         super().__init__()
-        if not isinstance(siamese, SiameseCosine):
-            raise TypeError(
-                f"siamese: got {type(siamese).__name__}; write Embedder(SiameseCosine(backbone))"
-            )
+        check_siamese(siamese)
         self.siamese = siamese
         self.training = siamese.training
 

@@ -20,11 +20,12 @@ from captum_fv.benchmark.intact import check_untouched, state_of
 from captum_fv.benchmark.maps import maps_of_a, reads_patches
 from captum_fv.benchmark.results import read_config
 from captum_fv.core.arrays import BoolArray, Image
+from captum_fv.core.checks import as_number
 from captum_fv.data.pairs import in_batches, to_tensor
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.data.swaps import SwappedFaces
 from captum_fv.metrics.swap import SwapGameResult, can_be_told, swap_game
-from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.model import SiameseCosine, check_siamese
 
 CHUNK = 4
 """Faces measured together, and lost if the run is killed."""
@@ -107,9 +108,12 @@ def play_swap_game(
         show_progress: Show a bar over the faces.
 
     Raises:
+        TypeError: No SiameseCosine, or a threshold that is no number.
         ValueError: A method that does not fit the model, a folder of another run, or a model that
             can play no triplet.
     """
+    check_siamese(siamese)
+    threshold = as_number("threshold", threshold)
     if not isinstance(methods, Mapping):
         methods = {name: method_builder(name) for name in expand_names(methods)}
     built = {name: build(siamese, threshold) for name, build in methods.items()}

@@ -20,7 +20,7 @@ from captum_fv.metrics.localisation import patch_localisation
 from captum_fv.metrics.positions import as_images, position_values
 from captum_fv.metrics.replacement import replaced_scores
 from captum_fv.siamese.batch_size import images_at_once
-from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.model import SiameseCosine, check_siamese
 
 SWAP_STEPS = 50
 """Mass quantiles: 0, 2, ... 100 % of a map's positive mass."""
@@ -176,8 +176,7 @@ def swap_game(
         Williford, May, Byrne: Explainable Face Recognition, ECCV 2020, Sec. 4.
     """
     check_counts(steps=steps)
-    if not isinstance(siamese, SiameseCosine):
-        raise TypeError(f"siamese: got {type(siamese).__name__}; want a SiameseCosine")
+    check_siamese(siamese)
     as_images((probe, twin))
     check_tensor("towards", towards, "directions (N, d)")
     check_values("towards", towards)

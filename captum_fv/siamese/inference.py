@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from captum_fv.core.arithmetic import without_autocast
 from captum_fv.siamese.backbone import OptimisedBackbone, check_mode
-from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.model import SiameseCosine, check_siamese
 from captum_fv.siamese.replay import Replays
 
 CLOSE = 5e-3
@@ -48,8 +48,7 @@ def optimise_for_inference(siamese: SiameseCosine) -> SiameseCosine:
     >>> torch.allclose(optimise_for_inference(siamese)(*pair), siamese(*pair), atol=1e-5)
     True
     """
-    if not isinstance(siamese, SiameseCosine):
-        raise TypeError(f"siamese: got {type(siamese).__name__}; want a SiameseCosine")
+    check_siamese(siamese)
     check_mode(siamese)
     quick = SiameseCosine(
         QuickBackbone(siamese.backbone),
