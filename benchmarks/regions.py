@@ -29,6 +29,7 @@ from torch import Tensor
 
 from captum_fv import PairInteraction, SiameseCosine, load_backbone
 from captum_fv.attr import Regions, face_regions
+from captum_fv.attr.atlas import both_sides
 from captum_fv.attr.contributions import scores_hidden
 from captum_fv.attr.links import Weights
 from captum_fv.attr.methods import build_methods
@@ -98,13 +99,6 @@ def make_twin(number: int) -> Twin:
     probe, other = photo(own, first), photo(exchanged, first)
     changed = ((255 * (probe - other)).abs() > CHANGED + 0.5).any(1)[0].numpy()
     return Twin(probe, photo(own, second), photo(exchanged, second), other, changed, group)
-
-
-def both_sides(regions: Regions) -> Regions:
-    """The same with right and left as one region."""
-    names = [name.removeprefix("right ").removeprefix("left ") for name in regions.names]
-    merged = list(dict.fromkeys(names))
-    return Regions(np.array([merged.index(name) for name in names])[regions.labels], merged)
 
 
 def truth(siamese: SiameseCosine, twin: Twin, regions: Regions) -> int | None:

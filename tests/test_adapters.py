@@ -70,6 +70,8 @@ def test_maps_speak_for_the_class_asked_for():
     held = explain_func(method, PAIR[1])(None, PAIR[0].numpy(), MATCH)
     assert np.array_equal(held, (signs * map_a).numpy())
     assert np.array_equal(towards(MATCH, towards(MATCH, held)), held)
+    with pytest.raises(ValueError, match="want one partner, or one for each image"):
+        explain_func(method, PAIR[1])(None, PAIR[0][1:].numpy(), MATCH[1:])
 
 
 def test_photos_as_arrays_have_probabilities():
@@ -79,12 +81,16 @@ def test_photos_as_arrays_have_probabilities():
         margin = SIAMESE(PAIR[0], PAIR[1][:1].expand_as(PAIR[0])) - LEVEL
     np.testing.assert_allclose(ask(photos)[:, 1], torch.sigmoid(2 * margin), atol=1e-6)
     np.testing.assert_allclose(ask(photos).sum(1), 1, atol=1e-6)
+    with pytest.raises(ValueError, match=r"photos: got shape .*; want \(N, H, W, C\)"):
+        ask(photos[0])
 
 
 def test_an_embedding_is_asked_for_its_cosine():
     targets = [SimilarityTarget(partner) for partner in SIAMESE.embed_images(PAIR[1])]
     asked = [target(e) for target, e in zip(targets, Embedder(SIAMESE)(PAIR[0]), strict=True)]
     torch.testing.assert_close(torch.stack(asked), SCORES)
+    with pytest.raises(TypeError, match="got Identity; want a SiameseCosine"):
+        Embedder(nn.Identity())
 
 
 @pytest.mark.parametrize(

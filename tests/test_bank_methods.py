@@ -13,6 +13,7 @@ from captum_fv.attr import (
     OcclusionBank,
     OcclusionPairAttribution,
     PairInteraction,
+    PairSaliency,
     Regions,
     among_strangers,
     grid_regions,
@@ -225,6 +226,12 @@ def test_a_map_among_strangers_says_what_its_parts_say(siamese, name, asked):
     expected = (own - others.mean(0)) / others.std(0)
     shown = others.std(0) > 1e-9
     torch.testing.assert_close(found.z.double()[shown], expected[shown], atol=1e-3, rtol=1e-3)
+
+
+def test_a_method_without_a_bank_has_no_strangers(siamese):
+    photo, people = random_pair(1)[0][0], unit_length(torch.randn(5, 16))
+    with pytest.raises(TypeError, match="PairSaliency reads no bank"):
+        among_strangers(PairSaliency(siamese), photo, people[0], people[1:])
 
 
 def test_the_picture_is_grey_where_a_stranger_would_show_as_much(siamese, tmp_path):

@@ -23,7 +23,7 @@ from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.metrics import decision_patch_replacement, patch_localisation, sensitivity_strata
 from captum_fv.report import write_report
 from captum_fv.siamese import SiameseCosine
-from tests.support.nets import random_pair, small_siamese
+from tests.support.nets import SmallNet, random_pair, small_siamese
 
 COUNT = 14
 GENUINE = np.arange(COUNT) % 2 == 0
@@ -266,6 +266,8 @@ def test_a_method_that_does_not_fit_a_model_stops_the_run_at_once(tmp_path):
     ("change", "says"),
     [
         ({"models": {}}, "models: got none"),
+        ({"models": small_siamese()}, "models: got SiameseCosine; want names and models"),
+        ({"models": {"net": SmallNet()}}, r"models\['net'\]: got SmallNet; want a SiameseCosine"),
         ({"models": {"net\udcff": small_siamese()}}, r"not UTF-8, in .*net\\udcff"),
         ({"methods": ["xsab"]}, "unknown method 'xsab'"),
         ({"methods": "xssab"}, r"want a list, as \['xssab'\]"),

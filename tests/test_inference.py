@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import warnings
 from collections.abc import Callable
 
@@ -39,6 +40,13 @@ def test_the_quicker_network_gives_the_same() -> None:
     torch.testing.assert_close(quick.grids(pair[0]), siamese.grids(pair[0]))
 
 
+def test_a_copy_and_a_file_give_the_same() -> None:
+    quick, pair = optimise_for_inference(small_siamese()), random_pair()
+    for again in (copy.deepcopy(quick), pickle.loads(pickle.dumps(quick))):
+        assert isinstance(again.backbone.quick, nn.Module)
+        torch.testing.assert_close(again(*pair), quick(*pair), rtol=0, atol=0)
+
+
 class Shared(nn.Module):
     """One convolution that serves twice, with a batch norm behind it once."""
 
@@ -58,6 +66,23 @@ def test_only_what_can_be_is_folded() -> None:
     assert norms(quick) == 1
     torch.testing.assert_close(quick(images), net(images))
     assert norms(folded(SmallNet().eval())) == 0
+
+
+class Flagged(SmallNet):
+    """It answers with a flag and a tensor without numbers beside the embeddings."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        embeddings = super().forward(images)
+        return embeddings, embeddings > 0, embeddings[:, :0]
+
+
+def test_answers_of_any_kind_are_compared() -> None:
+    siamese = SiameseCosine(Flagged().eval(), output=0)
+    quick, pair = optimise_for_inference(siamese), random_pair()
+    torch.testing.assert_close(quick(*pair), siamese(*pair))
+    answer = quick.backbone.quick(pair[0])
+    assert inference._alike(answer, answer)
+    assert not inference._alike(answer, (answer[0], ~answer[1], answer[2]))
 
 
 class Turns(SmallNet):

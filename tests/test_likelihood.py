@@ -311,6 +311,11 @@ def test_bad_pairs_are_named(change, says):
         Calibration.fit(**arguments)
 
 
+def test_pairs_too_few_to_draw_from_are_named():
+    with pytest.raises(ValueError, match=r"pairs: .* draws of them leave .*; want more pairs"):
+        Calibration.fit([0.1, 0.5], [False, True])
+
+
 def test_people_too_few_to_draw_from_are_named():
     """All genuine pairs of one person: every third draw or so is without."""
     with pytest.raises(ValueError, match="want more people"):

@@ -115,6 +115,12 @@ def test_scores_against_strangers(people):
     assert s_norm(partner, own, cohort) == pytest.approx(s_norm(own, partner, cohort))
 
 
+def test_a_cohort_of_one_person_again_and_again_says_nothing(bank, people):
+    again = people[2:3].repeat(5, 1)
+    assert s_norm(people[0], people[1], again) == 0
+    assert not z_map(bank, people[1], again).any()
+
+
 def test_reliability_by_spearman_and_brown(bank, people):
     for map_of in (OcclusionBank.covariance_map, correlation_map):
         halves = [map_of(bank.half(which), people[0]).flatten().numpy() for which in (0, 1)]

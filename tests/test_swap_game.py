@@ -307,6 +307,20 @@ def test_what_cannot_be_played_is_said(tmp_path, triplets):
     for place, wrong in ((6, masks[:2]), (6, masks * 1.0), (5, ["a"]), (3, towards[:1])):
         with pytest.raises(ValueError, match=r"want bool \(N, K, H, W\)"):
             swap_game(*game[:place], wrong, *game[place + 1 :])
+    for place, wrong, error, says in (
+        (0, small_siamese().backbone, TypeError, "want a SiameseCosine"),
+        (3, towards.numpy(), TypeError, "towards: got ndarray"),
+        (3, towards * torch.nan, ValueError, "towards: holds values that are NaN"),
+        (3, towards[:, :2], ValueError, r"want a direction \(N, d\)"),
+    ):
+        with pytest.raises(error, match=says):
+            swap_game(*game[:place], wrong, *game[place + 1 :])
+    for model, threshold, error, says in (
+        (small_siamese().backbone, 0.2, TypeError, "want a SiameseCosine"),
+        (small_siamese(), float("nan"), ValueError, "threshold: got nan"),
+    ):
+        with pytest.raises(error, match=says):
+            play_swap_game(model, small_faces(2), METHODS, threshold, tmp_path / "run")
     with pytest.raises(ValueError, match="oracle cannot play"):
         play_swap_game(small_siamese(), small_faces(2), ["oracle"], 0.2, tmp_path / "run")
     with pytest.raises(ValueError, match="plays no triplet of 2 faces"):

@@ -78,15 +78,17 @@ class HeldPartner(nn.Module):
         Raises:
             ValueError: As many images as there are no partners for.
         """
-        partners = self.partners
-        if len(partners) == 1:
-            partners = partners.expand(len(img_a), -1)
-        if len(partners) != len(img_a):
-            raise ValueError(
-                f"got {len(img_a)} images and {len(partners)} partners; want one partner, or one "
-                f"for each image. In Quantus: batch_size={len(partners)} or more"
-            )
-        return _logits(self.view(img_a, partners), self.threshold)
+        return _logits(self.view(img_a, _one_for_each(self.partners, img_a)), self.threshold)
+
+
+def _one_for_each(partners: Tensor, images: Tensor) -> Tensor:
+    """Partners, or the one there is, for as many images."""
+    if len(partners) not in (1, len(images)):
+        raise ValueError(
+            f"got {len(images)} images and {len(partners)} partners; want one partner, or one "
+            f"for each image. In Quantus: batch_size={len(partners)} or more"
+        )
+    return partners.expand(len(images), *partners.shape[1:])
 
 
 def _logits(scores: Tensor, threshold: float) -> Tensor:
@@ -123,7 +125,7 @@ def explain_func(method: Any, img_b: Tensor | None = None) -> Callable[..., Arra
         if img_b is None:
             maps = torch.cat(method.attribute(tuple(images.chunk(2, dim=1))), dim=1)
         else:
-            maps = method.attribute((images, img_b.expand_as(images)))[0]
+            maps = method.attribute((images, _one_for_each(img_b, images)))[0]
         return towards(targets, maps.detach().cpu().numpy())
 
     return explain
@@ -147,6 +149,8 @@ def image_function(
     @torch.no_grad()
     def probabilities(photos: Array) -> Array:
         images = torch.as_tensor(np.asarray(photos), dtype=img_b.dtype, device=img_b.device)
+        if images.ndim != 4:
+            raise ValueError(f"photos: got shape {tuple(images.shape)}; want (N, H, W, C)")
         logits = model(images.permute(0, 3, 1, 2).contiguous())
         return np.asarray(logits.softmax(1).cpu().numpy())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.model import SiameseCosine, check_siamese
 
 
 class Embedder(nn.Module):
@@ -12,6 +12,9 @@ class Embedder(nn.Module):
 
     Args:
         siamese: The model.
+
+    Raises:
+        TypeError: No SiameseCosine.
 
     >>> import torch
     >>> siamese = SiameseCosine(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).eval())
@@ -23,6 +26,7 @@ class Embedder(nn.Module):
 
     def __init__(self, siamese: SiameseCosine) -> None:
         super().__init__()
+        check_siamese(siamese)
         self.siamese = siamese
         self.training = siamese.training
 

@@ -94,6 +94,18 @@ def face_regions(size: tuple[int, int] = (112, 112)) -> Regions:
     return Regions(labels, NAMES)
 
 
+def both_sides(regions: Regions) -> Regions:
+    """The same with right and left as one region.
+
+    >>> both_sides(face_regions()).names[2:5]
+    ('eyebrow', 'eye', 'nose')
+    """
+    names = [name.removeprefix("right ").removeprefix("left ") for name in regions.names]
+    merged = list(dict.fromkeys(names))
+    numbers = np.array([*(merged.index(name) for name in names), -1])  # -1 stays -1
+    return Regions(numbers[regions.labels], merged)
+
+
 def _inside(outline: Outline, x: FloatArray, y: FloatArray) -> BoolArray:
     """Which of the places (y, x) lie within an outline, (len(y), len(x))."""
     from skimage.measure import points_in_poly

@@ -27,7 +27,8 @@ def as_others(against: Any, count: int) -> Tensor:
         TypeError: No tensor of floating point.
         ValueError: Another shape, or embeddings not of unit length.
     """
-    want = f"embeddings (d,), ({count}, d), or a cohort (1 or {count}, n, d)"
+    cohorts = 1 if count == 1 else f"1 or {count}"
+    want = f"embeddings (d,), ({count}, d), or a cohort ({cohorts}, n, d)"
     check_tensor("against", against, want)
     check_values("against", against)
     shape = tuple(against.shape)

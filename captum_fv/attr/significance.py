@@ -71,7 +71,7 @@ def among_strangers(
         fill, perturbations_per_eval, show_progress: As `BankReader.bank` takes them.
 
     Raises:
-        TypeError: A model that gives scores alone.
+        TypeError: A method that reads no bank, or a model that gives scores alone.
         ValueError: As `BankReader.bank` and `significant_share`.
 
     >>> import captum_fv as fv
@@ -82,6 +82,11 @@ def among_strangers(
     >>> among_strangers(method, photos[0], u[0], cohort=u[1:]).significant.shape
     torch.Size([112, 112])
     """
+    if not isinstance(method, BankReader):
+        raise TypeError(
+            f"method: {type(method).__name__} reads no bank; want CorrelationRiseAttribution, "
+            "OcclusionPairAttribution, MinPlusAttribution or PairInteraction"
+        )
     bank = method.bank(
         image,
         fill,

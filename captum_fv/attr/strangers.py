@@ -13,6 +13,9 @@ from captum_fv.core.checks import as_number, check_tensor
 MapOf = Callable[[OcclusionBank, Tensor], Tensor]
 """A bank and partners' vectors, (d,) or (P, d) -> maps, (H, W) or (P, H, W)."""
 
+ROUNDING = 1e-12
+"""Deviations up to this share of the largest value are equal values' rounding errors in float64."""
+
 
 class SignificantShare(NamedTuple):
     """The share of pixels that stand out, and the share that would by chance.
@@ -194,7 +197,8 @@ def share_above(own: Tensor, strangers: Tensor, level: float) -> SignificantShar
 def standing(own: Tensor, strangers: Tensor) -> Tensor:
     """(own - mean) / sd of the strangers, who are along the first dimension; 0 where sd is 0."""
     deviation = strangers.std(0)
-    return ((own - strangers.mean(0)) / deviation).masked_fill(deviation == 0, 0)
+    alike = deviation <= ROUNDING * strangers.abs().amax(0)
+    return ((own - strangers.mean(0)) / deviation).masked_fill(alike, 0)
 
 
 def _standing_among_others(strangers: Tensor) -> Tensor:

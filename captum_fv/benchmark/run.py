@@ -21,7 +21,7 @@ from captum_fv.benchmark.source import Item, as_source
 from captum_fv.benchmark.stages import Run
 from captum_fv.benchmark.workers import torchrun_workers
 from captum_fv.data.patched_pairs import PatchedPairs
-from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.model import SiameseCosine, check_siamese
 
 
 def run_benchmark(
@@ -117,10 +117,15 @@ def _check_text(config: Mapping[str, Any]) -> None:
 def _check_models(
     models: Mapping[str, SiameseCosine], methods: Mapping[str, Builder], settings: BenchmarkSettings
 ) -> None:
-    """Raise a ValueError for a model that cannot be measured so, before anything is measured."""
+    """Raise for what is no model, or cannot be measured so, before anything is measured."""
+    if not isinstance(models, Mapping):
+        raise TypeError(
+            f'models: got {type(models).__name__}; want names and models, as {{"mine": siamese}}'
+        )
     if not models:
         raise ValueError("models: got none; want a name and a SiameseCosine for each")
     for model, siamese in models.items():
+        check_siamese(siamese, f"models[{model!r}]")
         if settings.audit_pairs and next(siamese.parameters(), None) is None:
             raise ValueError(
                 f"audit_pairs: {model} has no parameters, which the sanity checks make random; "

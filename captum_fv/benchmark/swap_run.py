@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from captum_fv.attr.atlas import face_regions
+from captum_fv.attr.atlas import both_sides, face_regions
 from captum_fv.attr.methods import Builder, Method, expand_names, method_builder
 from captum_fv.benchmark import columns, provenance
 from captum_fv.benchmark.columns import Table, read_table
@@ -20,11 +20,12 @@ from captum_fv.benchmark.intact import check_untouched, state_of
 from captum_fv.benchmark.maps import maps_of_a, reads_patches
 from captum_fv.benchmark.results import read_config
 from captum_fv.core.arrays import BoolArray, Image
+from captum_fv.core.checks import as_number
 from captum_fv.data.pairs import in_batches, to_tensor
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.data.swaps import SwappedFaces
 from captum_fv.metrics.swap import SwapGameResult, can_be_told, swap_game
-from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.model import SiameseCosine, check_siamese
 
 CHUNK = 4
 """Faces measured together, and lost if the run is killed."""
@@ -73,12 +74,8 @@ def face_parts(size: tuple[int, int] = (112, 112)) -> dict[str, BoolArray]:
     >>> sorted(face_parts())[:4]
     ['cheek', 'chin and jaw', 'eye', 'eyebrow']
     """
-    atlas, parts = face_regions(size), dict[str, BoolArray]()
-    for number, name in enumerate(atlas.names):
-        both = name.removeprefix("right ").removeprefix("left ")
-        here = atlas.labels == number
-        parts[both] = parts.get(both, here) | here
-    return parts
+    parts = both_sides(face_regions(size))
+    return {name: parts.labels == number for number, name in enumerate(parts.names)}
 
 
 def play_swap_game(
@@ -111,9 +108,12 @@ def play_swap_game(
         show_progress: Show a bar over the faces.
 
     Raises:
+        TypeError: No SiameseCosine, or a threshold that is no number.
         ValueError: A method that does not fit the model, a folder of another run, or a model that
             can play no triplet.
     """
+    check_siamese(siamese)
+    threshold = as_number("threshold", threshold)
     if not isinstance(methods, Mapping):
         methods = {name: method_builder(name) for name in expand_names(methods)}
     built = {name: build(siamese, threshold) for name, build in methods.items()}

@@ -13,17 +13,15 @@ from captum_fv.attr import RegionReport
 from captum_fv.attr.method_notes import NOTES
 from captum_fv.attr.methods import Method
 from captum_fv.attr.pair import Pair
-from captum_fv.attr.region_rows import COMMON
+from captum_fv.attr.region_rows import COMMON, RegionRow
 from captum_fv.attr.smoothing import wants_blur
 from captum_fv.core.arrays import FloatArray
 from captum_fv.explain.strangers import MASKS, BeyondStrangers
 from captum_fv.metrics import Evidence
 from captum_fv.report.pair_document import (
-    EvidenceView,
     MethodView,
     PairDocument,
     PhotoView,
-    RegionView,
 )
 from captum_fv.report.pair_words import signed
 from captum_fv.report.pictures import colour_limit, display_values
@@ -88,12 +86,12 @@ def pair_document(
         threshold=threshold.value,
         threshold_from=threshold.source,
         methods=tuple(shown),
-        regions=() if regions is None else tuple(RegionView(**vars(row)) for row in regions.rows),
+        regions=() if regions is None else regions.rows,
         labels=None if regions is None else regions.interactions.regions[0].labels,
         links=None if regions is None else regions.interactions.links,
         link_note="" if regions is None else f"Between regions: {regions.interactions}.",
         strangers=None if strangers is None else (_doubles(strangers[0]), _doubles(strangers[1])),
-        evidence=None if evidence is None else EvidenceView(*evidence),
+        evidence=evidence,
     )
     return _with_sentences(document, is_demo, under_blur)
 
@@ -172,7 +170,7 @@ def _regions_in_short(document: PairDocument) -> list[str]:
     return [said, hidden]
 
 
-def _listed(regions: Sequence[RegionView]) -> str:
+def _listed(regions: Sequence[RegionRow]) -> str:
     """The first three regions with what they add."""
     listed = [f"{region.name} ({signed(region.contribution, 2)})" for region in regions[:3]]
     return ", ".join(listed) or "nothing, within its interval"

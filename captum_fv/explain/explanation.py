@@ -11,8 +11,9 @@ from pathlib import Path
 from captum_fv.attr import RegionReport
 from captum_fv.attr.pair import Pair
 from captum_fv.core.files import write_atomically
+from captum_fv.metrics import Evidence
 from captum_fv.report.pair_data import pair_record
-from captum_fv.report.pair_document import EvidenceView, PairDocument
+from captum_fv.report.pair_document import PairDocument
 from captum_fv.report.pair_page import pair_frame_html, write_pair_page
 from captum_fv.report.panel import plot_document
 from captum_fv.report.pictures import PICTURE_SUFFIXES, verdict
@@ -56,7 +57,7 @@ class PairExplanation:
         return self.document.matches
 
     @property
-    def evidence(self) -> EvidenceView | None:
+    def evidence(self) -> Evidence | None:
         """How strong the score is, as a likelihood ratio; None without a calibration."""
         return self.document.evidence
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Evidence(NamedTuple):
+@dataclass(frozen=True)
+class Evidence:
     """How strong one score is as evidence.
 
     Args:

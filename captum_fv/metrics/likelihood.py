@@ -145,9 +145,10 @@ class Calibration:
             if counts[labels].any() and counts[~labels].any():
                 draws.append(fit_line(values, labels, counts))
         if len(draws) < resamples / 2:
+            over = "pairs" if persons is None else "people"
             raise ValueError(
-                f"persons: {resamples - len(draws)} of {resamples} draws of these people leave no "
-                "pair of one class; want more people"
+                f"{over}: {resamples - len(draws)} of {resamples} draws of them leave no pair of "
+                f"one class; want more {over}"
             )
         threshold = fmr_threshold(values, labels, fmr)
         bounded = np.clip(line.at(values), *_limits(len(own), len(impostor)))

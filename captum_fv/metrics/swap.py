@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
-from captum_fv.core.checks import check_counts
+from captum_fv.core.checks import check_counts, check_tensor, check_values
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 from captum_fv.metrics.localisation import patch_localisation
 from captum_fv.metrics.positions import as_images, position_values
 from captum_fv.metrics.replacement import replaced_scores
 from captum_fv.siamese.batch_size import images_at_once
-from captum_fv.siamese.model import SiameseCosine
+from captum_fv.siamese.model import SiameseCosine, check_siamese
 
 SWAP_STEPS = 50
 """Mass quantiles: 0, 2, ... 100 % of a map's positive mass."""
@@ -169,13 +169,17 @@ def swap_game(
         batch_size: Images per forward; None as in `decision_patch_replacement`.
 
     Raises:
+        TypeError: No SiameseCosine, or directions that are no tensor.
         ValueError: Shapes that do not fit, NaN, or a changed part that covers nothing or all.
 
     Reference:
         Williford, May, Byrne: Explainable Face Recognition, ECCV 2020, Sec. 4.
     """
     check_counts(steps=steps)
+    check_siamese(siamese)
     as_images((probe, twin))
+    check_tensor("towards", towards, "directions (N, d)")
+    check_values("towards", towards)
     at_once = images_at_once(siamese, probe, batch_size=batch_size)
     values = position_values(attributions, probe)
     masks = np.asarray(masks)
@@ -191,8 +195,13 @@ def swap_game(
     step_of = mass_steps(values, steps)
 
     def score(images: Tensor, rows: Tensor) -> Tensor:
-        there = towards[rows.to(towards.device)]
-        return (siamese.embed_images(images) * there).sum(1).cpu().double()
+        there, embeddings = towards[rows.to(towards.device)], siamese.embed_images(images)
+        if there.shape != embeddings.shape:
+            raise ValueError(
+                f"towards: got {tuple(towards.shape)} for embeddings of {embeddings.shape[1]}; "
+                "want a direction (N, d) for each probe"
+            )
+        return (embeddings * there).sum(1).cpu().double()
 
     every = torch.split(torch.arange(len(probe)), at_once)
     first = torch.cat([score(probe[some.to(probe.device)], some) for some in every])

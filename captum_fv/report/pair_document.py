@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from captum_fv.attr.region_rows import RegionRow
 from captum_fv.core.arrays import BoolArray, FloatArray, Image, IntArray
+from captum_fv.metrics.evidence import Evidence
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,50 +73,6 @@ class MethodView:
 
 
 @dataclass(frozen=True, eq=False)
-class RegionView:
-    """What is known of one region of the face, the same in both photos.
-
-    Args:
-        name: "nose", "left eye": left and right are the person's own.
-        area: Share of the crop's pixels, in [0, 1].
-        contribution: What the region adds to the score, in cosine.
-        interval: Its 95 % interval.
-        z: How far it stands out of strangers, in their deviations; None without a cohort.
-        same_place: What this region of A and the same of B add together; None if not asked.
-        score_hidden: The score with the region hidden in both photos.
-        flips: Whether that changes the decision.
-        sentence: All of it in words.
-    """
-
-    name: str
-    area: float
-    contribution: float
-    interval: tuple[float, float]
-    z: float | None
-    same_place: float | None
-    score_hidden: float
-    flips: bool
-    sentence: str
-
-
-@dataclass(frozen=True, eq=False)
-class EvidenceView:
-    """How strong the score is as evidence.
-
-    Args:
-        log10_lr: Base-10 logarithm of the likelihood ratio, within what the data can carry.
-        interval: Its 95 % interval.
-        capped: Whether the data carry no more than this.
-        sentence: The likelihood ratio in words and figures, and on which data it was set.
-    """
-
-    log10_lr: float
-    interval: tuple[float, float]
-    capped: bool
-    sentence: str
-
-
-@dataclass(frozen=True, eq=False)
 class PairDocument:
     """All that is said of one pair.
 
@@ -147,12 +105,12 @@ class PairDocument:
     threshold: float
     threshold_from: str
     methods: tuple[MethodView, ...]
-    regions: tuple[RegionView, ...] = ()
+    regions: tuple[RegionRow, ...] = ()
     labels: IntArray | None = None
     links: FloatArray | None = None
     link_note: str = ""
     strangers: tuple[FloatArray, FloatArray] | None = None
-    evidence: EvidenceView | None = None
+    evidence: Evidence | None = None
     summary: tuple[str, ...] = ()
     limits: tuple[str, ...] = field(default_factory=tuple)
 

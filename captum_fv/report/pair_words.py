@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 
+from captum_fv.attr.region_rows import RegionRow
 from captum_fv.core.arrays import FloatArray
-from captum_fv.report.pair_document import PairDocument, RegionView
+from captum_fv.report.pair_document import PairDocument
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
@@ -66,7 +67,7 @@ def verdict_sentence(document: PairDocument) -> str:
     )
 
 
-def hidden_words(region: RegionView, document: PairDocument) -> tuple[str, str]:
+def hidden_words(region: RegionRow, document: PairDocument) -> tuple[str, str]:
     """The score with a region hidden, and what becomes of the decision: "now no match"."""
     matches = document.matches != region.flips
     fate = f"{'now' if region.flips else 'still'} {'a match' if matches else 'no match'}"

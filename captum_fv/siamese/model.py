@@ -263,6 +263,15 @@ def _records_gradients(images: Tensor) -> bool:
     return isinstance(images, Tensor) and images.requires_grad and torch.is_grad_enabled()
 
 
+def check_siamese(siamese: Any, name: str = "siamese") -> None:
+    """Raise a TypeError for what is no SiameseCosine."""
+    if not isinstance(siamese, SiameseCosine):
+        raise TypeError(
+            f"{name}: got {type(siamese).__name__}; want a SiameseCosine: write "
+            "SiameseCosine(backbone)"
+        )
+
+
 class PartnerView(nn.Module):
     """The Siamese model seen from one image: its cosine with a partner's embedding.
 
@@ -279,10 +288,7 @@ class PartnerView(nn.Module):
 
     def __init__(self, siamese: SiameseCosine) -> None:
         super().__init__()
-        if not isinstance(siamese, SiameseCosine):
-            raise TypeError(
-                f"siamese: got {type(siamese).__name__}; write PartnerView(SiameseCosine(backbone))"
-            )
+        check_siamese(siamese)
         self.siamese = siamese
         self.training = siamese.training
 

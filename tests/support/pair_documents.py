@@ -6,14 +6,14 @@ from functools import cache
 import numpy as np
 from skimage.transform import SimilarityTransform, warp
 
+from captum_fv.attr import RegionRow
 from captum_fv.data.generated import photograph
+from captum_fv.metrics import Evidence
 from captum_fv.report.pair_document import (
-    EvidenceView,
     FaceBox,
     MethodView,
     PairDocument,
     PhotoView,
-    RegionView,
 )
 
 SIDE = 112
@@ -58,7 +58,7 @@ def method(name, sign, with_mask):
 def region(number, name):
     contribution = (-1) ** number * (number + 1) / 50
     hidden = 0.42 - 0.05 * number
-    return RegionView(
+    return RegionRow(
         name,
         0.1,
         contribution,
@@ -90,9 +90,7 @@ def full_document(**changes):
         links=0.1 * np.eye(5) + rng.normal(0, 0.02, (5, 5)),
         link_note="R2 0.92 held out.",
         strangers=(rng.normal(0, 0.1, 60), rng.normal(0, 0.1, 60)),
-        evidence=EvidenceView(
-            2.1, (1.8, 2.3), True, "About 130 times more probable if one person."
-        ),
+        evidence=Evidence(2.1, (1.8, 2.3), True, "About 130 times more probable if one person."),
         summary=("The nose counts most.",),
         limits=("This says nothing of who it is.",),
     )
