@@ -22,7 +22,7 @@ def test_a_run_has_pages_of_its_pairs_which_its_report_links_to(tmp_path):
     assert of_model.keys() <= shown
     report = fv.write_report(tmp_path, pairs=pairs, models=models, pair_pages=pages).read_text()
     for number, page in of_model.items():
-        assert f'href="{page}"' in report
+        assert f'href="./{page}"' in report
         text = (tmp_path / page).read_text()
         assert f"pair {number}, A with patches" in text
         assert "xssab" in text

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 
 import torch
 
-from captum_fv.benchmark.model_results import ModelResults
 from captum_fv.benchmark.results import BenchmarkResults
 from captum_fv.data.pairs import to_image
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.explain.explainer import PairExplainer
 from captum_fv.report.gallery import choose_pairs
 from captum_fv.report.tables import ALL_CONTROLS
-from captum_fv.report.write import file_name
+from captum_fv.report.write import file_name, pairs_of_a_kind
 from captum_fv.siamese.model import SiameseCosine
 
 FOLDER = "pairs"
@@ -49,7 +48,8 @@ def write_run_pages(
     """
     pages: dict[str, dict[int, str]] = {}
     for name, found in results.models.items():
-        numbers = _first_of_each_kind(found)[:count]
+        shown = choose_pairs(found, pairs_of_a_kind(len(results.models)))
+        numbers = _one_of_each_kind_in_turn(shown)[:count]
         explainer = PairExplainer(
             models[name],
             found.threshold,
@@ -74,8 +74,7 @@ def write_run_pages(
     return pages
 
 
-def _first_of_each_kind(model: ModelResults) -> list[int]:
-    """The gallery's pairs, a false match, a false non-match, a disagreement, and so on."""
-    kinds = choose_pairs(model).values()
-    in_turn = (number for number in chain(*zip_longest(*kinds)) if number is not None)
+def _one_of_each_kind_in_turn(shown: Mapping[str, Sequence[int]]) -> list[int]:
+    """Pair numbers: a false match, a false non-match, a disagreement, and so on."""
+    in_turn = (number for number in chain(*zip_longest(*shown.values())) if number is not None)
     return list(dict.fromkeys(in_turn))

@@ -136,7 +136,7 @@ def report_files(
         yield f"tables/{table.name}.csv", table.csv().encode()
         yield f"tables/{table.name}.tex", table.latex().encode()
     faces = dict[str, Sequence[ShownPair]]()
-    each = max(1, GALLERY // 3 // len(results.models))
+    each = pairs_of_a_kind(len(results.models))
     for model, found in results.models.items():
         drawings = _curves(model, found)
         if pairs is not None and methods is not None:
@@ -149,6 +149,11 @@ def report_files(
             for suffix in ("png", "svg"):
                 yield f"{stem}.{suffix}", figure_bytes(figure, suffix)
     yield "report.html", run_page_html(results, tables, faces, pair_pages or {}).encode()
+
+
+def pairs_of_a_kind(models: int) -> int:
+    """How many pairs of a kind the gallery shows of each of so many models."""
+    return max(1, GALLERY // 3 // models)
 
 
 _Drawing = tuple[str, "Figure"]
