@@ -55,7 +55,7 @@ class TorchMetricsDPR(Metric):  # type: ignore[misc]
         *,
         cells: tuple[int, int] | None = None,
         strata: Tensor | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)

@@ -50,6 +50,9 @@ def write_run_pages(
     for name, found in results.models.items():
         shown = choose_pairs(found, pairs_of_a_kind(len(results.models)))
         numbers = _one_of_each_kind_in_turn(shown)[:count]
+        pages[name] = {}
+        if not numbers:
+            continue
         explainer = PairExplainer(
             models[name],
             found.threshold,
@@ -58,7 +61,6 @@ def write_run_pages(
             name=name,
         )
         explainer.threshold = explainer.threshold._replace(source="the run's")
-        pages[name] = {}
         for number in numbers:
             patched_a, _, img_b = pairs.tensors([number])
             explained = explainer.explain(
