@@ -20,11 +20,11 @@ class OnCuda(torch.Tensor):
 @pytest.mark.parametrize(
     ("costs", "best"),
     [
-        ({32: 3.0, 64: 2.0, 128: 1.0, 256: 0.99}, 128),  # hardly cheaper
-        ({32: 3.0, 64: 3.1}, 32),  # dearer
-        ({32: 3.0, 64: 2.0, 128: None}, 64),  # no room
-        ({32: None}, 32),  # the least there is
-        ({32 * 2**k: 0.5**k for k in range(20)}, MOST),
+        ({16: 4.0, 32: 3.0, 64: 2.0, 128: 1.0, 256: 0.99}, 128),  # hardly cheaper
+        ({16: 3.0, 32: 3.1}, 16),  # dearer
+        ({16: 3.0, 32: 2.0, 64: None}, 32),  # no room
+        ({16: None}, 16),  # the least there is
+        ({16 * 2**k: 0.5**k for k in range(20)}, MOST),
     ],
 )
 def test_doubling_goes_on_while_it_pays(costs: dict[int, float | None], best: int) -> None:
@@ -37,7 +37,7 @@ def test_a_trial_is_made_once_and_only_on_cuda(monkeypatch: pytest.MonkeyPatch) 
 
     def cost(model: object, image: torch.Tensor, gradients: bool, count: int) -> float:
         tried.append((gradients, count))
-        return {32: 4.0, 64: 3.0}.get(count, 2.9)
+        return {16: 5.0, 32: 4.0, 64: 3.0}.get(count, 2.99)
 
     monkeypatch.setattr(batch_size, "_cost", cost)
     assert images_at_once(siamese, images, batch_size=None) == FEW
@@ -47,7 +47,7 @@ def test_a_trial_is_made_once_and_only_on_cuda(monkeypatch: pytest.MonkeyPatch) 
     assert images_at_once(lambda a, b: a, there, batch_size=None) == FEW
     for _ in range(2):
         assert images_at_once(siamese, there, batch_size=None) == 64
-    assert tried == [(False, 32), (False, 64), (False, 128)]
+    assert tried == [(False, 16), (False, 32), (False, 64), (False, 128)]
     images_at_once(siamese, there, gradients=True, batch_size=None)
     siamese.precision = "float16"
     images_at_once(siamese, there, batch_size=None)

@@ -18,7 +18,7 @@ from captum_fv.attr import (
 from captum_fv.attr.methods import METHODS as METHODS_BY_NAME
 from captum_fv.benchmark import run_benchmark
 from captum_fv.benchmark.columns import has_parquet, read_table
-from captum_fv.benchmark.results import BenchmarkResults
+from captum_fv.benchmark.results import BenchmarkResults, read_config
 from captum_fv.benchmark.settings import BenchmarkSettings
 from captum_fv.metrics import decision_patch_replacement, patch_localisation, sensitivity_strata
 from captum_fv.report import write_report
@@ -298,3 +298,21 @@ def test_bad_calls_are_named(change, says, tmp_path):
 def test_bad_settings_are_named(settings, says):
     with pytest.raises(ValueError, match=says):
         BenchmarkSettings(**settings)
+
+
+def test_a_batch_size_that_nobody_says_is_that_of_the_run(tmp_path):
+    models, settings = {"net": small_siamese()}, replace(QUICK_RND, batch_size=None)
+    builders = {"rnd": METHODS["rnd"]}
+    first = run_benchmark(models, loader(), builders, tmp_path / "a", settings)
+    assert read_config(tmp_path / "a")["batch_size"] == 32
+    whole = run_benchmark(models, loader(), builders, tmp_path / "b", QUICK_RND)
+    again = run_benchmark(models, loader(), builders, tmp_path / "b", settings)
+    assert read_config(tmp_path / "b")["batch_size"] == 4
+    for result in (whole, again):
+        np.testing.assert_allclose(
+            result.models["net"].methods["rnd"].dpr.scores,
+            first.models["net"].methods["rnd"].dpr.scores,
+            atol=1e-6,
+        )
+    with pytest.raises(ValueError, match="batch_size"):
+        run_benchmark(models, loader(), builders, tmp_path / "b", replace(settings, batch_size=5))

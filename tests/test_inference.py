@@ -12,7 +12,7 @@ import torch
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
-from captum_fv.attr import SimilarityArgumentGradient
+from captum_fv.attr import IntegratedArgumentGradient, SimilarityArgumentGradient
 from captum_fv.data import generated_pairs
 from captum_fv.models import load_backbone
 from captum_fv.siamese import SiameseCosine, inference, optimise_for_inference
@@ -81,8 +81,36 @@ def test_answers_of_any_kind_are_compared() -> None:
     quick, pair = optimise_for_inference(siamese), random_pair()
     torch.testing.assert_close(quick(*pair), siamese(*pair))
     answer = quick.backbone.quick(pair[0])
-    assert inference._alike(answer, answer)
-    assert not inference._alike(answer, (answer[0], ~answer[1], answer[2]))
+    assert not inference._unlike(answer, answer)
+    assert "other figures" in inference._unlike(answer, (answer[0], ~answer[1], answer[2]))
+
+
+def test_compiled_it_gives_the_same() -> None:
+    siamese = SiameseCosine(load_backbone("demo"))
+    quick, pair = optimise_for_inference(siamese, compile=True), generated_pairs(2).tensors([0, 1])
+    torch.testing.assert_close(quick(*pair), siamese(*pair), atol=1e-5, rtol=0)
+    ours, theirs = (SimilarityArgumentGradient(m, 0.3).attribute(pair) for m in (quick, siamese))
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5 * float(other.abs().max()), rtol=0)
+    assert copy.deepcopy(quick).backbone.options == (True, True)
+
+
+def test_without_a_compiler_the_backbone_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(network: nn.Module) -> nn.Module:
+        def forward(images: Tensor) -> Tensor:
+            raise RuntimeError("no C++ compiler\nmore")
+
+        network.forward = forward  # type: ignore[method-assign]
+        return network
+
+    monkeypatch.setattr(torch, "compile", broken)
+    siamese, pair = small_siamese(), random_pair()
+    quick = optimise_for_inference(siamese, compile=True)
+    with pytest.warns(
+        UserWarning, match=r"not optimised: its first call failed \(no C\+\+ compile"
+    ):
+        scores = quick(*pair)
+    torch.testing.assert_close(scores, small_siamese()(*pair), rtol=0, atol=0)
 
 
 class Turns(SmallNet):
@@ -150,6 +178,49 @@ def test_recorded_work_gives_the_same_maps_for_each_pair() -> None:
     torch.testing.assert_close(ours, plain)
     assert method.attribute(img_a[:1], img_b[:1], threshold=0.9)[0].shape == (1, 3, 20, 18)
     assert not copy.deepcopy(siamese).replays._kept
+
+
+@pytest.mark.parametrize("output", ["decision", "polarity"])
+def test_recorded_integrals_are_the_same(output: str) -> None:
+    img_a, img_b = random_pair(4)
+    plain = IntegratedArgumentGradient(small_siamese(), THRESHOLD, output)  # type: ignore[arg-type]
+    siamese = small_siamese()
+    siamese.replays = Everywhere(on_the_cpu)
+    method = IntegratedArgumentGradient(siamese, THRESHOLD, output)  # type: ignore[arg-type]
+    for one in range(4):
+        pair = img_a[[one]], img_b[[one]]
+        torch.testing.assert_close(method.attribute(pair), plain.attribute(pair))
+    names = {key[0] for key in siamese.replays._kept}
+    assert names == {"IntegratedArgumentGradient all float32", "embeddings float32"}
+
+
+def test_a_recording_is_no_way_round_the_checks() -> None:
+    siamese = SiameseCosine(SmallNet().eval(), mean=0.5, std=0.5)
+    siamese.replays = Everywhere(on_the_cpu)
+    method, (img_a, img_b) = SimilarityArgumentGradient(siamese, THRESHOLD), random_pair(1)
+    method.attribute(img_a, img_b)
+    with pytest.raises(ValueError, match="hold values up to"):
+        method.attribute(255 * img_a, img_b)
+    siamese.train()
+    with pytest.raises(ValueError, match="training mode"):
+        method.attribute(img_a, img_b)
+    siamese.eval()
+    assert siamese.replays._kept
+    # Weights that are moved lie elsewhere, and a graph would read where they were.
+    assert not siamese.double().replays._kept
+    assert isinstance(siamese.replays, Everywhere)
+
+
+def test_a_recording_knows_of_autocast_and_precision() -> None:
+    siamese, pair = small_siamese(), random_pair(1)
+    siamese.replays = Everywhere(on_the_cpu)
+    method = SimilarityArgumentGradient(siamese, THRESHOLD)
+    method.attribute(pair)
+    with torch.autocast("cpu", torch.bfloat16):
+        method.attribute(pair)
+    siamese.precision = "tf32"
+    method.attribute(pair)
+    assert len(siamese.replays._kept) == 3
 
 
 def test_without_a_recording_the_work_goes_on() -> None:

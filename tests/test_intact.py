@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from captum_fv.attr import PixelDifference, SensitivityControl
-from captum_fv.benchmark import BenchmarkSettings, run_benchmark
-from captum_fv.benchmark.intact import untouched
+from captum_fv.benchmark import BenchmarkSettings, intact, run_benchmark
+from captum_fv.benchmark.intact import state_of, untouched
 from captum_fv.benchmark.maps import maps_of_pair
 from tests.support.nets import random_pair, small_siamese
 from tests.test_benchmark import loader
@@ -105,3 +105,25 @@ def test_a_count_of_calls_is_no_change():
         untouched(model, "drifting"),
     ):
         model.running_var += 1
+
+
+def test_every_tensor_is_watched_in_whichever_group(monkeypatch):
+    """Neighbours are added up together, and each has a sum of its own."""
+    for together in (1, 20, 1 << 22):
+        monkeypatch.setattr(intact, "_TOGETHER", together)
+        model = small_siamese()
+        model.backbone.register_buffer("halves", torch.ones(3, dtype=torch.float16))
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            if not tensor.is_floating_point() or not tensor.numel():
+                continue
+            before = state_of(model)
+            flat = tensor.data.view(-1)
+            kept = flat[-1].clone()
+            flat[-1] += 1
+            after = state_of(model)
+            assert [key for key in before if before[key] != after[key]] == [name]
+            flat[-1] = kept
+            assert state_of(model) == before
+            if len(flat) > 1 and flat[0] != flat[-1]:
+                flat[[0, -1]] = flat[[-1, 0]]  # swapped weights do not cancel out
+                assert state_of(model) != before

@@ -7,34 +7,42 @@ Checks: float32 maps equal the CPU's to 1e-4 of their largest value; occlusion i
 rank correlation of every map at .999 (a CPU computes in bfloat16, whose maps keep .99). Times, each
 beside its bare work in the same run: xSSAB of one pair (bar 1.20 of the forward and two backwards,
 optimised beside a CUDA graph of them), xFace's three variants of one pair in half precision (1.15
-of as many forwards in the best batch), DPR of one map (1.10 of its forwards). Last the paper's
-Table 3: every method, one pair at a time.
+of as many forwards in the best batch), DPR of one map (1.10 of its forwards), and a run of seven
+methods, of which the backbone should take most (the share .75 of generated faces, .85 of photos).
+Last the paper's Table 3: every method, one pair at a time.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from share import from_disk, share_of_backbone, wait_for
 from timing import compare, seconds
 from torch import Tensor, nn
 
 import captum_fv as fv
 from captum_fv.attr.methods import METHODS
 from captum_fv.benchmark.latency import time_method
-from captum_fv.core.arithmetic import HALF
+from captum_fv.core.arithmetic import forward_arithmetic
 from captum_fv.data import generated_pairs, patch_pairs
 from captum_fv.metrics.randomisation import rank_correlation
 from captum_fv.models.catalogue import ARCHITECTURES
 from captum_fv.siamese.replay import record_cuda_graph
 
 THRESHOLD = 0.3
+SEVEN = ("xssab", "iag_decision", "rnd", "oracle", "difference", "sensitivity", "centre")
+"""Methods whose work is the backbone's and not a thousand forwards'."""
 BATCHES = (32, 64, 128, 256, 512)
 PERSISTENT = ("interaction", "minplus", "fame", "fggb")
 """Methods of thousands of passes, which get few seconds of Table 3."""
@@ -50,11 +58,12 @@ def main() -> None:
     ]
     for line in lines:
         print(line, flush=True)
-    rows = (row for name in options.models for row in times(name, options.device, options.rounds))
+    work = options.device, options.rounds, options.run_pairs, options.compile
+    rows = (row for name in options.models for row in times(name, *work))
     for row in rows:
         print(row, flush=True)
         lines.append(row)
-    for row in table_3(options.device, options.table_pairs):
+    for row in table_3(options.device, options.table_pairs) if options.table_pairs else ():
         print(row, flush=True)
         lines.append(row)
     if options.out:
@@ -68,9 +77,10 @@ def machine(device: str) -> list[str]:
         name = torch.cuda.get_device_name(device)
         query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
         driver = subprocess.run(query, capture_output=True, text=True).stdout.split("\n")[0]
+    given = " ".join(sys.argv[1:])
     versions = f"PyTorch {torch.__version__}, CUDA {torch.version.cuda}, Python"
     return [
-        f"`python benchmarks/speed/device.py --device {device}` on {name}, driver {driver}, "
+        f"`python benchmarks/speed/device.py {given}` on {name}, driver {driver}, "
         f"{versions} {platform.python_version()}, {torch.get_num_threads()} threads."
     ]
 
@@ -99,9 +109,11 @@ def checks(device: str) -> Iterator[str]:
         yield f"- {name}: {kind} keeps a rank correlation of {kept:.5f} (bar: .999)"
 
 
-def times(name: str, device: str, rounds: int) -> Iterator[str]:
+def times(
+    name: str, device: str, rounds: int, run_pairs: int, compiled: list[str]
+) -> Iterator[str]:
     """The rows of one model: xSSAB, xFace and DPR beside their bare work."""
-    siamese = model(name, device)
+    siamese, label = model(name, device), Path(name).stem
     backbone, count = siamese.backbone, 64
     patched = patch_pairs(generated_pairs(count)).tensors(range(count))
     patched_a, original_a, img_b = (images.to(device) for images in patched)
@@ -110,40 +122,47 @@ def times(name: str, device: str, rounds: int) -> Iterator[str]:
 
     def row(work: str, bare: float, ours: float, ratio: float, bar: str, pairs: int = 1) -> str:
         speed = f"{pairs / ours:.3g}"
-        return f"| {name} | {work} | {bare:.4f} s | {ours:.4f} s | {ratio:.3f} | {bar} | {speed} |"
+        return f"| {label} | {work} | {bare:.4f} s | {ours:.4f} s | {ratio:.3f} | {bar} | {speed} |"
 
     cotangents = torch.randn(2, *backbone(images).shape, device=device)
 
-    def forward_and_backwards() -> tuple[Tensor, Tensor]:
-        leaf = images.clone().requires_grad_()
-        embeddings = backbone(leaf)
-        (first,) = torch.autograd.grad(embeddings, leaf, cotangents[0], retain_graph=True)
-        (second,) = torch.autograd.grad(embeddings, leaf, cotangents[1])
+    def forward_and_backwards(precision: str) -> tuple[Tensor, Tensor]:
+        with forward_arithmetic(precision, images.device, True):
+            leaf = images.clone().requires_grad_()
+            embeddings = backbone(leaf)
+            (first,) = torch.autograd.grad(embeddings, leaf, cotangents[0], retain_graph=True)
+            (second,) = torch.autograd.grad(embeddings, leaf, cotangents[1])
         return first, second
 
-    # The floor of the optimised model is a graph too.
-    graph = record_cuda_graph(forward_and_backwards) if images.is_cuda else forward_and_backwards
-    for work, subject, bare in (
-        ("xSSAB, one pair", siamese, forward_and_backwards),
-        ("the same, optimised", fv.optimise_for_inference(siamese), graph),
-    ):
+    single = partial(forward_and_backwards, "float32")
+    works: list[tuple[str, fv.SiameseCosine, Callable[[], object]]] = [
+        ("xSSAB, one pair", siamese, single)
+    ]
+    # The floor of an optimised model is a graph too.
+    for precision in ("float32", "tf32") if images.is_cuda else ("float32",):
+        optimised = fv.optimise_for_inference(model(name, device, precision))
+        bare = partial(forward_and_backwards, precision)
+        graph = record_cuda_graph(bare) if images.is_cuda else bare
+        works.append((f"the same, optimised, {precision}", optimised, graph))
+    for work, subject, bare in works:
         method = fv.SimilarityArgumentGradient(subject, THRESHOLD)
         floor, explain = waiting(device, bare), waiting(device, lambda m=method: m.attribute(one))
         compare(floor, explain, 3)  # the first ones pay for warming up
         yield row(work, *compare(floor, explain, rounds), "1.20")
 
     half = fv.optimise_for_inference(model(name, device, half_of(device)))
-    xface = fv.OcclusionPairAttribution(half)
-    forwards = xface.num_forwards(one[0], variants=(1, 2, 3))
-    sweep = waiting(device, lambda: xface.attribute_variants(*one))
+    forwards = fv.OcclusionPairAttribution(half).num_forwards(one[0], variants=(1, 2, 3))
     best = best_batch(half, images[:1])
     floor = waiting(device, lambda: bare_forwards(half, images[:1], forwards, best))
-    sweep(), floor()
-    yield row(
-        f"xFace 1-3, one pair, {half.precision}",
-        *compare(floor, sweep, max(1, rounds // 5)),
-        "1.15",
-    )
+    sweeps = [(f"xFace 1-3, one pair, {half.precision}", half, "1.15")]
+    if name in compiled:
+        subject = fv.optimise_for_inference(model(name, device, half.precision), compile=True)
+        sweeps.append(("the same, compiled", subject, "-"))
+    for work, subject, bar in sweeps:
+        xface = fv.OcclusionPairAttribution(subject)
+        sweep = waiting(device, lambda m=xface: m.attribute_variants(*one))
+        sweep(), floor()
+        yield row(work, *compare(floor, sweep, max(1, rounds // 5)), bar)
 
     maps = torch.rand(count, 1, *img_b.shape[2:])
     genuine = torch.arange(count) % 2 == 0
@@ -153,6 +172,7 @@ def times(name: str, device: str, rounds: int) -> Iterator[str]:
             siamese, (patched_a, img_b), original_a, maps, THRESHOLD, genuine
         )
 
+    replace()  # the first one finds out how many images go through at once
     seen: list[int] = []
     handle = backbone.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
     replace()
@@ -161,13 +181,31 @@ def times(name: str, device: str, rounds: int) -> Iterator[str]:
     floor = waiting(device, lambda: bare_forwards(siamese, images[:1], sum(seen), best))
     found = compare(floor, waiting(device, replace), max(1, rounds // 5))
     yield row(f"DPR of one map, {count} pairs", *found, "1.10", count)
+    yield from shares(label, siamese, device, run_pairs)
+
+
+def shares(name: str, siamese: fv.SiameseCosine, device: str, count: int) -> Iterator[str]:
+    """Rows of a run of seven methods: seconds in the backbone, of the whole, and the share."""
+    pairs = generated_pairs(count)
+    workers = 0 if device == "cpu" else min(8, max(0, (os.cpu_count() or 1) - 1))
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, patched, bar in (
+            ("generated", patch_pairs(pairs), ".75"),
+            ("from disk", from_disk(pairs, Path(folder)), ".85"),
+        ):
+            inside, whole = share_of_backbone(siamese, SEVEN, patched, device, workers)
+            work = f"{len(SEVEN)} methods, {count} pairs {kind}: share"
+            yield (
+                f"| {name} | {work} | {inside:.2f} s | {whole:.2f} s | {inside / whole:.3f} | "
+                f"{bar} | {count / whole:.3g} |"
+            )
 
 
 @torch.no_grad()
 def bare_forwards(siamese: fv.SiameseCosine, image: Tensor, count: int, size: int) -> None:
     """Forwards of so many images, in batches of a size."""
     batch = image.repeat(size, 1, 1, 1)
-    with arithmetic(siamese, image):
+    with forward_arithmetic(siamese.precision, image.device, False):
         for start in range(0, count, size):
             siamese.backbone(batch[: min(size, count - start)])
 
@@ -180,12 +218,6 @@ def best_batch(siamese: fv.SiameseCosine, image: Tensor) -> int:
         run()
         prices[size] = min(seconds(run) for _ in range(2)) / size
     return min(prices, key=prices.__getitem__)
-
-
-def arithmetic(siamese: fv.SiameseCosine, images: Tensor) -> torch.autocast:
-    """Around bare forwards: what the model itself computes in."""
-    kind = HALF.get(siamese.precision)
-    return torch.autocast(images.device.type, kind, enabled=kind is not None)
 
 
 def half_of(device: str) -> str:
@@ -231,8 +263,7 @@ def waiting(device: str, work: Callable[[], object]) -> Callable[[], None]:
 
     def done() -> None:
         work()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
+        wait_for(device)
 
     return done
 
@@ -242,11 +273,16 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", help="cuda, mps or cpu")
     parser.add_argument("--models", default="demo,iresnet50,iresnet100", help="names or files")
+    parser.add_argument(
+        "--compile", default="", help="of these also compiled, which takes a minute"
+    )
     parser.add_argument("--rounds", type=int, default=20, help="how often each is timed")
-    parser.add_argument("--table-pairs", type=int, default=100, help="of Table 3")
+    parser.add_argument("--run-pairs", type=int, default=192, help="of the run of seven methods")
+    parser.add_argument("--table-pairs", type=int, default=100, help="of Table 3; 0 leaves it out")
     parser.add_argument("--out", type=Path, help="also write it to this file")
     arguments = parser.parse_args()
     arguments.models = arguments.models.split(",")
+    arguments.compile = arguments.compile.split(",")
     return arguments
 
 

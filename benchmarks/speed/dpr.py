@@ -14,21 +14,19 @@ import argparse
 import resource
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
 import torch
+from share import run, share_of_backbone
 from timing import compare, seconds
 
 import captum_fv as fv
 from captum_fv.data import generated_pairs, patch_pairs
 
 METHODS = ("xssab", "rnd", "oracle", "difference", "sensitivity", "centre")
-BATCHES = (16, 32, 64)
+BATCHES = (8, 16, 32, 64)
 THRESHOLD = 0.3
 
 
@@ -93,43 +91,17 @@ def calling(forward: Callable[[Any], Any], tell: Callable[[int], None]) -> Calla
 
 def print_share(siamese: fv.SiameseCosine, pairs: int) -> None:
     """The share of a run's time, loading and patching included, inside the backbone."""
-    inside: list[float] = []
-
-    def timed(work: Callable[..., Any]) -> Callable[..., Any]:
-        def clocked(*arguments: Any, **options: Any) -> Any:
-            started = time.perf_counter()
-            try:
-                return work(*arguments, **options)
-            finally:
-                inside.append(time.perf_counter() - started)
-
-        return clocked
-
-    with ExitStack() as stack:
-        stack.enter_context(
-            patch.object(siamese.backbone, "forward", timed(siamese.backbone.forward))
-        )
-        # Nothing but the backbone and a cosine is differentiated.
-        stack.enter_context(patch("torch.autograd.grad", timed(torch.autograd.grad)))
-        whole = seconds(lambda: run(siamese, METHODS, pairs))
+    inside, whole = share_of_backbone(siamese, METHODS, patch_pairs(generated_pairs(pairs)))
     print(
         f"{len(METHODS)} methods on {pairs} pairs: {whole:.1f} s, of which the backbone takes "
-        f"{sum(inside):.1f} s"
+        f"{inside:.1f} s"
     )
-    print(f"share: {sum(inside) / whole:.3f} (bar: 0.85)")
-
-
-def run(siamese: fv.SiameseCosine, methods: Sequence[str], pairs: int) -> None:
-    """DPR of methods on generated faces, as `captum-fv dpr` measures it."""
-    patched = patch_pairs(generated_pairs(pairs))
-    settings = fv.BenchmarkSettings(stratified=False, latency_pairs=0)
-    with tempfile.TemporaryDirectory() as out:
-        fv.run_benchmark({"model": siamese}, patched, methods, out, settings)
+    print(f"share: {inside / whole:.3f} (bar: 0.85)")
 
 
 def peak_megabytes(siamese: fv.SiameseCosine, pairs: int) -> float:
     """The most memory that this process has held, after DPR of a cheap method."""
-    run(siamese, ["rnd"], pairs)
+    run(siamese, ["rnd"], patch_pairs(generated_pairs(pairs)))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

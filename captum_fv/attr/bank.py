@@ -84,7 +84,7 @@ class OcclusionBank:
                 "mean" of each channel, "blur" with sigma 8 H / 112, a number, or an image
                 (C, H, W). For the alternative to a decision write
                 `Alternative(reference).images(img_a, img_b, match)[0]`.
-            perturbations_per_eval: How many masked images go through the model at once. None: 32,
+            perturbations_per_eval: How many masked images go through the model at once. None: 16,
                 and on CUDA what a trial finds to be fastest.
             show_progress: Show a bar that counts down the forwards, with the time left.
 
@@ -163,7 +163,7 @@ def embed_masked(
     """Embeddings (M, d) of an image (C, H, W) under each mask, `count` at a time."""
     seen = []
     for masks in torch.split(hidden, count):
-        share = hidden_share(masks.to(image.device), image.dtype)[:, None]
+        share = hidden_share(masks.to(image.device, non_blocking=True), image.dtype)[:, None]
         seen.append(embed_images(siamese, torch.lerp(image, fill.expand_as(image), share)))
         on_images(len(masks))
     embeddings = torch.cat(seen)

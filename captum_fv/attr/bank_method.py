@@ -20,6 +20,7 @@ from captum_fv.attr.fills import resolve_fill
 from captum_fv.attr.pair import SIDES, Explain, Pair
 from captum_fv.core.checks import check_choice
 from captum_fv.core.vectors import cosine
+from captum_fv.core.waiting import step
 from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.scoring import embed_images
 
@@ -84,6 +85,7 @@ class BankMethod(BankReader, PerturbationAttribution):  # type: ignore[misc]
         self._take_fill(fill == "alternative", threshold, reference)
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    @step()
     def attribute(
         self,
         inputs: Tensor | Pair,
@@ -106,7 +108,7 @@ class BankMethod(BankReader, PerturbationAttribution):  # type: ignore[misc]
             reference: For this call, in place of the constructor's.
             explain: "a" or "b" for the map of one image at half the work; the other map is zero.
             perturbations_per_eval: How many masked images go through the model at once; no more
-                ever exist. None: 32, and on CUDA what a trial finds to be fastest.
+                ever exist. None: 16, and on CUDA what a trial finds to be fastest.
             show_progress: Show a bar that counts down `num_forwards`, with the time left.
         """
         pairs, level = self._checked(

@@ -49,7 +49,7 @@ class BankReader(AlternativeFill):
             fill: What shows where it is hidden, (C, H, W), in place of the method's own. Fills that
                 depend on the partner must be given so.
             perturbations_per_eval: How many masked images go through the model at once; no more
-                ever exist. None: 32, and on CUDA what a trial finds to be fastest.
+                ever exist. None: 16, and on CUDA what a trial finds to be fastest.
             show_progress: Show a bar that counts down the forwards, one for each mask and one.
 
         Raises:

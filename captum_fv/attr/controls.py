@@ -24,6 +24,7 @@ from captum_fv.attr.pair import (
 )
 from captum_fv.attr.smoothing import check_sigma
 from captum_fv.core.checks import as_number, check_generator
+from captum_fv.core.waiting import step
 from captum_fv.siamese.scoring import image_gradients, warn_of_zero_gradients
 
 
@@ -221,6 +222,7 @@ class PatchOracle(PairMethod, PerturbationAttribution):  # type: ignore[misc]
         self.generator = generator
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    @step()
     def attribute(
         self,
         inputs: Tensor | Pair,

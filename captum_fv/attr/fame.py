@@ -63,7 +63,7 @@ class AdversarialPathMap(PairMethod, GradientAttribution):  # type: ignore[misc]
         steps: T, the most steps of a path.
         step_size: :math:`\eta`, where black is 0 and white is 1. Nothing is clamped.
         stop_below: :math:`\epsilon`.
-        batch_size: Images in a forward, which bounds the memory. None: 32, and on CUDA
+        batch_size: Images in a forward, which bounds the memory. None: 16, and on CUDA
             what a trial finds to be fastest.
 
     Returns:

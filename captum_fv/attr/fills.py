@@ -66,7 +66,7 @@ def fill_pixels(
     if noise is not None:
         low, high = image.amin((1, 2), keepdim=True), image.amax((1, 2), keepdim=True)
         return low + noise * (high - low)
-    return image.new_tensor(fill)
+    return image.new_full((), float(fill))
 
 
 def draw_noise(generator: torch.Generator | None, images: Tensor) -> Tensor:

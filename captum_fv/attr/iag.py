@@ -15,11 +15,18 @@ from captum_fv.attr.alternative import Alternative, fit_reference
 from captum_fv.attr.contrast import as_others, partner_vectors
 from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
 from captum_fv.attr.smoothing import smooth
-from captum_fv.core.checks import as_number, check_choice, check_counts
+from captum_fv.core.checks import as_number, check_choice, check_counts, check_values
 from captum_fv.core.vectors import cosine
+from captum_fv.core.waiting import step
 from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.model import SiameseCosine
-from captum_fv.siamese.scoring import embed_images, image_gradients, warn_of_zero_gradients
+from captum_fv.siamese.scoring import (
+    check_gradients,
+    embed_images,
+    image_gradients,
+    replayed,
+    warn_of_zero_gradients,
+)
 
 Reading = Literal["decision", "polarity", "relevance"]
 ArgumentSet = Literal["all", "similar", "dissimilar"]
@@ -87,7 +94,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
             non-match), as `LocalAgreement` sees it, scaled to [0, 1] and to this power. It finds
             patches better, but repairs no better where they are no exact copies: 0 by default.
         layer: Of the agreement, as `LocalAgreement` takes it.
-        batch_size: Images in a forward, which bounds the memory. None: 32, and on CUDA
+        batch_size: Images in a forward, which bounds the memory. None: 16, and on CUDA
             what a trial finds to be fastest.
 
     Raises:
@@ -157,6 +164,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         self.batch_size = batch_size
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    @step()
     def attribute(
         self,
         inputs: Tensor | Pair,
@@ -251,35 +259,49 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
 
     @torch.no_grad()
     def _embed(self, images: Tensor) -> Tensor:
+        def embed(chunk: Tensor) -> tuple[Tensor]:
+            return (embed_images(self.forward_func, chunk),)
+
         chunks = torch.split(images, self._at_once(images))
-        return torch.cat([embed_images(self.forward_func, chunk) for chunk in chunks])
+        found = [replayed(self.forward_func, "embeddings", embed, chunk)[0] for chunk in chunks]
+        embeddings = torch.cat(found)
+        check_values("embeddings", embeddings)
+        return embeddings
 
     def _integrate(self, images: Tensor, start: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
         """What each pixel adds to the arguments along the path, (M, 1, H, W) for M images."""
         # n points of Gauss-Legendre are exact for polynomials up to degree 2n - 1, so a smooth path
         # needs few. They are for [-1, 1]: the path from 0 to 1 has half the length.
         nodes, weights = np.polynomial.legendre.leggauss(self.steps)
-        shares = images.new_tensor((nodes + 1) / 2).reshape(-1, 1, 1, 1)
-        weight = images.new_tensor(weights / 2).reshape(-1, 1, 1, 1)
+        on_path = torch.from_numpy(np.stack([(nodes + 1) / 2, weights / 2]))
+        shares, weight = on_path.to(images, non_blocking=True).reshape(2, -1, 1, 1, 1)
+        kind = f"{type(self).__name__} {self.arguments}"
+
+        def gradients_at(*of: Tensor) -> tuple[Tensor]:
+            return (self._argument_gradients(*of),)
+
         added = []
         at_once = max(1, self._at_once(images) // self.steps)
-        for rows in torch.split(torch.arange(len(images)), at_once):
+        for first in range(0, len(images), at_once):
+            rows = slice(first, first + at_once)
             change = (images[rows] - start[rows])[:, None]
             points = start[rows, None] + shares * change
-            gradients = self._argument_gradients(points, partners[rows], levels[rows])
+            of = points, partners[rows], levels[rows]
+            (gradients,) = replayed(self.forward_func, kind, gradients_at, *of)
+            check_gradients(gradients)
             added.append((change * (weight * gradients).sum(1, keepdim=True)).sum(2))
         return torch.cat(added)
 
     @torch.enable_grad()
     def _argument_gradients(self, points: Tensor, partners: Tensor, levels: Tensor) -> Tensor:
         """Gradients of the sum of the chosen arguments at points (M, steps, C, H, W)."""
-        leaves = points.flatten(0, 1).requires_grad_()
+        leaves = points.flatten(0, 1).clone().requires_grad_()
         embeddings = embed_images(self.forward_func, leaves)
         arguments = embeddings.reshape(*points.shape[:2], -1) * partners[:, None]
         if self.arguments != "all":
             similar = arguments.detach() >= (levels / partners.shape[1])[:, None, None]
             arguments = arguments * (similar if self.arguments == "similar" else ~similar)
-        (gradients,) = image_gradients(arguments, (leaves,))
+        (gradients,) = image_gradients(arguments, (leaves,), look=False)
         return gradients.view_as(points)
 
     def _output(self, added: Tensor, sign: Tensor) -> Tensor:

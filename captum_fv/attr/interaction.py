@@ -24,6 +24,7 @@ from captum_fv.attr.pair import Pair, refuse_extras
 from captum_fv.attr.regions import Regions, of_both, regions_for
 from captum_fv.attr.smoothing import smooth
 from captum_fv.core.checks import as_number, check_choice, check_counts, check_seed, check_size
+from captum_fv.core.waiting import step
 from captum_fv.metrics.interactions import HiddenCells
 from captum_fv.siamese.model import SiameseCosine
 
@@ -120,6 +121,7 @@ class PairInteraction(BankMethod):
         self.seed = int(seed)
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    @step()
     def attribute(
         self,
         inputs: Tensor | Pair,
@@ -181,7 +183,7 @@ class PairInteraction(BankMethod):
         Args:
             inputs, img_b: As in `PairMethod.attribute`.
             threshold, reference: For this call, in place of the constructor's.
-            perturbations_per_eval: How many masked images go through the model at once. None: 32,
+            perturbations_per_eval: How many masked images go through the model at once. None: 16,
                 and on CUDA what a trial finds to be fastest.
             show_progress: Show a bar that counts down `num_forwards`, with the time left.
         """

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from captum_fv.attr.contrast import as_others
 from captum_fv.core.checks import check_images, check_values
+from captum_fv.core.waiting import look, step
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
@@ -68,6 +69,7 @@ class PairMethod:
 
     # Captum's NoiseTunnel calls attribute.__wrapped__, which this decorator leaves.
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    @step()
     def attribute(
         self,
         inputs: Tensor | Pair,
@@ -217,7 +219,7 @@ def as_threshold(threshold: float | Tensor, scores: Tensor) -> Tensor:
             whole = not (threshold.is_complex() or threshold.is_floating_point())
             check_values("threshold", threshold.float() if whole else threshold)
         # Its type first: some devices have no double precision to take it in.
-        values = torch.as_tensor(threshold, dtype=scores.dtype).to(scores.device)
+        values = torch.as_tensor(threshold, dtype=scores.dtype)
     except (TypeError, OverflowError, RuntimeError) as error:
         raise TypeError(f"threshold: got {threshold!r}; want a number or a tensor (N,)") from error
     if values.ndim > 1 or (values.ndim == 1 and len(values) != len(scores)):
@@ -226,9 +228,9 @@ def as_threshold(threshold: float | Tensor, scores: Tensor) -> Tensor:
             "for each pair. Under NoiseTunnel, repeat it: threshold.repeat_interleave(nt_samples), "
             "or by nt_samples_batch_size if that is given, one that nt_samples is a multiple of"
         )
-    if not torch.isfinite(values).all():
+    if not values.is_cuda and not torch.isfinite(values).all():
         raise ValueError(f"threshold: got {threshold}; want a finite number")
-    return values.expand(len(scores))
+    return values.to(scores.device, non_blocking=True).expand(len(scores))
 
 
 def as_cosine_threshold(threshold: float | Tensor, values: Tensor) -> Tensor:
@@ -238,9 +240,13 @@ def as_cosine_threshold(threshold: float | Tensor, values: Tensor) -> Tensor:
         ValueError: Likewise, or a threshold that is no cosine.
     """
     level = as_threshold(threshold, values)
-    # A threshold is often an observed score, and a computed cosine may pass 1 by rounding.
-    if level.abs().max() > 1 + 1e-4:
-        raise ValueError(f"threshold: got {level.tolist()}; want cosines, in [-1, 1]")
+
+    def judge(largest: list[float]) -> None:
+        # A threshold is often an observed score, and a computed cosine may pass 1 by rounding.
+        if largest[0] > 1 + 1e-4:
+            raise ValueError(f"threshold: got {level.tolist()}; want cosines, in [-1, 1]")
+
+    look(level.abs().max()[None], judge)
     return level
 
 
@@ -291,14 +297,17 @@ def zeros_at_maximum(pair: Pair, maps: Pair) -> Pair:
     """
     img_a, img_b = (image.flatten(1) for image in pair)
     same = (img_a - img_b).abs().amax(1) <= 1e-6 * img_a.abs().amax(1)
-    if not same.any():
-        return maps
-    warnings.warn(
-        f"images A and B are the same photo in {int(same.sum())} of {len(same)} pairs. The score "
-        "is at its maximum there: gradients say nothing, and the maps are zero. Occlusion does "
-        "say something, as OcclusionPairAttribution (xface1)",
-        stacklevel=4,
-    )
+
+    def warn(counted: list[float]) -> None:
+        if counted[0]:
+            warnings.warn(
+                f"images A and B are the same photo in {counted[0]:.0f} of {len(same)} pairs. The "
+                "score is at its maximum there: gradients say nothing, and the maps are zero. "
+                "Occlusion does say something, as OcclusionPairAttribution (xface1)",
+                stacklevel=6,
+            )
+
+    look(same.sum()[None], warn)
     map_a, map_b = (mapped.masked_fill(same.reshape(-1, 1, 1, 1), 0) for mapped in maps)
     return map_a, map_b
 

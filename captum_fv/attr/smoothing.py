@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,7 +45,7 @@ def gaussian_blur(maps: Tensor, kernel: int = 5, sigma: float = 5.0) -> Tensor:
         )
     offsets = torch.arange(kernel, dtype=torch.float64) - half
     weights = torch.exp(-(offsets**2) / (2 * sigma**2))
-    window = (weights / weights.sum()).to(maps).reshape(1, 1, 1, kernel)
+    window = (weights / weights.sum()).to(maps, non_blocking=True).reshape(1, 1, 1, kernel)
     padded = F.pad(maps, (half, half, half, half), mode="reflect")
     rows = F.conv2d(padded.reshape(-1, 1, *padded.shape[-2:]), window)
     return F.conv2d(rows, window.transpose(2, 3)).reshape(maps.shape)
@@ -81,12 +83,13 @@ def smooth(maps: Tensor, sigma: float) -> Tensor:
     ([[19.0, 89.0, 192.0]], 3.0)
     """
     height, width = maps.shape[-2:]
-    rows, columns = (_spread(size, sigma).to(maps) for size in (height, width))
+    rows, columns = (_spread(size, sigma, maps.dtype, maps.device) for size in (height, width))
     with without_autocast(maps.device):  # which would round the map to 8 bits
         return rows @ maps @ columns
 
 
-def _spread(size: int, sigma: float) -> Tensor:
+@lru_cache(maxsize=64)
+def _spread(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Share of each pixel's value that each other gets, (size, size), symmetric, rows sum to 1."""
     # A place and its mirror images are at all whole offsets, each once, from any pixel: all rows
     # have the same sum before they are divided by it. So the shares stay symmetric, the columns sum
@@ -98,4 +101,4 @@ def _spread(size: int, sigma: float) -> Tensor:
         for mirrored in (place, -1 - place):
             offset = place[:, None] - mirrored - 2 * size * turn
             shares += torch.exp(-((offset / sigma) ** 2) / 2)
-    return shares / shares.sum(1, keepdim=True)
+    return (shares / shares.sum(1, keepdim=True)).to(device, dtype)

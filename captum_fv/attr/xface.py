@@ -17,7 +17,8 @@ from captum_fv.attr.fills import PatchFill, draw_noise, resolve_fill
 from captum_fv.attr.pair import SIDES, Explain, Pair, refuse_extras
 from captum_fv.attr.xface_patches import PatchPlan, Shape, maps_of_falls, masks_of
 from captum_fv.attr.xface_sweep import Sweep, Variant
-from captum_fv.core.checks import check_choice, check_values
+from captum_fv.core.checks import check_choice, check_values, require_finite
+from captum_fv.core.waiting import step
 from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.scoring import embed_images, gives_embeddings
 
@@ -108,6 +109,7 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
             self.options = self.options - {"against"}
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    @step()
     def attribute(
         self,
         inputs: Tensor | Pair,
@@ -131,7 +133,7 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
             additional_forward_args: Leave it None: the forward function gets two images.
             explain: "a" or "b" for the map of one image; the other map is zero. In variant 2 this
                 halves the work; the others cover both images all the same.
-            perturbations_per_eval: How many covered images go through the model at once. None: 32,
+            perturbations_per_eval: How many covered images go through the model at once. None: 16,
                 which a processor's cache holds, and on CUDA what a trial finds to be fastest.
             show_progress: Show a bar that counts down `num_forwards`, with the time left.
         """
@@ -149,6 +151,7 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
         )
         return maps[self.variant]
 
+    @step()
     def attribute_variants(
         self,
         inputs: Tensor | Pair,
@@ -296,8 +299,7 @@ class OcclusionPairAttribution(BankReader, PerturbationAttribution):  # type: ig
             falls.append(
                 torch.stack([sweep.falls(v, side, seen, self.remove_offset) for v, side in wanted])
             )
-            if not torch.isfinite(falls[-1]).all():
-                raise ValueError("the model gave embeddings that are NaN or infinite")
+            require_finite("the model gave embeddings that are NaN or infinite", falls[-1])
         return maps_of_falls(grids, falls, self.normalise_coverage)
 
 

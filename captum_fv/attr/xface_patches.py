@@ -58,7 +58,7 @@ class PatchGrid:
             fill: What shows under the patches, broadcastable to the image.
             count: How many are made at once.
         """
-        if self.shape == "circle":
+        if self.shape == "circle" or image.is_cuda:  # where a thousand launches take longer
             for masks in self.masks(count):
                 yield torch.where(masks[:, None], fill, image)
             return
@@ -140,10 +140,10 @@ class PatchPlan:
                 )
             axes = []
             for last in (height - size - 1, width - size - 1):
-                starts = list(range(0, last + 1, stride))
-                if self.cover_edges and starts[-1] < last:
-                    starts.append(last)
-                axes.append(torch.tensor(starts, device=image.device))
+                starts = torch.arange(0, last + 1, stride, device=image.device)
+                if self.cover_edges and last % stride:
+                    starts = torch.cat([starts, starts.new_full((1,), last)])
+                axes.append(starts)
             corners = torch.cartesian_prod(*axes)
             grids.append(PatchGrid(size, self.shape, (height, width), corners))
         return grids

@@ -22,6 +22,7 @@ from captum_fv.siamese.scoring import (
     check_gradients,
     image_gradients,
     own_copy,
+    replayed,
     warn_of_zero_gradients,
 )
 
@@ -122,13 +123,12 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
                     # The partner is a constant in each term, so each image gets the gradient of its
                     # own term, and one backward of the sum serves both.
                     score = (embeddings * (partners * (supports == one))).sum((1, 2))
-                    found += image_gradients(score, leaves, retain_graph=k < len(sets))
+                    found += image_gradients(score, leaves, k < len(sets), look=False)
             return tuple(gradient.abs() for gradient in found)
 
-        replays = getattr(self.forward_func, "replays", None)
-        if replays is not None and others is None and replays.serve(pair[0]):
-            sides = replays.run(f"xssab {sets}", gradients, *pair, level)
-            check_gradients(*sides)
+        if others is None:
+            sides = replayed(self.forward_func, f"xssab {sets}", gradients, *pair, level)
         else:
             sides = gradients(*pair, level)
+        check_gradients(*sides)
         return list(zip(sides[0::2], sides[1::2], strict=True))

@@ -113,7 +113,7 @@ def audit_method(
     """
     if reads_patches(build(siamese, threshold)):
         pairs = pairs.rows([])
-    batches = pairs.split(settings.batch_size)
+    batches = pairs.split(settings.pairs_at_once)
     parts = [_curves(build, siamese, batch, threshold, settings) for batch in batches]
     return {
         "pair": pairs.numbers,

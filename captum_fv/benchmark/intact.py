@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,6 +13,12 @@ from captum_fv.core.arrays import FloatArray
 
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """The integer type of a number's bytes, by their count."""
+
+_TOGETHER = 1 << 22
+"""Numbers that are added up at once: many, for a GPU takes as long for a few."""
+
+_HOOKS = [name for name in vars(nn.Module()) if name.endswith("_hooks")]
+"""Where a module keeps its hooks."""
 
 SAME_SCORE = 5e-3
 """No machine or number of threads moves the cosine of the same pairs so far."""
@@ -62,7 +68,7 @@ def check_same_scores(model: str, before: FloatArray, now: FloatArray) -> None:
 def state_of(model: nn.Module) -> State:
     """Floating point weights and buffers by a sum over their bits; modules by class and hooks.
 
-    A sum costs one pass over the weights. Of a tensor that was written on through `.data`, its
+    A sum costs a few passes over the weights. Of a tensor that was written on through `.data`, its
     version says nothing. Whole numbers are left out: a backbone may count its calls.
     """
     state: State = {
@@ -70,26 +76,48 @@ def state_of(model: nn.Module) -> State:
     }
     named = (*model.named_parameters(), *model.named_buffers())
     floating = {name: tensor for name, tensor in named if tensor.is_floating_point()}
-    # All are asked for before the first is waited for.
-    sums = [_sum_of_bits(tensor) for tensor in floating.values()]
-    for (name, tensor), total in zip(floating.items(), sums, strict=True):
-        state[name] = (tensor.shape, tensor.dtype, int(total))
+    for (name, tensor), total in zip(floating.items(), _sums_of_bits(floating), strict=True):
+        state[name] = (tensor.shape, tensor.dtype, total)
     return state
 
 
 def _hooks(module: nn.Module) -> int:
     """How many hooks it has, of any kind."""
-    return sum(
-        len(hooks)
-        for name, hooks in vars(module).items()
-        if name.endswith("_hooks") and isinstance(hooks, dict)
-    )
+    kept = vars(module)
+    return sum(len(kept[name]) for name in _HOOKS if name in kept)
 
 
-def _sum_of_bits(tensor: Tensor) -> Tensor:
-    """Of whole numbers, so that it is the same in whichever order it is added up.
+def _sums_of_bits(tensors: Mapping[str, Tensor]) -> list[int]:
+    """Of each tensor the sum over its bits, read as whole numbers, so in whichever order.
 
     Each counts by its place, so that swapped or negated weights do not cancel out.
     """
-    bits = tensor.detach().contiguous().view(_INTEGERS[tensor.itemsize]).flatten()
-    return (bits * torch.arange(1, len(bits) + 1, device=bits.device)).sum()
+    parts = [_INTEGERS[x.itemsize] for x in tensors.values()]
+    bits = [
+        x.detach().contiguous().view(part).flatten()
+        for x, part in zip(tensors.values(), parts, strict=True)
+    ]
+    sums = []
+    for together in _in_groups(bits):
+        joined = torch.cat(together)
+        ends = torch.tensor([len(one) for one in together]).cumsum(0)
+        # Whole numbers that overflow do so alike, so differences of sums are sums.
+        running = (joined * torch.arange(1, len(joined) + 1, device=joined.device)).cumsum(0)
+        running = torch.cat([running.new_zeros(1), running])
+        sums.append(running[torch.cat([ends.new_zeros(1), ends]).to(running.device)].diff())
+    # All are asked for before the first is waited for.
+    return [total for part in sums for total in part.tolist()]
+
+
+def _in_groups(bits: list[Tensor]) -> list[list[Tensor]]:
+    """Neighbours of one kind and device, at most a few million numbers of them together."""
+    groups: list[list[Tensor]] = []
+    room = 0
+    for one in bits:
+        kind = one.dtype, one.device
+        if not groups or (groups[-1][0].dtype, groups[-1][0].device) != kind or len(one) > room:
+            groups.append([])
+            room = _TOGETHER
+        groups[-1].append(one)
+        room -= len(one)
+    return groups

@@ -17,16 +17,19 @@ from captum_fv.benchmark.intact import check_untouched, state_of
 from captum_fv.benchmark.maps import maps_of_a
 from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import check_images
+from captum_fv.core.waiting import step
 from captum_fv.data.pairs import PairSet
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.localisation import localised
 from captum_fv.metrics.positions import position_values
-from captum_fv.metrics.ranking import rank_maps, tied_shares
+from captum_fv.metrics.ranking import Ranking, rank_maps, tied_shares
 from captum_fv.metrics.rates import eer_threshold, equal_error_rate
 from captum_fv.metrics.replacement import (
     ScoreInPlace,
-    replaced_scores,
+    ranked_together,
+    replacing,
     score_and_hold_partners,
+    score_from,
     turning_steps,
 )
 from captum_fv.siamese.batch_size import images_at_once
@@ -72,7 +75,7 @@ def score_batch(
     first, score = score_and_hold_partners(siamese, (batch.patched_a, batch.img_b))
     every = torch.arange(len(batch))
     original = [score(batch.original_a[some], some) for some in torch.split(every, at_once)]
-    return ScoredBatch(batch, first, torch.cat(original), score)
+    return ScoredBatch(batch, first, torch.cat(original).cpu().double(), score)
 
 
 def measure_batch(
@@ -98,7 +101,7 @@ def measure_batch(
         threshold: The clean pairs' decision threshold.
         seed: Of random maps.
         strata: Also DPR with a map's ranks within these strata alone, (H, W) integers.
-        batch_size: Images per forward of the replacement, which bounds the memory. None: 32, and
+        batch_size: Images per forward of the replacement, which bounds the memory. None: 16, and
             on CUDA what a trial finds to be fastest.
         rows_of: Name -> the rows of the batch that this method is measured on; all if it is not
             named.
@@ -135,6 +138,7 @@ def measure_batch(
     return whole.patched.cpu(), {name: tables[name] for name in methods if name in tables}
 
 
+@step()
 @torch.no_grad()
 def _measure_map(
     map_a: Tensor,
@@ -146,39 +150,55 @@ def _measure_map(
 ) -> Table:
     batch, match = scored.batch, scored.patched >= threshold
     values = position_values(map_a, batch.patched_a)
-    ranking = rank_maps(values, match, cells)
-
-    def replace(within: Tensor | None) -> Tensor:
-        step_of = turning_steps(ranking, STEPS, values.shape[1:], cells, within)
-        return replaced_scores(
-            scored.score,
-            scored.patched,
-            batch.patched_a,
-            batch.original_a,
-            step_of,
-            STEPS,
-            batch_size,
-            scored.original,
-        )
-
-    replaced = replace(None)
-    # Cells are too coarse to be ranked within strata.
-    stratified = torch.full_like(replaced, torch.nan)
-    if strata is not None and cells is None:
-        stratified = replace(strata)
-    auroc, precision = np.full((2, len(batch)), np.nan)
+    auroc, precision, tied = np.full((3, len(batch)), np.nan)
     partly = (batch.mask.any((1, 2, 3)) & ~batch.mask.all((1, 2, 3))).cpu().numpy()
-    if partly.any():
-        positions = ranking if cells is None else rank_maps(values, match)
-        auroc[partly], precision[partly] = localised(positions.rows(partly), batch.mask[partly])
+    masks = batch.mask.cpu()
+    within = strata if cells is None else None  # cells are too coarse to be ranked within strata
+    replaced: list[Callable[[], Tensor]] = []
+    stratified: list[Callable[[], Tensor]] = []
+    for rows in ranked_together(len(batch), STEPS, batch_size):
+        ranking = rank_maps(values[rows], match[rows], cells)
+
+        def replace(
+            strata: Tensor | None, rows: slice = rows, ranking: Ranking = ranking
+        ) -> Callable[[], Tensor]:
+            step_of = turning_steps(ranking, STEPS, values.shape[1:], cells, strata)
+            return replacing(
+                score_from(scored.score, rows.start),
+                scored.patched[rows],
+                batch.patched_a[rows],
+                batch.original_a[rows],
+                step_of,
+                STEPS,
+                batch_size,
+                scored.original[rows],
+            )
+
+        replaced.append(replace(None))
+        if within is not None:
+            stratified.append(replace(within))
+        # A GPU is at work meanwhile.
+        tied[rows] = tied_shares(values[rows], ranking)
+        inside = partly[rows]
+        if inside.any():
+            positions = ranking if cells is None else rank_maps(values[rows], match[rows])
+            found = localised(positions.rows(inside), masks[rows][inside])
+            auroc[rows][inside], precision[rows][inside] = found
+    curves = _joined(replaced)
     return {
         "pair": batch.numbers,
-        "tied": tied_shares(values, ranking),
-        "replaced": replaced.T.contiguous().numpy(),
-        "stratified": stratified.T.contiguous().numpy(),
+        "tied": tied,
+        "replaced": curves,
+        "stratified": _joined(stratified) if stratified else np.full_like(curves, np.nan),
         "auroc": auroc,
         "average_precision": precision,
     }
+
+
+def _joined(begun: list[Callable[[], Tensor]]) -> FloatArray:
+    """The scores of all rows, (n, STEPS + 1), when they are there."""
+    scores = torch.cat([finish() for finish in begun], 1)
+    return scores.T.contiguous().numpy()
 
 
 @dataclass(frozen=True)
@@ -204,14 +224,16 @@ def score_clean_pairs(
     siamese: SiameseCosine,
     pairs: PairSet,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     device: str | torch.device = "cpu",
     show_progress: bool = False,
 ) -> CleanScores:
-    """Score all pairs of a set, at most `batch_size` pairs at a time."""
+    """Score all pairs of a set, at most `batch_size` at a time; None: as `images_at_once` finds."""
     scores = []
+    some = pairs.tensors([0])[0].to(device)
+    at_once = images_at_once(siamese, some, batch_size=batch_size)
     with tqdm(total=len(pairs), unit="pair", desc="clean", disable=not show_progress) as bar:
-        for img_a, img_b in pairs.batches(batch_size):
+        for img_a, img_b in pairs.batches(at_once):
             scores.append(siamese(img_a.to(device), img_b.to(device)).cpu().double())
             bar.update(len(img_a))
     return CleanScores(torch.cat(scores).numpy(), pairs.genuine)

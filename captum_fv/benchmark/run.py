@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from captum_fv.attr.methods import Builder, expand_names, method_builder
 from captum_fv.benchmark import columns, provenance
 from captum_fv.benchmark.folder import RunFolder
 from captum_fv.benchmark.forecast import Forecast
-from captum_fv.benchmark.intact import untouched
+from captum_fv.benchmark.intact import check_untouched, state_of
 from captum_fv.benchmark.operating_point import given_thresholds
-from captum_fv.benchmark.results import BenchmarkResults
-from captum_fv.benchmark.settings import BenchmarkSettings
+from captum_fv.benchmark.results import CONFIG, BenchmarkResults, read_config
+from captum_fv.benchmark.settings import PAIRS, BenchmarkSettings
 from captum_fv.benchmark.source import Item, as_source
 from captum_fv.benchmark.stages import Run
-from captum_fv.benchmark.workers import torchrun_workers
+from captum_fv.benchmark.workers import several_processes, torchrun_workers
+from captum_fv.core.checks import is_count
 from captum_fv.data.patched_pairs import PatchedPairs
+from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.model import SiameseCosine, check_siamese
 
 
@@ -75,7 +78,9 @@ def run_benchmark(
             f"subset: {', '.join(sorted(unknown))} is not measured; there are {', '.join(methods)}"
         )
     _check_models(models, methods, settings)
-    source = as_source(pairs, settings.batch_size, workers=workers)
+    if settings.batch_size is None:
+        settings = replace(settings, batch_size=_pairs_at_once(models, pairs, device, Path(out)))
+    source = as_source(pairs, settings.pairs_at_once, workers=workers)
     config = {
         "command": command,
         "device": torch.device(device).type,
@@ -102,6 +107,21 @@ def run_benchmark(
         finally:
             folder.close()
         return BenchmarkResults.load(out)
+
+
+def _pairs_at_once(
+    models: Mapping[str, SiameseCosine], pairs: Any, device: str | torch.device, out: Path
+) -> int:
+    """The batch size of a run, as `BenchmarkSettings` says, where nobody says."""
+    if (out / CONFIG).is_file():
+        begun = read_config(out).get("batch_size")
+        return int(begun) if is_count(begun) else PAIRS
+    on_cuda = torch.device(device).type == "cuda" and isinstance(pairs, PatchedPairs)
+    if not on_cuda or several_processes():  # whose trials may end differently
+        return PAIRS
+    images = torch.rand(1, 3, *pairs.places.size, device=device)
+    found = (images_at_once(m, images, gradients=True, batch_size=None) for m in models.values())
+    return min(found) // 2
 
 
 def _check_text(config: Mapping[str, Any]) -> None:
@@ -136,9 +156,10 @@ def _check_models(
                 f"lu_fills: {model} does not say which pixel value is black; give it mean and std, "
                 'or write lu_fills=["blur"]'
             )
+        before = state_of(siamese)
         for name, build in methods.items():
             try:
-                with untouched(siamese, "its constructor"):
-                    build(siamese, 0.0)
+                build(siamese, 0.0)
+                check_untouched(siamese, before, "its constructor")
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{name} on {model}: {error}") from error

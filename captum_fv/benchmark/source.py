@@ -23,6 +23,10 @@ Wanted = Callable[[int], bool]
 """Whether the chunk of this number, of pairs that are measured together, is wanted."""
 
 
+PIECE = 8
+"""Pairs that a worker loads at once, so that all have a part in each chunk."""
+
+
 @dataclass(frozen=True)
 class PatchedSource:
     """PatchedPairs, `chunk_size` at a time, loaded by `workers` processes ahead of the model."""
@@ -33,9 +37,14 @@ class PatchedSource:
 
     def chunks(self, wanted: Wanted = lambda number: True) -> Iterator[PairBatch | None]:
         """All chunks in order, in the place of one that nobody wants None."""
-        chunks = list(in_batches(self.count, self.chunk_size))
+        chunks = [
+            [numbers[k : k + PIECE] for k in range(0, len(numbers), PIECE)]
+            for numbers in in_batches(self.count, self.chunk_size)
+        ]
         are_wanted = [wanted(number) for number in range(len(chunks))]
-        asked = [numbers for numbers, yes in zip(chunks, are_wanted, strict=True) if yes]
+        asked = [
+            piece for pieces, yes in zip(chunks, are_wanted, strict=True) if yes for piece in pieces
+        ]
         loader: DataLoader[Any] = DataLoader(
             asked,  # type: ignore[arg-type]  # any sequence will do
             batch_size=None,
@@ -44,13 +53,16 @@ class PatchedSource:
             generator=torch.Generator(),  # the loader would draw from the caller's
         )
         loaded = iter(loader)
-        for yes in are_wanted:
+        for pieces, yes in zip(chunks, are_wanted, strict=True):
             if not yes:
                 yield None
                 continue
-            if isinstance(batch := next(loaded), Exception):
-                raise batch
-            yield replace(batch, mean_faces=self.patched.mean_faces)
+            parts = []
+            for _ in pieces:
+                if isinstance(part := next(loaded), Exception):
+                    raise part
+                parts.append(part)
+            yield replace(PairBatch.joined(parts), mean_faces=self.patched.mean_faces)
 
     @property
     def count(self) -> int:
@@ -96,11 +108,7 @@ class IterableSource:
         for batch in self.chunks():
             assert batch is not None
             found.append(batch.rows(np.flatnonzero(np.isin(batch.numbers, numbers))))
-        columns = zip(*(vars(part).values() for part in found), strict=True)
-        known, genuine, *images, _ = columns
-        patched_a, original_a, img_b, mask = map(torch.cat, images)
-        labels = np.concatenate(known), np.concatenate(genuine)
-        return PairBatch(*labels, patched_a, original_a, img_b, mask, self.mean_faces)
+        return replace(PairBatch.joined(found), mean_faces=self.mean_faces)
 
     def mean_faces(self, batch: PairBatch) -> Tensor | None:
         """For each pair of a batch the mean of all photos but its own: there are no names."""

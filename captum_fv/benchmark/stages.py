@@ -227,7 +227,8 @@ class Run:
 
     def _time(self, model: str, build: Builder, pairs: PairBatch) -> Table:
         method = build(self.models[model], self.scores[model].threshold)
-        return time_method(method, pairs, self.settings.batch_size, self.settings.latency_seconds)
+        at_once, at_most = self.settings.pairs_at_once, self.settings.latency_seconds
+        return time_method(method, pairs, at_once, at_most)
 
     def finish(self) -> None:
         """Write the tables of the whole run, and its config."""

@@ -61,7 +61,7 @@ def torchrun_workers() -> Iterator[Workers]:
     if dist.is_available() and dist.is_initialized():
         yield Workers(dist.get_rank(), dist.get_world_size())
         return
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if not several_processes():
         yield Workers()
         return
     try:
@@ -76,6 +76,11 @@ def torchrun_workers() -> Iterator[Workers]:
         yield Workers(dist.get_rank(), dist.get_world_size(), group)
     finally:
         dist.destroy_process_group()
+
+
+def several_processes() -> bool:
+    """Whether torchrun started several of them."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def is_first_process() -> bool:

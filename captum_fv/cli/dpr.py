@@ -59,7 +59,7 @@ def measure(
     methods: Sequence[str],
     out: Path,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     device: str = "cpu",
     workers: int = 0,
     command: str | None = None,

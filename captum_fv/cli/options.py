@@ -11,7 +11,7 @@ from typing import Any, get_args
 import torch
 
 from captum_fv.attr.methods import GROUPS, METHODS
-from captum_fv.benchmark.settings import BenchmarkSettings
+from captum_fv.benchmark.settings import PAIRS
 from captum_fv.core.arithmetic import Precision
 from captum_fv.models.zoo import check_device
 
@@ -133,9 +133,12 @@ def add_run_options(parser: ArgumentParser, default_out: str) -> None:
     parser.add_argument(
         "--fmr", type=float, help="in place of it the lowest that keeps the clean pairs' FMR there"
     )
-    size = BenchmarkSettings.batch_size
-    at_once = "pairs explained at once, and lost if the run is killed"
-    add_option(parser, "--batch-size", type=positive, default=size, help=at_once)
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        help=f"pairs explained at once, and lost if the run is killed (default: {PAIRS}, and on "
+        "CUDA what a trial finds to be fastest)",
+    )
     parser.add_argument(
         "--workers",
         type=whole,

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from captum_fv.core.waiting import look, waits
+
 
 def check_tensor(name: str, value: Any, want: str) -> None:
     """Raise a TypeError for what is no tensor; it says what is wanted, with shape and kind."""
@@ -26,8 +28,7 @@ def check_tensor(name: str, value: Any, want: str) -> None:
 def check_image(name: str, image: Any) -> None:
     """Raise unless these are finite floating point images (N, C, H, W)."""
     check_form(name, image)
-    if not all_finite(image):
-        raise ValueError(f"{name}: holds NaN or infinite values; want finite pixels")
+    require_finite(f"{name}: holds NaN or infinite values; want finite pixels", image)
 
 
 def check_form(name: str, image: Any) -> None:
@@ -50,9 +51,16 @@ def check_images(hint: str = "", /, **images: Any) -> None:
 
     The hint says what to do about shapes that differ.
     """
-    first_name, first = next(iter(images.items()))
+    check_forms(hint, **images)
     for name, image in images.items():
         check_image(name, image)
+
+
+def check_forms(hint: str = "", /, **images: Any) -> None:
+    """`check_images`, whatever they hold."""
+    first_name, first = next(iter(images.items()))
+    for name, image in images.items():
+        check_form(name, image)
         if image.shape != first.shape:
             raise ValueError(
                 f"{name}: got shape {tuple(image.shape)}, and {first_name} is "
@@ -69,8 +77,7 @@ def check_values(name: str, values: Tensor) -> None:
     """Raise for a tensor that does not hold finite floating point numbers."""
     if not values.is_floating_point():
         raise TypeError(f"{name}: got {values.dtype}; want floating point")
-    if not all_finite(values):
-        raise ValueError(f"{name}: holds values that are NaN or infinite")
+    require_finite(f"{name}: holds values that are NaN or infinite", values)
 
 
 def check_pixels(images: Tensor, photos: bool) -> None:
@@ -81,34 +88,55 @@ def check_pixels(images: Tensor, photos: bool) -> None:
     """
     if hides_values(images):
         return
-    # One pass, and one wait for the device: NaN is the least and the largest of all values.
-    low, high = torch.stack(images.detach().aminmax()).tolist()
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("images: holds NaN or infinite values; want finite pixels")
-    if not photos:
+
+    def judge(ends: list[float]) -> None:
+        low, high = ends
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError("images: holds NaN or infinite values; want finite pixels")
+        if photos and high > 10:
+            raise ValueError(
+                f"images: hold values up to {high:.4g}; this model takes photos in [0, 1], so "
+                "write images / 255"
+            )
+        if photos and low < -0.5 and high <= 1:
+            warnings.warn(
+                f"images hold values from {low:.2g} to {high:.2g}; this model takes photos in "
+                "[0, 1] and normalises them itself",
+                stacklevel=4,
+            )
+
+    # One pass: NaN is the least and the largest of all values.
+    look(torch.stack(images.detach().aminmax()), judge)
+
+
+def require_finite(message: str, *tensors: Tensor) -> None:
+    """Raise a ValueError if something is NaN or infinite; of tensors on a GPU at the step's end."""
+    seen = [values for values in tensors if not hides_values(values)]
+    if not seen:
         return
-    if high > 10:
-        raise ValueError(
-            f"images: hold values up to {high:.4g}; this model takes photos in [0, 1], so write "
-            "images / 255"
-        )
-    if low < -0.5 and high <= 1:
-        warnings.warn(
-            f"images hold values from {low:.2g} to {high:.2g}; this model takes photos in [0, 1] "
-            "and normalises them itself",
-            stacklevel=2,
-        )
+    if not waits(seen[0]):
+        if not all_finite(*seen):
+            raise ValueError(message)
+        return
+
+    def judge(finite: list[float]) -> None:
+        if not all(finite):
+            raise ValueError(message)
+
+    look(torch.stack([torch.isfinite(values.detach()).all() for values in seen]), judge)
 
 
-def all_finite(values: Tensor) -> bool:
+def all_finite(*tensors: Tensor) -> bool:
     """Whether nothing is NaN or infinite; taken for granted where nobody can look at values."""
-    if hides_values(values):
+    seen = [values.detach() for values in tensors if not hides_values(values)]
+    if not seen:
         return True
     # One pass in place of isfinite's several: a sum is finite if all of its terms are. The other
     # way round large terms may overflow.
-    values = values.detach()
-    total = values.sum(dtype=torch.promote_types(values.dtype, torch.float32))
-    return bool(torch.isfinite(total)) or bool(torch.isfinite(values).all())
+    sums = [x.sum(dtype=torch.promote_types(x.dtype, torch.float32)) for x in seen]
+    if math.isfinite(sum(sums[1:], sums[0])):
+        return True
+    return all(bool(torch.isfinite(values).all()) for values in seen)
 
 
 def hides_values(values: Tensor) -> bool:

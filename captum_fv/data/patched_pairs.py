@@ -141,6 +141,21 @@ class PairBatch:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    @classmethod
+    def joined(cls, parts: Sequence[PairBatch]) -> PairBatch:
+        """The pairs of all parts, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([part.numbers for part in parts]),
+            np.concatenate([part.genuine for part in parts]),
+            torch.cat([part.patched_a for part in parts]),
+            torch.cat([part.original_a for part in parts]),
+            torch.cat([part.img_b for part in parts]),
+            torch.cat([part.mask for part in parts]),
+            parts[0].mean_faces,
+        )
+
     def rows(self, chosen: Sequence[int] | npt.NDArray[np.intp]) -> PairBatch:
         """Some of the pairs."""
         index = np.asarray(chosen, dtype=np.intp)
@@ -159,11 +174,10 @@ class PairBatch:
 
     def image_hashes(self) -> npt.NDArray[np.str_]:
         """A sha256 of each pair's three images, (n,) of 64 hexadecimal digits."""
-        hashes = []
-        for images in zip(self.patched_a, self.original_a, self.img_b, strict=True):
-            content = b"".join(image.contiguous().cpu().numpy().tobytes() for image in images)
-            hashes.append(hashlib.sha256(content).hexdigest())
-        return np.array(hashes)
+        sides = (self.patched_a, self.original_a, self.img_b)
+        triples = zip(*(images.cpu().numpy() for images in sides), strict=True)
+        contents = (b"".join(image.tobytes() for image in triple) for triple in triples)
+        return np.array([hashlib.sha256(content).hexdigest() for content in contents])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         images = change(self.patched_a), change(self.original_a), change(self.img_b)

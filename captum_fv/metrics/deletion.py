@@ -59,7 +59,7 @@ def deletion_insertion(
             the "mean" of each channel of A, "black" (the model must know its value), a number, or
             images of its own, (N, C, H, W), as `Alternative` gives. "road": removed places are
             guessed anew at each step from what is left (`impute`).
-        batch_size: Images per forward. It bounds the memory. None: 32, and on CUDA what a
+        batch_size: Images per forward. It bounds the memory. None: 16, and on CUDA what a
             trial finds to be fastest.
         show_progress: Show a bar over the pairs.
 
@@ -106,7 +106,7 @@ def deletion_insertion(
                     nothing = fill[rows]
                 else:
                     nothing = blank_images(fill, img_a, forward_func)
-                emptied = score(nothing, torch.arange(len(rows)))
+                emptied = score(nothing, torch.arange(len(rows))).cpu().double()
                 away = replaced_scores(score, whole, img_a, nothing, step_of, steps, at_once)
                 back = replaced_scores(score, emptied, nothing, img_a, step_of, steps, at_once)
             curves.append((away, back))

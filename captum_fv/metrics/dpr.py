@@ -11,14 +11,17 @@ from tqdm.auto import tqdm
 
 from captum_fv.core.arrays import BoolArray, FloatArray
 from captum_fv.core.checks import as_number, check_counts
+from captum_fv.core.waiting import step
 from captum_fv.metrics.dpr_result import DPRResult
 from captum_fv.metrics.positions import as_images, position_values, warn_of_constant_maps
 from captum_fv.metrics.ranking import rank_maps, tied_shares
 from captum_fv.metrics.rates import Values, as_labels
 from captum_fv.metrics.replacement import (
     ForwardFunc,
-    replaced_scores,
+    ranked_together,
+    replacing,
     score_and_hold_partners,
+    score_from,
     turning_steps,
 )
 from captum_fv.siamese.batch_size import images_at_once
@@ -60,7 +63,7 @@ def decision_patch_replacement(
         strata: Stratified DPR: each position's stratum, (H, W) integers, as `face_rings` gives. The
             map ranks positions within their stratum alone, and each step replaces the same share of
             every one, so a map gains nothing by knowing which stratum matters.
-        batch_size: Images per forward. It bounds the memory. None: 32, and on CUDA what a
+        batch_size: Images per forward. It bounds the memory. None: 16, and on CUDA what a
             trial finds to be fastest.
         show_progress: Show a bar over the pairs.
 
@@ -128,6 +131,7 @@ class DecisionPatchReplacement:
         self._genuine.append(labels)
         self._tied.append(tied)
 
+    @step()
     @torch.no_grad()
     def measure(
         self,
@@ -143,22 +147,25 @@ class DecisionPatchReplacement:
         values = position_values(attributions, patched_a)
         labels = as_labels(genuine, len(patched_a))
         warn_of_constant_maps(values)
-        scores, tied, steps = [], [], self.steps
         at_once = images_at_once(self.forward_func, patched_a, batch_size=self.batch_size)
+        tied, waiting, steps = [], [], self.steps
         with tqdm(total=len(patched_a), unit="pair", disable=not show_progress) as bar:
             for start in range(0, len(patched_a), at_once):
-                rows = slice(start, start + at_once)
-                img_a, original = patched_a[rows], original_a[rows]
-                first, score = score_and_hold_partners(self.forward_func, (img_a, img_b[rows]))
+                some = slice(start, start + at_once)
+                img_a, original, of_some = patched_a[some], original_a[some], values[some]
+                first, score = score_and_hold_partners(self.forward_func, (img_a, img_b[some]))
                 match = first >= self.threshold
-                ranking = rank_maps(values[rows], match, self.cells)
-                step_of = turning_steps(ranking, steps, img_a.shape[2:], self.cells, self.strata)
-                tied.append(tied_shares(values[rows], ranking))
-                scores.append(
-                    replaced_scores(score, first, img_a, original, step_of, steps, at_once)
-                )
-                bar.update(len(img_a))
-        return torch.cat(scores, 1), labels, np.concatenate(tied)
+                for rows in ranked_together(len(first), steps, at_once):
+                    ranking = rank_maps(of_some[rows], match[rows], self.cells)
+                    size = img_a.shape[2:]
+                    step_of = turning_steps(ranking, steps, size, self.cells, self.strata)
+                    own = score_from(score, rows.start)
+                    images = img_a[rows], original[rows]
+                    waiting.append(replacing(own, first[rows], *images, step_of, steps, at_once))
+                    tied.append(tied_shares(of_some[rows], ranking))
+                    bar.update(len(ranking.order))
+        scores = torch.cat([finish() for finish in waiting], 1)
+        return scores, labels, np.concatenate(tied)
 
     def compute(self) -> DPRResult:
         """Curves and areas over all batches so far."""

@@ -13,14 +13,30 @@ from torch import Tensor
 
 from captum_fv.core.checks import check_tensor
 from captum_fv.core.vectors import cosine
+from captum_fv.core.waiting import step
 from captum_fv.metrics.positions import cell_numbers
 from captum_fv.metrics.ranking import Ranking, rank_maps
+from captum_fv.siamese.batch_size import FEW
 from captum_fv.siamese.model import PartnerView, SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
 ForwardFunc = Callable[[Tensor, Tensor], Tensor]
 ScoreInPlace = Callable[[Tensor, Tensor], Tensor]
 """Images (n, C, H, W) and the numbers (n,) of the pairs whose A they replace -> scores (n,)."""
+
+
+def ranked_together(count: int, steps: int, batch_size: int) -> list[slice]:
+    """The rows of so many pairs, cut into those whose steps fill a batch.
+
+    While a GPU works on them the next ones are ranked.
+    """
+    size = max(FEW, batch_size // steps)
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def score_from(score: ScoreInPlace, first: int) -> ScoreInPlace:
+    """The same for the pairs from `first` on, which have the numbers from 0 on."""
+    return lambda images, rows: score(images, first + rows)
 
 
 def replacement_steps(
@@ -89,8 +105,8 @@ def score_and_hold_partners(
 ) -> tuple[Tensor, ScoreInPlace]:
     """Scores (N,) of the pairs, and a function that scores other images in the place of A.
 
-    Scores are float64 on the CPU, for not every device knows double precision. A SiameseCosine
-    embeds B only here.
+    The scores of the pairs are float64 on the CPU, for not every device knows double precision;
+    those of the function stay where they are computed. A SiameseCosine embeds B only here.
 
     Raises:
         TypeError: No function.
@@ -104,11 +120,12 @@ def score_and_hold_partners(
         first, partner, score = ask_scores(forward_func, *pair), pair[1], forward_func
 
     def score_in_place(images: Tensor, rows: Tensor) -> Tensor:
-        return ask_scores(score, images, partner[rows.to(partner.device)]).cpu().double()
+        return ask_scores(score, images, partner[rows.to(partner.device, non_blocking=True)])
 
     return first.cpu().double(), score_in_place
 
 
+@step()
 def replaced_scores(
     score: ScoreInPlace,
     first: Tensor,
@@ -119,9 +136,24 @@ def replaced_scores(
     batch_size: int,
     last: Tensor | None = None,
 ) -> Tensor:
-    """Scores after each step, (steps + 1, N) float64 on the CPU.
+    """Scores after each step, (steps + 1, N) float64 on the CPU; as `replacing`, waited for."""
+    return replacing(score, first, start, end, step_of, steps, batch_size, last)()
 
-    Only images that a step has changed are scored again, at most `batch_size` at a time.
+
+def replacing(
+    score: ScoreInPlace,
+    first: Tensor,
+    start: Tensor,
+    end: Tensor,
+    step_of: Tensor,
+    steps: int,
+    batch_size: int,
+    last: Tensor | None = None,
+) -> Callable[[], Tensor]:
+    """Begin to score the images after each step; what it returns waits for all of them.
+
+    Only images that a step has changed are scored again, at most `batch_size` at a time. Until the
+    scores, (steps + 1, N) float64 on the CPU, are asked for, a GPU works by itself.
 
     Args:
         score: Of images in the place of A.
@@ -152,7 +184,8 @@ def replaced_scores(
     # The places that turn at each step.
     turning = torch.split(turned.argsort(stable=True).to(start.device), sizes)
     images, reached, size = start.flatten(2).clone(), 0, start[0, 0].numel()
-    for jobs in torch.split((changed & ~known).nonzero(), batch_size):
+    wanted, found = (changed & ~known).nonzero(), []
+    for jobs in torch.split(wanted, batch_size):
         step, row = jobs.unbind(1)
         batch, filled = images.new_empty(len(jobs), *images.shape[1:]), 0
         for t, count in Counter(step.tolist()).items():
@@ -161,11 +194,17 @@ def replaced_scores(
                 images[image, :, place] = end.flatten(2)[image, :, place]
                 reached = t
             rows = slice(filled, filled + count)
-            batch[rows] = images[row[rows].to(images.device)]
+            batch[rows] = images[row[rows].to(images.device, non_blocking=True)]
             filled += count
         if len(jobs):
-            scores[step, row] = score(batch.reshape(-1, *start.shape[1:]), row)
-    # A step that changed nothing leaves the score of the step before.
-    for t in range(1, steps + 1):
-        scores[t] = torch.where(changed[t], scores[t], scores[t - 1])
-    return scores
+            found.append(score(batch.reshape(-1, *start.shape[1:]), row))
+
+    def finish() -> Tensor:
+        if found:
+            scores[wanted[:, 0], wanted[:, 1]] = torch.cat(found).cpu().double()
+        # A step that changed nothing leaves the score of the step before.
+        for t in range(1, steps + 1):
+            scores[t] = torch.where(changed[t], scores[t], scores[t - 1])
+        return scores
+
+    return finish

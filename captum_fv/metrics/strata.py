@@ -12,6 +12,7 @@ from torch import Tensor
 
 from captum_fv.core.checks import all_finite, check_counts, check_tensor
 from captum_fv.metrics.positions import as_images
+from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.scoring import ask_scores, image_gradients, warn_of_zero_gradients
 
 
@@ -19,7 +20,7 @@ def sensitivity_strata(
     forward_func: Any,
     pair: tuple[Tensor, Tensor],
     count: int = 64,
-    batch_size: int = 32,
+    batch_size: int | None = None,
 ) -> Tensor:
     r"""Strata of equal mean sensitivity: the places that count alike in the faces of many pairs.
 
@@ -33,7 +34,8 @@ def sensitivity_strata(
         pair: Images A and B of some hundred pairs as they are explained, each (N, C, H, W): with
             their patches, which lie in some places more often than in others.
         count: How many strata, each with as many positions.
-        batch_size: Pairs per backward. It bounds the memory.
+        batch_size: Pairs per backward. It bounds the memory. None: 16, and on CUDA what a trial
+            finds to be fastest.
 
     Returns:
         The number of each position's stratum, (H, W) integers, ascending with the sensitivity.
@@ -50,16 +52,16 @@ def sensitivity_strata(
 
 
 def summed_sensitivity(
-    forward_func: Any, pair: tuple[Tensor, Tensor], batch_size: int = 32
+    forward_func: Any, pair: tuple[Tensor, Tensor], batch_size: int | None = None
 ) -> Tensor:
     """The prior of `sensitivity_strata` times the number of pairs and channels, (H, W) float64.
 
     Sums over parts of a set add up to that of the whole. Arguments and errors are the same.
     """
     pair = as_images(pair)
-    check_counts(batch_size=batch_size)
+    at_once = images_at_once(forward_func, pair[0], gradients=True, batch_size=batch_size)
     total = torch.zeros(pair[0].shape[2:], dtype=torch.float64)
-    batches = (torch.split(images, int(batch_size)) for images in pair)
+    batches = (torch.split(images, at_once) for images in pair)
     for img_a, img_b in zip(*batches, strict=True):
         with torch.inference_mode(False), torch.enable_grad():
             leaf = img_a.detach().clone().requires_grad_()

@@ -201,10 +201,10 @@ def swap_game(
                 f"towards: got {tuple(towards.shape)} for embeddings of {embeddings.shape[1]}; "
                 "want a direction (N, d) for each probe"
             )
-        return (embeddings * there).sum(1).cpu().double()
+        return (embeddings * there).sum(1)
 
     every = torch.split(torch.arange(len(probe)), at_once)
-    first = torch.cat([score(probe[some.to(probe.device)], some) for some in every])
+    first = torch.cat([score(probe[some.to(probe.device)], some) for some in every]).cpu().double()
     margins = replaced_scores(score, first, probe, twin, step_of, steps, at_once)
     outside, turns = ~masks[:, 0], step_of.numpy()
     taken = [((turns > 0) & (turns <= t) & outside).sum((1, 2)) for t in range(steps + 1)]

@@ -228,9 +228,16 @@ def is_exported(module: nn.Module) -> bool:
 
 def _own_parts(model: nn.Module) -> list[nn.Module]:
     """All modules but those of exported programs, found in one pass: every call asks for them."""
-    parts = list(model.modules())
-    exported = {inner for part in parts if is_exported(part) for inner in part.modules()}
-    return [part for part in parts if part not in exported] if exported else parts
+    parts: dict[nn.Module, None] = {}
+    waiting = [model]
+    while waiting:
+        part = waiting.pop()
+        if part in parts or is_exported(part):
+            continue
+        parts[part] = None
+        # Not `children()`, nor `modules()`: they take as long as a small model's forward.
+        waiting += [inner for inner in part._modules.values() if inner is not None]
+    return list(parts)
 
 
 def spatial_features(backbone: nn.Module) -> Callable[[Tensor], Tensor]:

@@ -1,4 +1,4 @@
-"""A model that computes the same in less time: batch norms folded, channels last, CUDA graphs."""
+"""A model that computes the same in less time: folded norms, channels last, graphs, compiled."""
 
 from __future__ import annotations
 
@@ -22,21 +22,25 @@ CLOSE = 5e-3
 2e-6 of it in float32, and 1e-3 in TF32."""
 
 
-def optimise_for_inference(siamese: SiameseCosine) -> SiameseCosine:
+def optimise_for_inference(siamese: SiameseCosine, compile: bool = False) -> SiameseCosine:
     """A model that gives the same embeddings and gradients in less time.
 
     Batch norms behind a convolution become part of it, and images go through with their channels
-    last: on one core an image of IResNet-50 took .79 to .86 of the time, and one of the demo model
-    .66 to .75. On CUDA, xSSAB's forward and backwards of a few pairs are one CUDA graph besides.
-    The first call compares both networks; where one cannot be made or gives other figures, a
-    warning says why, and the backbone itself goes on. So it is with exported programs, which are
-    optimised by `torch.compile`: `SiameseCosine(torch.compile(backbone))`.
+    last, where that pays: on a CPU, and on CUDA in TF32 and half precision. On one core an image of
+    IResNet-50 took .79 to .86 of the time, and one of the demo model .66 to .75. On CUDA, the
+    forwards and backwards of a few pairs by xSSAB and the integrated arguments are one CUDA graph
+    besides. The first call compares both networks; where one cannot be made or gives other figures,
+    a warning says why, and the backbone itself goes on. So it is with exported programs, which only
+    `compile` and graphs make quicker.
 
     Methods of Captum with hooks, and layers, want the model as it was.
 
     Args:
         siamese: In evaluation mode. Its backbone stays as it is, and is kept beside the quicker
             network, which has weights of its own.
+        compile: Also have `torch.compile` make kernels for the quicker network. It takes a minute
+            or so at the first call, and again for the first batches of other sizes, so it is for
+            thousands of pairs; it needs a C++ compiler, on CUDA Triton.
 
     Raises:
         TypeError: No SiameseCosine.
@@ -51,7 +55,7 @@ def optimise_for_inference(siamese: SiameseCosine) -> SiameseCosine:
     check_siamese(siamese)
     check_mode(siamese)
     quick = SiameseCosine(
-        QuickBackbone(siamese.backbone),
+        QuickBackbone(siamese.backbone, compile, _last_pays(siamese)),
         siamese.mean,
         siamese.std,
         siamese.output,
@@ -67,11 +71,17 @@ class QuickBackbone(OptimisedBackbone):
 
     Args:
         module: The backbone, as it is.
+        compile: Whether the quicker network is compiled.
+        channels_last: Whether it computes with the channels of its images last.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(
+        self, module: nn.Module, compile: bool = False, channels_last: bool = True
+    ) -> None:
         super().__init__()
         self.module = module
+        self.options = compile, channels_last
+        self.format = torch.channels_last if channels_last else torch.contiguous_format
         self.quick: nn.Module | None = None
         self._compared = False
         self.training = False
@@ -79,27 +89,42 @@ class QuickBackbone(OptimisedBackbone):
             with warnings.catch_warnings():  # torch.fx deprecates calls of torch's own programs
                 warnings.simplefilter("ignore", FutureWarning)
                 traced = folded(module)
-            self.quick = traced.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.quick = traced.to(memory_format=self.format)  # type: ignore[call-overload]
         except Exception as error:  # whatever a network does that torch.fx cannot follow
-            self._give_up(f"torch.fx cannot follow it ({str(error).strip().partition(chr(10))[0]})")
+            if not compile:
+                self._give_up(f"torch.fx cannot follow it ({_first_line(error)})")
+            self.quick = module if compile else None
+        if compile:
+            self.quick = torch.compile(self.quick)  # type: ignore[assignment]
 
-    def __reduce__(self) -> tuple[type[QuickBackbone], tuple[nn.Module]]:
+    def __reduce__(self) -> tuple[type[QuickBackbone], tuple[nn.Module, bool, bool]]:
         # A copy or a file makes it anew: its network, traced, cannot be pickled.
-        return QuickBackbone, (self.module,)
+        return QuickBackbone, (self.module, *self.options)
 
     def forward(self, images: Tensor) -> Any:
         """What the backbone gives for images (N, C, H, W)."""
         if self.quick is None:
             return self.module(images)
-        channels_last = images.contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=self.format)
         if not self._compared:
-            self._compared = True
-            with without_autocast(images.device), torch.no_grad():
-                alike = _alike(self.quick(channels_last), self.module(images))
-            if not alike:
-                self._give_up("the quicker network gives other figures")
+            if reason := self._compare(images):
+                self._give_up(reason)
                 return self.module(images)
-        return self.quick(channels_last)
+            self._compared = True
+        return self.quick(images)
+
+    @torch.no_grad()
+    def _compare(self, images: Tensor) -> str:
+        """Why the quicker network will not do; nothing if it does."""
+        assert self.quick is not None
+        with without_autocast(images.device):
+            expected = self.module(images)
+            try:
+                return _unlike(self.quick(images), expected)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # of a compiler that is missing, or lost its way
+                return f"its first call failed ({_first_line(error)})"
 
     def _give_up(self, reason: str) -> None:
         self.quick = None
@@ -107,6 +132,13 @@ class QuickBackbone(OptimisedBackbone):
             f"{type(self.module).__name__} is not optimised: {reason}; it goes on as it is",
             stacklevel=3,
         )
+
+
+def _last_pays(siamese: SiameseCosine) -> bool:
+    """Whether a model is quicker with the channels of its images last."""
+    weight = next(siamese.backbone.parameters(), None)
+    # CUDA's kernels for single precision are made for channels first, its tensor cores for last.
+    return siamese.precision != "float32" or weight is None or not weight.is_cuda
 
 
 def folded(backbone: nn.Module) -> torch.fx.GraphModule:
@@ -133,13 +165,18 @@ def folded(backbone: nn.Module) -> torch.fx.GraphModule:
     return traced.eval()  # torch.fx makes modules of its own, for the names that it copies
 
 
-def _alike(answer: Any, expected: Any) -> bool:
-    """Whether all tensors in two answers are alike, up to rounding."""
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _unlike(answer: Any, expected: Any) -> str:
+    """What to say if not all tensors in two answers are alike, up to rounding; else nothing."""
     found, wanted = (
         [x.detach().float() for x in tree_leaves(part) if isinstance(x, Tensor) and x.numel()]
         for part in (answer, expected)
     )
-    return len(found) == len(wanted) and all(
+    alike = len(found) == len(wanted) and all(
         bool((one - other).abs().max() <= CLOSE * other.abs().max())
         for one, other in zip(found, wanted, strict=True)
     )
+    return "" if alike else "the quicker network gives other figures"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -12,13 +13,14 @@ from captum_fv.core.arithmetic import HALF, Precision, forward_arithmetic
 from captum_fv.core.checks import (
     check_choice,
     check_form,
-    check_images,
+    check_forms,
     check_pixels,
     check_values,
     describe,
     hides_values,
 )
 from captum_fv.core.vectors import cosine, unit_length
+from captum_fv.core.waiting import first_time
 from captum_fv.siamese.backbone import (
     Normalisation,
     ask,
@@ -183,6 +185,8 @@ class SiameseCosine(nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> SiameseCosine:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         follow_weights(self, fn)
+        if self.replays is not None:
+            self.replays = copy.copy(self.replays)  # without what reads the weights that were
         return self
 
     def _embed_pairs(
@@ -197,7 +201,7 @@ class SiameseCosine(nn.Module):
                 "got one image; write siamese(img_a, img_b). Captum's methods take a pair as one "
                 "tuple: .attribute((img_a, img_b))"
             )
-        check_images(img_a=img_a, img_b=img_b)
+        check_forms(img_a=img_a, img_b=img_b)  # what they hold is looked at with all images
         # One call: a hook of Captum keeps one activation of a module, and that of a second call
         # would take its place. Interleaved, a0 b0 a1 b1: rows 2k and 2k + 1 are pair k, whatever N
         # is. So when Captum repeats, cuts or joins batches of pairs and layers alike, the rows of a
@@ -228,7 +232,8 @@ class SiameseCosine(nn.Module):
         check_form("images", images)
         check_image_size(self.backbone, images)
         check_pixels(images, photos=self.mean is not None)
-        check_mode(self.backbone)
+        if first_time((check_mode, id(self.backbone))):
+            check_mode(self.backbone)
         with guard(self.backbone, pair=scored) as by_captum:
             if by_captum or what in self._repeatable or hides_values(images):
                 return compute(images)

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from captum_fv.core.arithmetic import autocast_type
+
 Work = Callable[..., tuple[Tensor, ...]]
 """Tensors -> tensors, without a look at their values on the way."""
 
@@ -42,7 +44,7 @@ class Replays:
 
     def __reduce__(self) -> tuple[type[Replays], tuple[Record]]:
         # A copy's weights may change, and a recording has those that it was made with.
-        return Replays, (self._record,)
+        return type(self), (self._record,)
 
     def serve(self, images: Tensor) -> bool:
         """Whether work on these is worth a recording: of few images, launches take most time."""
@@ -56,7 +58,8 @@ class Replays:
             work: Not kept: another one of the same name must do the same.
             inputs: Tensors on one device.
         """
-        key = (name, *((x.shape, x.dtype, x.device) for x in inputs))
+        kinds = ((x.shape, x.dtype, x.device) for x in inputs)
+        key = (name, autocast_type(inputs[0].device), *kinds)
         if key not in self._kept:
             results = work(*inputs)
             self._kept[key] = self._recorded(work, inputs, results)

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from captum_fv.core.arithmetic import backward_arithmetic
-from captum_fv.core.checks import all_finite, hides_values
+from captum_fv.core.checks import check_pixels, hides_values, require_finite
+from captum_fv.core.waiting import look
 from captum_fv.siamese.backbone import check_mode
 from captum_fv.siamese.model import PartnerView, SiameseCosine
+from captum_fv.siamese.replay import Replays, Work
 
 NO_GRADIENT_NEEDED = (
     "Take a method that needs no gradient: occlusion, as OcclusionPairAttribution (xface1)"
@@ -59,8 +61,7 @@ def ask_scores(forward_func: Any, images: Tensor, *others: Any) -> Tensor:
         )
     if not scores.is_floating_point():
         raise ValueError(f"forward_func gave {scores.dtype} scores; want floating point")
-    if not all_finite(scores):
-        raise ValueError("forward_func gave scores that are NaN or infinite")
+    require_finite("forward_func gave scores that are NaN or infinite", scores)
     return scores
 
 
@@ -100,10 +101,39 @@ def _takes(function: Any, count: int) -> bool:
     return True
 
 
+def replayed(
+    forward_func: Any, name: str, work: Work, images: Tensor, *others: Tensor
+) -> tuple[Tensor, ...]:
+    """What work(images, *others) gives, from a CUDA graph where the model has recordings.
+
+    Whoever calls this looks whether it is finite: while it is recorded, nothing can be looked at.
+
+    Args:
+        forward_func: The model that the work asks.
+        name: Of the work, with all that it depends on beside the tensors.
+        work: What to do.
+        images: (n, C, H, W), to which the model is asked.
+        others: What else it is about.
+    """
+    replays: Replays | None = getattr(forward_func, "replays", None)
+    if replays is None or not replays.serve(images):
+        return work(images, *others)
+    # A recording looks at nothing, and begins behind the model's door.
+    check_pixels(images, photos=forward_func.mean is not None)
+    check_mode(forward_func.backbone)
+    return replays.run(f"{name} {forward_func.precision}", work, images, *others)
+
+
 def image_gradients(
-    score: Tensor, images: tuple[Tensor, ...], retain_graph: bool = False
+    score: Tensor, images: tuple[Tensor, ...], retain_graph: bool = False, look: bool = True
 ) -> tuple[Tensor, ...]:
     """Gradients of the sum of scores to images; zero for one of them that it does not depend on.
+
+    Args:
+        score: Of any shape.
+        images: Leaves that it was computed from.
+        retain_graph: Whether another gradient will be asked for.
+        look: Whether they are looked at; if not, `check_gradients` is for the caller to call.
 
     Raises:
         ValueError: No gradient reaches any of the images, or it is not finite.
@@ -119,7 +149,8 @@ def image_gradients(
         torch.zeros_like(image) if gradient is None else gradient
         for image, gradient in zip(images, found, strict=True)
     )
-    check_gradients(*gradients)
+    if look:
+        check_gradients(*gradients)
     return gradients
 
 
@@ -131,11 +162,11 @@ def check_differentiable(score: Tensor) -> None:
 
 def check_gradients(*gradients: Tensor) -> None:
     """Raise a ValueError for gradients, or products with them, that are not finite."""
-    if not all(all_finite(gradient) for gradient in gradients):
-        raise ValueError(
-            "the gradient of the score holds NaN or infinite values; want images in the range that "
-            "the model was trained for, in single precision"
-        )
+    require_finite(
+        "the gradient of the score holds NaN or infinite values; want images in the range that the "
+        "model was trained for, in single precision",
+        *gradients,
+    )
 
 
 def warn_of_zero_gradients(*maps: Tensor) -> None:
@@ -143,11 +174,15 @@ def warn_of_zero_gradients(*maps: Tensor) -> None:
     if any(hides_values(mapped) for mapped in maps):
         return
     zero = torch.stack([~mapped.flatten(1).any(1) for mapped in maps]).any(0)
-    if zero.any():
-        warnings.warn(
-            f"the gradient is exactly zero everywhere in {int(zero.sum())} of {len(zero)} pairs, "
-            "so their maps say nothing: the model rounds or is quantised on the way from the "
-            "images, or none of its arguments is of the kind that was asked for. "
-            f"{NO_GRADIENT_NEEDED}",
-            stacklevel=3,
-        )
+
+    def warn(counted: list[float]) -> None:
+        if counted[0]:
+            warnings.warn(
+                f"the gradient is exactly zero everywhere in {counted[0]:.0f} of {len(zero)} "
+                "pairs, so their maps say nothing: the model rounds or is quantised on the way "
+                "from the images, or none of its arguments is of the kind that was asked for. "
+                f"{NO_GRADIENT_NEEDED}",
+                stacklevel=5,
+            )
+
+    look(zero.sum()[None], warn)
