@@ -88,9 +88,9 @@ GROUPS = {
     "interaction": Group(("interaction",), *SLOW),
     "fggb": Group(("fggb",), *SLOW),
     "fame": Group(("fame",), *SLOW),
-    "xface": Group(("xface1", "xface2", "xface3"), 60, audit=0, faces=0),
-    "xface_alt": Group(("xface1_alt", "xface2_alt", "xface3_alt"), 60, audit=0, faces=0),
-    "minplus": Group(("minplus",), 12, audit=0, faces=0),
+    "xface": Group(("xface1", "xface2", "xface3"), *SLOW),
+    "xface_alt": Group(("xface1_alt", "xface2_alt", "xface3_alt"), *SLOW),
+    "minplus": Group(("minplus",), 12, 6, 1, 2),
 }
 """What is measured together, the quick ones first."""
 

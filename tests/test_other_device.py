@@ -9,23 +9,28 @@ import numpy as np
 import pytest
 import torch
 
+from captum_fv import attr
 from captum_fv.attr import OcclusionBank
 from captum_fv.attr.bank_masks import square_masks
+from captum_fv.attr.methods import METHODS
 from captum_fv.attr.strangers import significant_share, split_half_reliability, z_map
 from captum_fv.benchmark import BenchmarkSettings, run_benchmark
+from captum_fv.core import checks, waiting
 from captum_fv.data import generated_pairs, patch_pairs
 from captum_fv.metrics import (
     decision_patch_replacement,
     deletion_insertion,
     least_replacement,
     patch_localisation,
+    replacement,
     sanity_suite,
     sensitivity_strata,
 )
+from captum_fv.metrics.replacement import ranked_together
 from captum_fv.models import load_backbone
 from captum_fv.siamese import SiameseCosine
 from tests.support.nets import THRESHOLD, random_pair, small_siamese
-from tests.support.other_device import DEVICE, OtherTensor, other_device
+from tests.support.other_device import DEVICE, WAITS, OtherTensor, other_device
 from tests.test_contract import CASES
 
 
@@ -84,6 +89,42 @@ def test_metrics_give_the_same_figures() -> None:
         figures(small_siamese(), "cpu"), figures(small_siamese().to(DEVICE), DEVICE), strict=True
     ):
         np.testing.assert_allclose(there, here, atol=1e-5)
+
+
+@pytest.fixture
+def like_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its values are computed while the CPU goes on."""
+    for module in (waiting, checks, attr.pair):
+        monkeypatch.setattr(module, "waits", lambda numbers: isinstance(numbers, OtherTensor))
+    monkeypatch.setattr(replacement, "sent", lambda values, device: OtherTensor(values))
+
+
+QUICK = "xssab iag_decision iag_polarity iag_relevance sensitivity saliency agreement centre"
+
+
+@pytest.mark.parametrize("name", QUICK.split())
+def test_a_call_waits_once(name: str, like_a_gpu: None) -> None:
+    method = METHODS[name](small_siamese().to(DEVICE), THRESHOLD)
+    pair = [image.to(DEVICE) for image in random_pair(3)]
+    method.attribute(*pair)  # the first one asks the model several times
+    WAITS.clear()
+    method.attribute(*pair)
+    assert WAITS == ["tolist"]
+
+
+def test_dpr_waits_for_nothing_between_its_batches(like_a_gpu: None) -> None:
+    siamese, count = small_siamese().to(DEVICE), 48
+    pair = tuple(image.to(DEVICE) for image in random_pair(count))
+    original = random_pair(count, seed=3)[0].to(DEVICE)
+    maps, genuine = random_pair(count, seed=5)[0], [True, False] * (count // 2)
+    siamese(*pair)  # the first call asks the model several times
+    siamese.backbone.register_forward_hook(lambda *_: WAITS.append("forward"))
+    WAITS.clear()
+    decision_patch_replacement(siamese, pair, original, maps, THRESHOLD, genuine, batch_size=320)
+    assert len(ranked_together(count, 20, 320)) == 3
+    batches = [k for k, what in enumerate(WAITS) if what == "forward"][1:]
+    assert len(batches) >= 3
+    assert batches == list(range(batches[0], batches[-1] + 1))
 
 
 def test_banks_and_strangers_give_the_same_figures() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from captum_fv.attr.contrast import as_others
 from captum_fv.core.checks import check_images, check_values
-from captum_fv.core.waiting import look, step
+from captum_fv.core.waiting import look, step, waits
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
@@ -228,7 +228,7 @@ def as_threshold(threshold: float | Tensor, scores: Tensor) -> Tensor:
             "for each pair. Under NoiseTunnel, repeat it: threshold.repeat_interleave(nt_samples), "
             "or by nt_samples_batch_size if that is given, one that nt_samples is a multiple of"
         )
-    if not values.is_cuda and not torch.isfinite(values).all():
+    if not waits(values) and not torch.isfinite(values).all():
         raise ValueError(f"threshold: got {threshold}; want a finite number")
     return values.to(scores.device, non_blocking=True).expand(len(scores))
 

@@ -26,6 +26,7 @@ from captum_fv.metrics.ranking import Ranking, rank_maps, tied_shares
 from captum_fv.metrics.rates import eer_threshold, equal_error_rate
 from captum_fv.metrics.replacement import (
     ScoreInPlace,
+    differing,
     ranked_together,
     replacing,
     score_and_hold_partners,
@@ -152,7 +153,7 @@ def _measure_map(
     values = position_values(map_a, batch.patched_a)
     auroc, precision, tied = np.full((3, len(batch)), np.nan)
     partly = (batch.mask.any((1, 2, 3)) & ~batch.mask.all((1, 2, 3))).cpu().numpy()
-    masks = batch.mask.cpu()
+    masks, differs = batch.mask.cpu(), differing(batch.patched_a, batch.original_a)
     within = strata if cells is None else None  # cells are too coarse to be ranked within strata
     replaced: list[Callable[[], Tensor]] = []
     stratified: list[Callable[[], Tensor]] = []
@@ -172,6 +173,7 @@ def _measure_map(
                 STEPS,
                 batch_size,
                 scored.original[rows],
+                differs[rows],
             )
 
         replaced.append(replace(None))

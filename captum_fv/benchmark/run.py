@@ -115,7 +115,7 @@ def _pairs_at_once(
     """The batch size of a run, as `BenchmarkSettings` says, where nobody says."""
     if (out / CONFIG).is_file():
         begun = read_config(out).get("batch_size")
-        return int(begun) if is_count(begun) else PAIRS
+        return int(begun) if begun is not None and is_count(begun) else PAIRS
     on_cuda = torch.device(device).type == "cuda" and isinstance(pairs, PatchedPairs)
     if not on_cuda or several_processes():  # whose trials may end differently
         return PAIRS

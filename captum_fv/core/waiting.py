@@ -73,6 +73,13 @@ def waits(numbers: Tensor) -> bool:
     return numbers.is_cuda
 
 
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """A CPU's tensor on a device; a GPU takes it when it comes to it, and nobody waits."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
 def _answer(questions: list[tuple[Tensor, Act]]) -> None:
     if not questions:
         return

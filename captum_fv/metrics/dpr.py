@@ -18,6 +18,7 @@ from captum_fv.metrics.ranking import rank_maps, tied_shares
 from captum_fv.metrics.rates import Values, as_labels
 from captum_fv.metrics.replacement import (
     ForwardFunc,
+    differing,
     ranked_together,
     replacing,
     score_and_hold_partners,
@@ -155,17 +156,21 @@ class DecisionPatchReplacement:
                 img_a, original, of_some = patched_a[some], original_a[some], values[some]
                 first, score = score_and_hold_partners(self.forward_func, (img_a, img_b[some]))
                 match = first >= self.threshold
+                differs = differing(img_a, original)
                 for rows in ranked_together(len(first), steps, at_once):
                     ranking = rank_maps(of_some[rows], match[rows], self.cells)
                     size = img_a.shape[2:]
                     step_of = turning_steps(ranking, steps, size, self.cells, self.strata)
                     own = score_from(score, rows.start)
                     images = img_a[rows], original[rows]
-                    waiting.append(replacing(own, first[rows], *images, step_of, steps, at_once))
+                    apart = differs[rows]
+                    scores = replacing(
+                        own, first[rows], *images, step_of, steps, at_once, differs=apart
+                    )
+                    waiting.append(scores)
                     tied.append(tied_shares(of_some[rows], ranking))
                     bar.update(len(ranking.order))
-        scores = torch.cat([finish() for finish in waiting], 1)
-        return scores, labels, np.concatenate(tied)
+        return torch.cat([finish() for finish in waiting], 1), labels, np.concatenate(tied)
 
     def compute(self) -> DPRResult:
         """Curves and areas over all batches so far."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from captum_fv.core.checks import check_tensor
 from captum_fv.core.vectors import cosine
-from captum_fv.core.waiting import step
+from captum_fv.core.waiting import sent, step
 from captum_fv.metrics.positions import cell_numbers
 from captum_fv.metrics.ranking import Ranking, rank_maps
 from captum_fv.siamese.batch_size import FEW
@@ -120,7 +120,7 @@ def score_and_hold_partners(
         first, partner, score = ask_scores(forward_func, *pair), pair[1], forward_func
 
     def score_in_place(images: Tensor, rows: Tensor) -> Tensor:
-        return ask_scores(score, images, partner[rows.to(partner.device, non_blocking=True)])
+        return ask_scores(score, images, partner[sent(rows, partner.device)])
 
     return first.cpu().double(), score_in_place
 
@@ -140,6 +140,11 @@ def replaced_scores(
     return replacing(score, first, start, end, step_of, steps, batch_size, last)()
 
 
+def differing(start: Tensor, end: Tensor) -> Tensor:
+    """Which positions of the images differ, (N, H, W) bool on the CPU."""
+    return (start != end).any(1).cpu()
+
+
 def replacing(
     score: ScoreInPlace,
     first: Tensor,
@@ -149,6 +154,7 @@ def replacing(
     steps: int,
     batch_size: int,
     last: Tensor | None = None,
+    differs: Tensor | None = None,
 ) -> Callable[[], Tensor]:
     """Begin to score the images after each step; what it returns waits for all of them.
 
@@ -163,9 +169,10 @@ def replacing(
         steps: As in `decision_patch_replacement`.
         batch_size: Images per forward.
         last: Scores (N,) of the end where they are known, so that it is not scored once more.
+        differs: Where start and end differ, as `differing` gives it, if it is known.
     """
     narrow = torch.int16 if steps <= torch.iinfo(torch.int16).max else torch.int64  # sorts faster
-    differs = (start != end).any(1).cpu()
+    differs = differing(start, end) if differs is None else differs
     turns = torch.where(differs, step_of, 0).to(narrow)  # 0: looks the same
     changed = torch.zeros(steps + 1, len(start), dtype=torch.bool)
     changed.T.scatter_(1, turns.flatten(1).long(), True)
@@ -182,7 +189,7 @@ def replacing(
     turned = turns.flatten()
     sizes = turned.bincount(minlength=steps + 1).tolist()
     # The places that turn at each step.
-    turning = torch.split(turned.argsort(stable=True).to(start.device), sizes)
+    turning = torch.split(sent(turned.argsort(stable=True), start.device), sizes)
     images, reached, size = start.flatten(2).clone(), 0, start[0, 0].numel()
     wanted, found = (changed & ~known).nonzero(), []
     for jobs in torch.split(wanted, batch_size):
@@ -194,7 +201,7 @@ def replacing(
                 images[image, :, place] = end.flatten(2)[image, :, place]
                 reached = t
             rows = slice(filled, filled + count)
-            batch[rows] = images[row[rows].to(images.device, non_blocking=True)]
+            batch[rows] = images[sent(row[rows], images.device)]
             filled += count
         if len(jobs):
             found.append(score(batch.reshape(-1, *start.shape[1:]), row))

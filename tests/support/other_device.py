@@ -16,6 +16,12 @@ from torch.utils._pytree import tree_map_only
 
 DEVICE = torch.device("meta")
 
+WAITS: list[str] = []
+"""What a GPU would have been waited for, in order: its values looked at, a CPU's sent at once."""
+
+
+INDEXING = (torch.ops.aten.index.Tensor, torch.ops.aten.index_put_.default)
+
 
 class OtherTensor(Tensor):
     """A tensor on that device; `held` has its values."""
@@ -37,6 +43,7 @@ class OtherTensor(Tensor):
 
     # PyTorch knows these two for no tensor of this kind.
     def tolist(self) -> Any:
+        WAITS.append("tolist")
         return self.held.tolist()
 
     def new_tensor(self, data: Any) -> Tensor:  # type: ignore[override]
@@ -82,9 +89,16 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     copies = func in (torch.ops.aten.copy_.default, torch.ops.aten._local_scalar_dense.default)
     flat = torch.utils._pytree.tree_leaves((args, kwargs))
     tensors = [value for value in flat if isinstance(value, Tensor)]
+    if func is torch.ops.aten._local_scalar_dense.default:
+        WAITS.append("item")
+    elif moves and not kwargs.get("non_blocking"):
+        WAITS.append("sent" if torch.device(target) == DEVICE else "fetched")
+    elif func in INDEXING and any(
+        not isinstance(t, OtherTensor) for t in args[1] if isinstance(t, Tensor)
+    ):
+        WAITS.append("indexed from the CPU")
     strangers = [t for t in tensors if not isinstance(t, OtherTensor) and t.ndim]
-    indexing = func in (torch.ops.aten.index.Tensor, torch.ops.aten.index_put_.default)
-    if strangers and not (moves or copies or indexing):
+    if strangers and not (moves or copies or func in INDEXING):
         raise RuntimeError(f"{func}: expected all tensors to be on the same device")
     held = tree_map_only(OtherTensor, lambda t: t.held, (args, kwargs))
     inner_args, inner_kwargs = held
