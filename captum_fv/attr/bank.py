@@ -17,6 +17,7 @@ from captum_fv.core.checks import (
     check_tensor,
     check_values,
 )
+from captum_fv.core.waiting import sent
 from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.scoring import embed_images, gives_embeddings
 
@@ -163,7 +164,7 @@ def embed_masked(
     """Embeddings (M, d) of an image (C, H, W) under each mask, `count` at a time."""
     seen = []
     for masks in torch.split(hidden, count):
-        share = hidden_share(masks.to(image.device, non_blocking=True), image.dtype)[:, None]
+        share = hidden_share(sent(masks, image.device), image.dtype)[:, None]
         seen.append(embed_images(siamese, torch.lerp(image, fill.expand_as(image), share)))
         on_images(len(masks))
     embeddings = torch.cat(seen)

@@ -17,7 +17,7 @@ from captum_fv.attr.pair import Pair, PairMethod, as_threshold, decision_sign
 from captum_fv.attr.smoothing import smooth
 from captum_fv.core.checks import as_number, check_choice, check_counts, check_values
 from captum_fv.core.vectors import cosine
-from captum_fv.core.waiting import step
+from captum_fv.core.waiting import sent, step
 from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import (
@@ -274,7 +274,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         # needs few. They are for [-1, 1]: the path from 0 to 1 has half the length.
         nodes, weights = np.polynomial.legendre.leggauss(self.steps)
         on_path = torch.from_numpy(np.stack([(nodes + 1) / 2, weights / 2]))
-        shares, weight = on_path.to(images, non_blocking=True).reshape(2, -1, 1, 1, 1)
+        shares, weight = sent(on_path.to(images.dtype), images.device).reshape(2, -1, 1, 1, 1)
         kind = f"{type(self).__name__} {self.arguments}"
 
         def gradients_at(*of: Tensor) -> tuple[Tensor]:

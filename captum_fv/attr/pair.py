@@ -13,7 +13,7 @@ from torch import Tensor
 
 from captum_fv.attr.contrast import as_others
 from captum_fv.core.checks import check_images, check_values
-from captum_fv.core.waiting import look, step, waits
+from captum_fv.core.waiting import look, sent, step, waits
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
@@ -230,7 +230,7 @@ def as_threshold(threshold: float | Tensor, scores: Tensor) -> Tensor:
         )
     if not waits(values) and not torch.isfinite(values).all():
         raise ValueError(f"threshold: got {threshold}; want a finite number")
-    return values.to(scores.device, non_blocking=True).expand(len(scores))
+    return sent(values, scores.device).expand(len(scores))
 
 
 def as_cosine_threshold(threshold: float | Tensor, values: Tensor) -> Tensor:

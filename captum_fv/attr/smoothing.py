@@ -11,6 +11,7 @@ from torch import Tensor
 from captum_fv.attr.pair import abilities
 from captum_fv.core.arithmetic import without_autocast
 from captum_fv.core.checks import as_number
+from captum_fv.core.waiting import sent
 
 
 def gaussian_blur(maps: Tensor, kernel: int = 5, sigma: float = 5.0) -> Tensor:
@@ -45,7 +46,7 @@ def gaussian_blur(maps: Tensor, kernel: int = 5, sigma: float = 5.0) -> Tensor:
         )
     offsets = torch.arange(kernel, dtype=torch.float64) - half
     weights = torch.exp(-(offsets**2) / (2 * sigma**2))
-    window = (weights / weights.sum()).to(maps, non_blocking=True).reshape(1, 1, 1, kernel)
+    window = sent((weights / weights.sum()).to(maps.dtype), maps.device).reshape(1, 1, 1, kernel)
     padded = F.pad(maps, (half, half, half, half), mode="reflect")
     rows = F.conv2d(padded.reshape(-1, 1, *padded.shape[-2:]), window)
     return F.conv2d(rows, window.transpose(2, 3)).reshape(maps.shape)

@@ -99,12 +99,15 @@ def _sums_of_bits(tensors: Mapping[str, Tensor]) -> list[int]:
     ]
     sums = []
     for together in _in_groups(bits):
-        joined = torch.cat(together)
-        ends = torch.tensor([len(one) for one in together]).cumsum(0)
+        joined = torch.cat(together) if len(together) > 1 else together[0]
+        weighted = joined * torch.arange(1, len(joined) + 1, device=joined.device)
+        if len(together) == 1:
+            sums.append(weighted.sum()[None])
+            continue
         # Whole numbers that overflow do so alike, so differences of sums are sums.
-        running = (joined * torch.arange(1, len(joined) + 1, device=joined.device)).cumsum(0)
-        running = torch.cat([running.new_zeros(1), running])
-        sums.append(running[torch.cat([ends.new_zeros(1), ends]).to(running.device)].diff())
+        ends = torch.tensor([0, *(len(one) for one in together)]).cumsum(0)
+        running = torch.cat([weighted.new_zeros(1), weighted.cumsum(0)])
+        sums.append(running[ends.to(running.device)].diff())
     # All are asked for before the first is waited for.
     return [total for part in sums for total in part.tolist()]
 

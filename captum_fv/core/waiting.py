@@ -74,9 +74,9 @@ def waits(numbers: Tensor) -> bool:
 
 
 def sent(values: Tensor, device: torch.device) -> Tensor:
-    """A CPU's tensor on a device; a GPU takes it when it comes to it, and nobody waits."""
-    if device.type != "cuda":
-        return values.to(device)
+    """A tensor on a device; of a CPU's a GPU takes it when it comes to it, and nobody waits."""
+    if device.type != "cuda" or values.device.type != "cpu":
+        return values.to(device)  # back from a GPU nobody may be given what is not there yet
     return values.pin_memory().to(device, non_blocking=True)
 
 
