@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
+
+STOPPED = 130
+"""The exit code after Ctrl-C, as shells have it."""
 
 
 def main() -> int:
@@ -23,18 +27,24 @@ def main() -> int:
     try:
         if not ignored:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        return run()
+        code = run()
     except KeyboardInterrupt:
         _stop()
         raise
     finally:
         if not ignored:
             signal.signal(signal.SIGINT, _stop)
+    if code == STOPPED:
+        # Python may answer Ctrl-C once more while it ends, with its signal in place of the code.
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 def _stop(*_: Any) -> None:
     os.write(2, b"captum-fv: stopped\n")
-    os._exit(130)
+    os._exit(STOPPED)
 
 
 def _open_streams() -> None:

@@ -55,6 +55,17 @@ def test_ctrl_c_is_one_line_from_the_first_import_on(command, seconds, tmp_path)
     assert output == ""
 
 
+def test_nothing_at_its_end_changes_the_code_of_a_stop():
+    """Python itself once ended a stopped command by a signal, with no code at all."""
+    program = (
+        "import atexit, os, captum_fv.cli; captum_fv.cli.main = lambda: 130; "
+        "atexit.register(os._exit, 7); print('flushed'); "
+        "from captum_fv.__main__ import main; raise SystemExit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (130, b"flushed\n")
+
+
 def test_an_error_on_the_way_out_of_ctrl_c_is_a_stop(monkeypatch, capsys):
     def run(options):
         try:
