@@ -15,7 +15,6 @@ Last the paper's Table 3: every method, one pair at a time.
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import subprocess
 import sys
@@ -23,17 +22,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 from share import from_disk, share_of_backbone, wait_for
-from timing import compare, seconds
+from timing import compare, images_through, seconds
 from torch import Tensor, nn
 
 import captum_fv as fv
 from captum_fv.attr.methods import METHODS
 from captum_fv.benchmark.latency import time_method
+from captum_fv.cli.options import photo_workers
 from captum_fv.core.arithmetic import forward_arithmetic
 from captum_fv.data import generated_pairs, patch_pairs
 from captum_fv.metrics.randomisation import rank_correlation
@@ -43,6 +44,11 @@ from captum_fv.siamese.replay import record_cuda_graph
 THRESHOLD = 0.3
 SEVEN = ("xssab", "iag_decision", "rnd", "oracle", "difference", "sensitivity", "centre")
 """Methods whose work is the backbone's and not a thousand forwards'."""
+HEADER = [
+    "",
+    "| model | work | bare | ours | ratio | bar | pairs/s |",
+    "|---|---|---|---|---|---|---|",
+]
 BATCHES = (32, 64, 128, 256, 512)
 PERSISTENT = ("interaction", "minplus", "fame", "fggb")
 """Methods of thousands of passes, which get few seconds of Table 3."""
@@ -51,21 +57,15 @@ PERSISTENT = ("interaction", "minplus", "fame", "fggb")
 def main() -> None:
     """Check, time, print, and write what was printed."""
     options = parse_arguments()
-    lines = [*machine(options.device), "", *checks(options.device), ""]
-    lines += [
-        "| model | work | bare | ours | ratio | bar | pairs/s |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for line in lines:
-        print(line, flush=True)
     work = options.device, options.rounds, options.run_pairs, options.compile
-    rows = (row for name in options.models for row in times(name, *work))
-    for row in rows:
-        print(row, flush=True)
-        lines.append(row)
-    for row in table_3(options.device, options.table_pairs) if options.table_pairs else ():
-        print(row, flush=True)
-        lines.append(row)
+    parts = [machine(options.device), [""], checks(options.device), HEADER]
+    parts += [times(name, *work) for name in options.models]
+    if options.table_pairs:
+        parts.append(table_3(options.device, options.table_pairs))
+    lines = []
+    for line in chain.from_iterable(parts):
+        print(line, flush=True)
+        lines.append(line)
     if options.out:
         options.out.write_text("# Speed of one machine\n\n" + "\n".join(lines) + "\n")
 
@@ -173,12 +173,9 @@ def times(
         )
 
     replace()  # the first one finds out how many images go through at once
-    seen: list[int] = []
-    handle = backbone.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
-    replace()
-    handle.remove()
+    needed = images_through(backbone, replace)
     best = best_batch(siamese, images[:1])
-    floor = waiting(device, lambda: bare_forwards(siamese, images[:1], sum(seen), best))
+    floor = waiting(device, lambda: bare_forwards(siamese, images[:1], needed, best))
     found = compare(floor, waiting(device, replace), max(1, rounds // 5))
     yield row(f"DPR of one map, {count} pairs", *found, "1.10", count)
     yield from shares(label, siamese, device, run_pairs)
@@ -187,7 +184,7 @@ def times(
 def shares(name: str, siamese: fv.SiameseCosine, device: str, count: int) -> Iterator[str]:
     """Rows of a run of seven methods: seconds in the backbone, of the whole, and the share."""
     pairs = generated_pairs(count)
-    workers = 0 if device == "cpu" else min(8, max(0, (os.cpu_count() or 1) - 1))
+    workers = photo_workers(argparse.Namespace(workers=None, device=device))
     with tempfile.TemporaryDirectory() as folder:
         for kind, patched, bar in (
             ("generated", patch_pairs(pairs), ".75"),

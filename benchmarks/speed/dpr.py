@@ -14,13 +14,10 @@ import argparse
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
-from unittest.mock import patch
 
 import torch
 from share import run, share_of_backbone
-from timing import compare, seconds
+from timing import compare, images_through, seconds
 
 import captum_fv as fv
 from captum_fv.data import generated_pairs, patch_pairs
@@ -66,10 +63,7 @@ def print_ratio(siamese: fv.SiameseCosine, pairs: int, rounds: int) -> None:
         for start in range(0, count, batch):
             backbone(images[: min(batch, count - start)])
 
-    counted: list[int] = []
-    with patch.object(backbone, "forward", calling(backbone.forward, counted.append)):
-        replace()
-    needed = sum(counted)
+    needed = images_through(backbone, replace)
     trials = {
         batch: min(seconds(lambda b=batch: bare(b, 192)) for _ in range(3)) for batch in BATCHES
     }
@@ -77,16 +71,6 @@ def print_ratio(siamese: fv.SiameseCosine, pairs: int, rounds: int) -> None:
     floor, ours, ratio = compare(lambda: bare(best, needed), replace, rounds)
     print(f"{needed} bare forwards for {pairs} pairs, {best} at a time: {floor:.2f} s")
     print(f"DPR of one method: {ours:.2f} s; ratio: {ratio:.3f} (bar: 1.15)")
-
-
-def calling(forward: Callable[[Any], Any], tell: Callable[[int], None]) -> Callable[[Any], Any]:
-    """The same forward, which first tells how many images it is given."""
-
-    def told(images: Any) -> Any:
-        tell(len(images))
-        return forward(images)
-
-    return told
 
 
 def print_share(siamese: fv.SiameseCosine, pairs: int) -> None:

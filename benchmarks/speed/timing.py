@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from torch import nn
 
 Work = Callable[[], object]
 
@@ -22,3 +23,12 @@ def compare(floor: Work, ours: Work, rounds: int) -> tuple[float, float, float]:
     times = np.array([[seconds(floor), seconds(ours)] for _ in range(rounds)])
     medians = np.median(times, axis=0)
     return float(medians[0]), float(medians[1]), float(np.median(times[:, 1] / times[:, 0]))
+
+
+def images_through(backbone: nn.Module, work: Work) -> int:
+    """How many images work sends through a backbone."""
+    seen: list[int] = []
+    handle = backbone.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+    work()
+    handle.remove()
+    return sum(seen)

@@ -92,11 +92,8 @@ def _sums_of_bits(tensors: Mapping[str, Tensor]) -> list[int]:
 
     Each counts by its place, so that swapped or negated weights do not cancel out.
     """
-    parts = [_INTEGERS[x.itemsize] for x in tensors.values()]
-    bits = [
-        x.detach().contiguous().view(part).flatten()
-        for x, part in zip(tensors.values(), parts, strict=True)
-    ]
+    whole = [x.detach().contiguous() for x in tensors.values()]
+    bits = [x.view(_INTEGERS[x.itemsize]).flatten() for x in whole]
     sums = []
     for together in _in_groups(bits):
         joined = torch.cat(together) if len(together) > 1 else together[0]

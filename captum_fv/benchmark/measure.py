@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from captum_fv.data.pairs import PairSet
 from captum_fv.data.patched_pairs import PairBatch
 from captum_fv.metrics.localisation import localised
 from captum_fv.metrics.positions import position_values
-from captum_fv.metrics.ranking import Ranking, rank_maps, tied_shares
+from captum_fv.metrics.ranking import rank_maps, tied_shares
 from captum_fv.metrics.rates import eer_threshold, equal_error_rate
 from captum_fv.metrics.replacement import (
     ScoreInPlace,
@@ -30,7 +31,6 @@ from captum_fv.metrics.replacement import (
     ranked_together,
     replacing,
     score_and_hold_partners,
-    score_from,
     turning_steps,
 )
 from captum_fv.siamese.batch_size import images_at_once
@@ -54,6 +54,16 @@ class ScoredBatch:
     patched: Tensor
     original: Tensor
     score: ScoreInPlace
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """Where A was patched, (n, 1, H, W) bool on the CPU: the metrics of all methods ask."""
+        return self.batch.mask.cpu()
+
+    @cached_property
+    def differs(self) -> Tensor:
+        """Where patched A and the original differ, likewise, (n, H, W)."""
+        return differing(self.batch.patched_a, self.batch.original_a)
 
     def rows(self, chosen: list[int]) -> ScoredBatch:
         """Some of the pairs."""
@@ -152,39 +162,36 @@ def _measure_map(
     batch, match = scored.batch, scored.patched >= threshold
     values = position_values(map_a, batch.patched_a)
     auroc, precision, tied = np.full((3, len(batch)), np.nan)
-    partly = (batch.mask.any((1, 2, 3)) & ~batch.mask.all((1, 2, 3))).cpu().numpy()
-    masks, differs = batch.mask.cpu(), differing(batch.patched_a, batch.original_a)
-    within = strata if cells is None else None  # cells are too coarse to be ranked within strata
+    covered = scored.mask.flatten(1)
+    partly = (covered.any(1) & ~covered.all(1)).numpy()
     replaced: list[Callable[[], Tensor]] = []
     stratified: list[Callable[[], Tensor]] = []
+    wanted: list[tuple[list[Callable[[], Tensor]], Tensor | None]] = [(replaced, None)]
+    if strata is not None and cells is None:  # cells are too coarse to be ranked within strata
+        wanted.append((stratified, strata))
     for rows in ranked_together(len(batch), STEPS, batch_size):
         ranking = rank_maps(values[rows], match[rows], cells)
-
-        def replace(
-            strata: Tensor | None, rows: slice = rows, ranking: Ranking = ranking
-        ) -> Callable[[], Tensor]:
-            step_of = turning_steps(ranking, STEPS, values.shape[1:], cells, strata)
-            return replacing(
-                score_from(scored.score, rows.start),
-                scored.patched[rows],
-                batch.patched_a[rows],
-                batch.original_a[rows],
+        for begun, within in wanted:
+            step_of = turning_steps(ranking, STEPS, values.shape[1:], cells, within)
+            scores = replacing(
+                scored.score,
+                scored.patched,
+                batch.patched_a,
+                batch.original_a,
+                scored.differs,
                 step_of,
                 STEPS,
                 batch_size,
-                scored.original[rows],
-                differs[rows],
+                scored.original,
+                rows,
             )
-
-        replaced.append(replace(None))
-        if within is not None:
-            stratified.append(replace(within))
+            begun.append(scores)
         # A GPU is at work meanwhile.
         tied[rows] = tied_shares(values[rows], ranking)
         inside = partly[rows]
         if inside.any():
             positions = ranking if cells is None else rank_maps(values[rows], match[rows])
-            found = localised(positions.rows(inside), masks[rows][inside])
+            found = localised(positions.rows(inside), scored.mask[rows][inside])
             auroc[rows][inside], precision[rows][inside] = found
     curves = _joined(replaced)
     return {

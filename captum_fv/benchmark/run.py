@@ -21,7 +21,6 @@ from captum_fv.benchmark.settings import PAIRS, BenchmarkSettings
 from captum_fv.benchmark.source import Item, as_source
 from captum_fv.benchmark.stages import Run
 from captum_fv.benchmark.workers import several_processes, torchrun_workers
-from captum_fv.core.checks import is_count
 from captum_fv.data.patched_pairs import PatchedPairs
 from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.model import SiameseCosine, check_siamese
@@ -115,7 +114,7 @@ def _pairs_at_once(
     """The batch size of a run, as `BenchmarkSettings` says, where nobody says."""
     if (out / CONFIG).is_file():
         begun = read_config(out).get("batch_size")
-        return int(begun) if begun is not None and is_count(begun) else PAIRS
+        return begun if isinstance(begun, int) else PAIRS
     on_cuda = torch.device(device).type == "cuda" and isinstance(pairs, PatchedPairs)
     if not on_cuda or several_processes():  # whose trials may end differently
         return PAIRS

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -83,13 +84,7 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
 def _answer(questions: list[tuple[Tensor, Act]]) -> None:
     if not questions:
         return
-    # Their devices may differ, and one wait for each is enough.
-    sizes = [len(numbers) for numbers, _ in questions]
-    devices = {numbers.device for numbers, _ in questions}
-    of_device = {
-        device: iter(torch.cat([n.detach() for n, _ in questions if n.device == device]).tolist())
-        for device in devices
-    }
-    for (numbers, act), size in zip(questions, sizes, strict=True):
-        values = of_device[numbers.device]
-        act([float(next(values)) for _ in range(size)])
+    device = questions[0][0].device
+    values = iter(torch.cat([numbers.detach().to(device) for numbers, _ in questions]).tolist())
+    for numbers, act in questions:
+        act(list(islice(values, len(numbers))))

@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from captum_fv.core.checks import as_number, check_choice, check_counts, check_images
+from captum_fv.core.waiting import step
 from captum_fv.metrics.deletion_result import DeletionInsertionResult, Population
 from captum_fv.metrics.positions import as_images, position_values, warn_of_constant_maps
 from captum_fv.metrics.rates import Values, as_labels
@@ -17,13 +18,15 @@ from captum_fv.metrics.removal import Fill, blank_images, impute
 from captum_fv.metrics.replacement import (
     ForwardFunc,
     ScoreInPlace,
-    replaced_scores,
+    differing,
     replacement_steps,
+    replacing,
     score_and_hold_partners,
 )
 from captum_fv.siamese.batch_size import images_at_once
 
 
+@step()
 @torch.no_grad()
 def deletion_insertion(
     forward_func: ForwardFunc,
@@ -107,8 +110,9 @@ def deletion_insertion(
                 else:
                     nothing = blank_images(fill, img_a, forward_func)
                 emptied = score(nothing, torch.arange(len(rows))).cpu().double()
-                away = replaced_scores(score, whole, img_a, nothing, step_of, steps, at_once)
-                back = replaced_scores(score, emptied, nothing, img_a, step_of, steps, at_once)
+                how = differing(img_a, nothing), step_of, steps, at_once
+                away = replacing(score, whole, img_a, nothing, *how)()
+                back = replacing(score, emptied, nothing, img_a, *how)()
             curves.append((away, back))
             bar.update(len(rows))
     deletion, insertion = (torch.cat(parts, 1).numpy() for parts in zip(*curves, strict=True))

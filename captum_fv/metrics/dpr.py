@@ -22,7 +22,6 @@ from captum_fv.metrics.replacement import (
     ranked_together,
     replacing,
     score_and_hold_partners,
-    score_from,
     turning_steps,
 )
 from captum_fv.siamese.batch_size import images_at_once
@@ -161,13 +160,10 @@ class DecisionPatchReplacement:
                     ranking = rank_maps(of_some[rows], match[rows], self.cells)
                     size = img_a.shape[2:]
                     step_of = turning_steps(ranking, steps, size, self.cells, self.strata)
-                    own = score_from(score, rows.start)
-                    images = img_a[rows], original[rows]
-                    apart = differs[rows]
-                    scores = replacing(
-                        own, first[rows], *images, step_of, steps, at_once, differs=apart
+                    images = img_a, original, differs
+                    waiting.append(
+                        replacing(score, first, *images, step_of, steps, at_once, rows=rows)
                     )
-                    waiting.append(scores)
                     tied.append(tied_shares(of_some[rows], ranking))
                     bar.update(len(ranking.order))
         return torch.cat([finish() for finish in waiting], 1), labels, np.concatenate(tied)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from captum_fv.core.checks import check_tensor
 from captum_fv.core.vectors import cosine
-from captum_fv.core.waiting import sent, step
+from captum_fv.core.waiting import sent
 from captum_fv.metrics.positions import cell_numbers
 from captum_fv.metrics.ranking import Ranking, rank_maps
 from captum_fv.siamese.batch_size import FEW
@@ -32,11 +32,6 @@ def ranked_together(count: int, steps: int, batch_size: int) -> list[slice]:
     """
     size = max(FEW, batch_size // steps)
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def score_from(score: ScoreInPlace, first: int) -> ScoreInPlace:
-    """The same for the pairs from `first` on, which have the numbers from 0 on."""
-    return lambda images, rows: score(images, first + rows)
 
 
 def replacement_steps(
@@ -125,21 +120,6 @@ def score_and_hold_partners(
     return first.cpu().double(), score_in_place
 
 
-@step()
-def replaced_scores(
-    score: ScoreInPlace,
-    first: Tensor,
-    start: Tensor,
-    end: Tensor,
-    step_of: Tensor,
-    steps: int,
-    batch_size: int,
-    last: Tensor | None = None,
-) -> Tensor:
-    """Scores after each step, (steps + 1, N) float64 on the CPU; as `replacing`, waited for."""
-    return replacing(score, first, start, end, step_of, steps, batch_size, last)()
-
-
 def differing(start: Tensor, end: Tensor) -> Tensor:
     """Which positions of the images differ, (N, H, W) bool on the CPU."""
     return (start != end).any(1).cpu()
@@ -150,29 +130,31 @@ def replacing(
     first: Tensor,
     start: Tensor,
     end: Tensor,
+    differs: Tensor,
     step_of: Tensor,
     steps: int,
     batch_size: int,
     last: Tensor | None = None,
-    differs: Tensor | None = None,
+    rows: slice = slice(None),
 ) -> Callable[[], Tensor]:
     """Begin to score the images after each step; what it returns waits for all of them.
 
     Only images that a step has changed are scored again, at most `batch_size` at a time. Until the
-    scores, (steps + 1, N) float64 on the CPU, are asked for, a GPU works by itself.
+    scores, (steps + 1, n) float64 on the CPU, are asked for, a GPU works by itself.
 
     Args:
         score: Of images in the place of A.
         first: Scores (N,) of the start, on the CPU.
         start, end: Images A before the first step and after the last, (N, C, H, W).
-        step_of: The step at which each position turns, (N, H, W) in [1, steps], on the CPU.
+        differs: Where the two differ, as `differing` gives it.
+        step_of: The step at which each position turns, (n, H, W) in [1, steps], on the CPU.
         steps: As in `decision_patch_replacement`.
         batch_size: Images per forward.
         last: Scores (N,) of the end where they are known, so that it is not scored once more.
-        differs: Where start and end differ, as `differing` gives it, if it is known.
+        rows: Which n of the N pairs.
     """
+    first, start, end, differs = first[rows], start[rows], end[rows], differs[rows]
     narrow = torch.int16 if steps <= torch.iinfo(torch.int16).max else torch.int64  # sorts faster
-    differs = differing(start, end) if differs is None else differs
     turns = torch.where(differs, step_of, 0).to(narrow)  # 0: looks the same
     changed = torch.zeros(steps + 1, len(start), dtype=torch.bool)
     changed.T.scatter_(1, turns.flatten(1).long(), True)
@@ -183,7 +165,7 @@ def replacing(
         # From the step at which the last position that differs has turned, the image is the end.
         final = turns.amax((1, 2))
         known = changed & (torch.arange(steps + 1)[:, None] == final)
-        scores = torch.where(known, last, scores)
+        scores = torch.where(known, last[rows], scores)
     # One copy of the images serves all jobs, which come step after step: whenever a row is read for
     # step t, all of its positions up to step t have turned, and none of a later one has.
     turned = turns.flatten()
@@ -200,11 +182,11 @@ def replacing(
                 image, place = turning[t] // size, turning[t] % size
                 images[image, :, place] = end.flatten(2)[image, :, place]
                 reached = t
-            rows = slice(filled, filled + count)
-            batch[rows] = images[sent(row[rows], images.device)]
+            these = slice(filled, filled + count)
+            batch[these] = images[sent(row[these], images.device)]
             filled += count
         if len(jobs):
-            found.append(score(batch.reshape(-1, *start.shape[1:]), row))
+            found.append(score(batch.reshape(-1, *start.shape[1:]), row + (rows.start or 0)))
 
     def finish() -> Tensor:
         if found:

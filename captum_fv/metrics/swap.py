@@ -15,10 +15,11 @@ from torch import Tensor
 
 from captum_fv.core.arrays import BoolArray, FloatArray, IntArray
 from captum_fv.core.checks import check_counts, check_tensor, check_values
+from captum_fv.core.waiting import sent, step
 from captum_fv.metrics.bootstrap import Interval, percentile_interval, resampled_means
 from captum_fv.metrics.localisation import patch_localisation
 from captum_fv.metrics.positions import as_images, position_values
-from captum_fv.metrics.replacement import replaced_scores
+from captum_fv.metrics.replacement import differing, replacing
 from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.model import SiameseCosine, check_siamese
 
@@ -130,6 +131,7 @@ def can_be_told(
     return told.cpu().numpy()
 
 
+@step()
 @torch.no_grad()
 def swap_game(
     siamese: SiameseCosine,
@@ -195,7 +197,7 @@ def swap_game(
     step_of = mass_steps(values, steps)
 
     def score(images: Tensor, rows: Tensor) -> Tensor:
-        there, embeddings = towards[rows.to(towards.device)], siamese.embed_images(images)
+        there, embeddings = towards[sent(rows, towards.device)], siamese.embed_images(images)
         if there.shape != embeddings.shape:
             raise ValueError(
                 f"towards: got {tuple(towards.shape)} for embeddings of {embeddings.shape[1]}; "
@@ -205,7 +207,8 @@ def swap_game(
 
     every = torch.split(torch.arange(len(probe)), at_once)
     first = torch.cat([score(probe[some.to(probe.device)], some) for some in every]).cpu().double()
-    margins = replaced_scores(score, first, probe, twin, step_of, steps, at_once)
+    differs = differing(probe, twin)
+    margins = replacing(score, first, probe, twin, differs, step_of, steps, at_once)()
     outside, turns = ~masks[:, 0], step_of.numpy()
     taken = [((turns > 0) & (turns <= t) & outside).sum((1, 2)) for t in range(steps + 1)]
     density = _densities(values.numpy(), masks)

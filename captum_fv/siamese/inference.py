@@ -91,9 +91,10 @@ class QuickBackbone(OptimisedBackbone):
                 traced = folded(module)
             self.quick = traced.to(memory_format=self.format)  # type: ignore[call-overload]
         except Exception as error:  # whatever a network does that torch.fx cannot follow
-            if not compile:
+            if compile:
+                self.quick = module
+            else:
                 self._give_up(f"torch.fx cannot follow it ({_first_line(error)})")
-            self.quick = module if compile else None
         if compile:
             self.quick = torch.compile(self.quick)  # type: ignore[assignment]
 
