@@ -141,7 +141,8 @@ def test_occlusion_covers_with_the_alternative(siamese, variant):
             # "partner" fills from the image beside: hand it the alternative as that image, and look
             # at the covered faces alone.
             grid = partner.patches.grids(pair[0])[0]
-            by_hand.append(torch.cat(list(grid.cover(pair[side][i], other[side], 8))))
+            covered = grid.cover(pair[side][i], other[side], 8)
+            by_hand.append(torch.cat([images.clone() for images in covered]))
         seen = [siamese.embed_images(images).detach() for images in by_hand]
         clean = [siamese.embed_images(pair[side][i][None])[0].detach() for side in (0, 1)]
         fall = (

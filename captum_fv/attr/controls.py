@@ -25,7 +25,7 @@ from captum_fv.attr.pair import (
 from captum_fv.attr.smoothing import check_sigma
 from captum_fv.core.checks import as_number, check_generator
 from captum_fv.core.waiting import step
-from captum_fv.siamese.scoring import image_gradients, warn_of_zero_gradients
+from captum_fv.siamese.scoring import check_maps, image_gradients
 
 
 class RandomPairBaseline(PairMethod, PerturbationAttribution):  # type: ignore[misc]
@@ -175,15 +175,15 @@ class SensitivityControl(PairMethod, GradientAttribution):  # type: ignore[misc]
         with input_gradients(pair) as leaves:
             if others is None:
                 scores = score_pairs(self.forward_func, leaves, extra)[:, None].expand(-1, 2)
-                gradients = image_gradients(scores[:, 0], leaves)
+                gradients = image_gradients(scores[:, 0], leaves, look=False)
             else:
                 scores = contrast_scores(self.forward_func, leaves, others)
-                gradients = image_gradients(scores.sum(1), leaves)
+                gradients = image_gradients(scores.sum(1), leaves, look=False)
         map_a, map_b = (
             decision_sign(own, threshold).to(gradient) * gradient.abs()
             for own, gradient in zip(scores.detach().unbind(1), gradients, strict=True)
         )
-        warn_of_zero_gradients(map_a, map_b)
+        check_maps(map_a, map_b)
         if others is None and hasattr(self.forward_func, "embed"):
             return zeros_at_maximum(pair, (map_a, map_b))
         return map_a, map_b

@@ -22,10 +22,10 @@ from captum_fv.siamese.batch_size import images_at_once
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import (
     check_gradients,
+    check_maps,
     embed_images,
     image_gradients,
     replayed,
-    warn_of_zero_gradients,
 )
 
 Reading = Literal["decision", "polarity", "relevance"]
@@ -202,7 +202,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
             reference = self.reference if reference is None else reference
             start = self._start(images, scores >= levels, fit_reference(reference, pair[0]))
             added = self._integrate(images, start, partners, levels)
-            warn_of_zero_gradients(*_pairwise(added).unbind(1))
+            check_maps(*_pairwise(added).unbind(1))
             sign = decision_sign(scores, levels).to(added)
             values = self._output(added, sign)
             if alike is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -228,7 +229,7 @@ def as_threshold(threshold: float | Tensor, scores: Tensor) -> Tensor:
             "for each pair. Under NoiseTunnel, repeat it: threshold.repeat_interleave(nt_samples), "
             "or by nt_samples_batch_size if that is given, one that nt_samples is a multiple of"
         )
-    if not waits(values) and not torch.isfinite(values).all():
+    if not waits(values) and not all(map(math.isfinite, values.flatten().tolist())):
         raise ValueError(f"threshold: got {threshold}; want a finite number")
     return sent(values, scores.device).expand(len(scores))
 
@@ -241,12 +242,12 @@ def as_cosine_threshold(threshold: float | Tensor, values: Tensor) -> Tensor:
     """
     level = as_threshold(threshold, values)
 
-    def judge(largest: list[float]) -> None:
+    def judge(values: list[float]) -> None:
         # A threshold is often an observed score, and a computed cosine may pass 1 by rounding.
-        if largest[0] > 1 + 1e-4:
-            raise ValueError(f"threshold: got {level.tolist()}; want cosines, in [-1, 1]")
+        if max(map(abs, values)) > 1 + 1e-4:
+            raise ValueError(f"threshold: got {values}; want cosines, in [-1, 1]")
 
-    look(level.abs().max()[None], judge)
+    look(level, judge)
     return level
 
 
@@ -297,6 +298,8 @@ def zeros_at_maximum(pair: Pair, maps: Pair) -> Pair:
     """
     img_a, img_b = (image.flatten(1) for image in pair)
     same = (img_a - img_b).abs().amax(1) <= 1e-6 * img_a.abs().amax(1)
+    if not waits(same) and not same.any():
+        return maps
 
     def warn(counted: list[float]) -> None:
         if counted[0]:

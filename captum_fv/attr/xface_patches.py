@@ -56,20 +56,25 @@ class PatchGrid:
         Args:
             image: What is covered.
             fill: What shows under the patches, broadcastable to the image.
-            count: How many are made at once.
+            count: How many are made at once; they last until the next ones are asked for.
         """
         if self.shape == "circle" or image.is_cuda:  # where a thousand launches take longer
             for masks in self.masks(count):
                 yield torch.where(masks[:, None], fill, image)
             return
         fill = fill.expand_as(image)
+        covered = image.repeat(min(count, len(self)), 1, 1, 1)
         for corners in torch.split(self.corners, count):
-            covered = image.repeat(len(corners), 1, 1, 1)
-            # Several times faster than a mask over the whole image, for most of it stays.
-            for one, (top, left) in zip(covered, corners.tolist(), strict=True):
-                patch = (..., slice(top, top + self.size + 1), slice(left, left + self.size + 1))
+            patches = [
+                (..., slice(top, top + self.size + 1), slice(left, left + self.size + 1))
+                for top, left in corners.tolist()
+            ]
+            # Several times faster than masks over whole images, for most of each stays.
+            for one, patch in zip(covered, patches, strict=False):
                 one[patch] = fill[patch]
-            yield covered
+            yield covered[: len(patches)]
+            for one, patch in zip(covered, patches, strict=False):
+                one[patch] = image[patch]
 
     def spread(self, weights: Tensor) -> Tensor:
         """Sum over patches of weight times mask: (m, n) -> (m, H, W)."""

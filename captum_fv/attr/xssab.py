@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -13,17 +14,15 @@ from captum_fv.attr.pair import (
     Pair,
     PairMethod,
     as_cosine_threshold,
-    input_gradients,
     zeros_at_maximum,
 )
 from captum_fv.core.checks import check_choice
 from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import (
-    check_gradients,
+    check_maps,
+    embed_pairs,
     image_gradients,
-    own_copy,
     replayed,
-    warn_of_zero_gradients,
 )
 
 Polarity = Literal["both", "similarity", "dissimilarity"]
@@ -85,21 +84,22 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         self, pair: Pair, threshold: float | Tensor, extra: None, others: Tensor | None = None
     ) -> Pair:
         sets = {"similarity": (True,), "dissimilarity": (False,)}.get(self.polarity, (True, False))
+        terms: Sequence[Tensor]
         try:
             terms = self._terms(pair, threshold, others, sets)
         except RuntimeError as error:
             if "donated buffer" not in str(error):
                 raise
             # What torch.compile made gives a forward's memory away in its first backward.
-            terms = [self._terms(pair, threshold, others, (one,))[0] for one in sets]
+            terms = [term for one in sets for term in self._terms(pair, threshold, others, (one,))]
         if len(terms) == 1:
-            (maps,) = terms
-            warn_of_zero_gradients(*maps)
-            return maps
-        similar, dissimilar = terms
-        maps = similar[0] - dissimilar[0], similar[1] - dissimilar[1]
-        warn_of_zero_gradients(*maps)
-        return zeros_at_maximum(pair, maps) if others is None else maps
+            map_a, map_b = (terms[0][:, side].clone() for side in (0, 1))
+        else:
+            map_a, map_b = (terms[0][:, side] - terms[1][:, side] for side in (0, 1))
+        check_maps(map_a, map_b)
+        if len(terms) == 1 or others is not None:
+            return map_a, map_b
+        return zeros_at_maximum(pair, (map_a, map_b))
 
     def _terms(
         self,
@@ -107,14 +107,18 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
         threshold: float | Tensor,
         others: Tensor | None,
         sets: tuple[bool, ...],
-    ) -> list[Pair]:
-        """Gradients to both images of the arguments for (True) or against (False) a match."""
+    ) -> Sequence[Tensor]:
+        """Gradients of the arguments for (True) or against (False) a match, (N, 2, C, H, W) each.
+
+        Not looked at yet.
+        """
         wide = torch.promote_types(pair[0].dtype, torch.float32)  # as embeddings come
         level = as_cosine_threshold(threshold, pair[0][:, 0, 0, 0].to(wide))
 
         def gradients(img_a: Tensor, img_b: Tensor, level: Tensor) -> tuple[Tensor, ...]:
-            with input_gradients((img_a, img_b)) as leaves:
-                embeddings = torch.stack(self.forward_func.embed(*map(own_copy, leaves)), 1)
+            with torch.inference_mode(False), torch.enable_grad():
+                leaf = torch.stack([img_a, img_b], 1).requires_grad_()
+                embeddings = embed_pairs(self.forward_func, leaf)
                 partners = partner_vectors(embeddings, others)
                 arguments = embeddings.detach() * partners
                 supports = arguments >= level[:, None, None] / arguments.shape[2]
@@ -122,13 +126,12 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
                 for k, one in enumerate(sets, 1):
                     # The partner is a constant in each term, so each image gets the gradient of its
                     # own term, and one backward of the sum serves both.
-                    score = (embeddings * (partners * (supports == one))).sum((1, 2))
-                    found += image_gradients(score, leaves, k < len(sets), look=False)
+                    weights = partners * (supports == one)
+                    found += image_gradients(
+                        embeddings, (leaf,), weights, retain_graph=k < len(sets), look=False
+                    )
             return tuple(gradient.abs() for gradient in found)
 
-        if others is None:
-            sides = replayed(self.forward_func, f"xssab {sets}", gradients, *pair, level)
-        else:
-            sides = gradients(*pair, level)
-        check_gradients(*sides)
-        return list(zip(sides[0::2], sides[1::2], strict=True))
+        if others is not None:
+            return gradients(*pair, level)
+        return replayed(self.forward_func, f"xssab {sets}", gradients, *pair, level)

@@ -28,6 +28,10 @@ def check_tensor(name: str, value: Any, want: str) -> None:
 def check_image(name: str, image: Any) -> None:
     """Raise unless these are finite floating point images (N, C, H, W)."""
     check_form(name, image)
+    _require_finite_pixels(name, image)
+
+
+def _require_finite_pixels(name: str, image: Tensor) -> None:
     require_finite(f"{name}: holds NaN or infinite values; want finite pixels", image)
 
 
@@ -53,7 +57,7 @@ def check_images(hint: str = "", /, **images: Any) -> None:
     """
     check_forms(hint, **images)
     for name, image in images.items():
-        check_image(name, image)
+        _require_finite_pixels(name, image)
 
 
 def check_forms(hint: str = "", /, **images: Any) -> None:

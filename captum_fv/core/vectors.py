@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.linalg import vector_norm
 
 
 def unit_length(vectors: Tensor) -> Tensor:
@@ -17,7 +17,9 @@ def unit_length(vectors: Tensor) -> Tensor:
     [[6.0, 8.0], [0.0, 0.0]]
     """
     largest = vectors.detach().abs().amax(1, keepdim=True)
-    return F.normalize(vectors / largest.masked_fill(largest == 0, torch.inf), dim=1)
+    scaled = vectors / largest.masked_fill(largest == 0, torch.inf)
+    lengths: Tensor = vector_norm(scaled, dim=1, keepdim=True)
+    return scaled / lengths.clamp_min(0.5)  # the largest number is 1, or all are 0
 
 
 def cosine(embed_a: Tensor, embed_b: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from captum_fv.core.checks import all_finite, check_counts, check_tensor
 from captum_fv.metrics.positions import as_images
 from captum_fv.siamese.batch_size import images_at_once
-from captum_fv.siamese.scoring import ask_scores, image_gradients, warn_of_zero_gradients
+from captum_fv.siamese.scoring import ask_scores, check_maps, image_gradients
 
 
 def sensitivity_strata(
@@ -66,8 +66,8 @@ def summed_sensitivity(
         with torch.inference_mode(False), torch.enable_grad():
             leaf = img_a.detach().clone().requires_grad_()
             scores = ask_scores(forward_func, leaf, img_b.detach())
-            (gradient,) = image_gradients(scores, (leaf,))
-            warn_of_zero_gradients(gradient)
+            (gradient,) = image_gradients(scores, (leaf,), look=False)
+            check_maps(gradient)
         total += gradient.abs().cpu().sum((0, 1), dtype=torch.float64)
     return total
 

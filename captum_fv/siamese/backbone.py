@@ -139,13 +139,12 @@ def _takes_one(function: Callable[[Tensor], Any], images: Tensor) -> bool:
 
 def check_mode(model: nn.Module, name: str = "siamese") -> None:
     """Raise a ValueError for a model, of this name, in which one pair changes another's score."""
-    parts = _own_parts(model)
-    if any(map(_trains, parts)):
-        raise ValueError(
-            f"{name} is in training mode, where one pair changes another's score; write "
-            f"{name}.eval()"
-        )
-    for part in parts:
+    for part in _own_parts(model):
+        if _trains(part):
+            raise ValueError(
+                f"{name} is in training mode, where one pair changes another's score; write "
+                f"{name}.eval()"
+            )
         if isinstance(part, _BatchNorm) and part.running_mean is None:
             raise ValueError(
                 f"{name}: its {type(part).__name__} keeps no running statistics, so one pair "
@@ -229,14 +228,14 @@ def is_exported(module: nn.Module) -> bool:
 def _own_parts(model: nn.Module) -> list[nn.Module]:
     """All modules but those of exported programs, found in one pass: every call asks for them."""
     parts: dict[nn.Module, None] = {}
-    waiting = [model]
+    waiting: list[nn.Module | None] = [model]
     while waiting:
         part = waiting.pop()
-        if part in parts or is_exported(part):
+        if part is None or part in parts or is_exported(part):
             continue
         parts[part] = None
         # Not `children()`, nor `modules()`: they take as long as a small model's forward.
-        waiting += [inner for inner in part._modules.values() if inner is not None]
+        waiting += part._modules.values()
     return list(parts)
 
 

@@ -230,10 +230,10 @@ class SiameseCosine(nn.Module):
         The one door to the backbone. `scored`: the images are pairs whose scores are wanted.
         """
         check_form("images", images)
-        check_image_size(self.backbone, images)
-        check_pixels(images, photos=self.mean is not None)
-        if first_time((check_mode, id(self.backbone))):
+        if first_time((check_mode, id(self.backbone), images.shape[2:])):
             check_mode(self.backbone)
+            check_image_size(self.backbone, images)
+        check_pixels(images, photos=self.mean is not None)
         with guard(self.backbone, pair=scored) as by_captum:
             if by_captum or what in self._repeatable or hides_values(images):
                 return compute(images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import warnings
 from typing import Any
 
@@ -22,6 +23,11 @@ NO_GRADIENT_NEEDED = (
 NO_GRADIENT = (
     "no gradient of the score reaches the images: the model detaches it, rounds, is quantised "
     f"(int8), or runs under torch.no_grad(). {NO_GRADIENT_NEEDED}"
+)
+
+NOT_FINITE = (
+    "the gradient of the score holds NaN or infinite values; want images in the range that the "
+    "model was trained for, in single precision"
 )
 
 
@@ -85,6 +91,16 @@ def embed_images(forward_func: Any, images: Tensor) -> Tensor:
     return torch.cat([first, second[2 * half - len(images) :]])
 
 
+def embed_pairs(forward_func: Any, pairs: Tensor) -> Tensor:
+    """Embeddings (N, 2, d) of pairs (N, 2, C, H, W), as the model's `embed` gives them.
+
+    A model of the user's own may write on what it is given: it gets copies.
+    """
+    if isinstance(forward_func, SiameseCosine):  # interleaved, as its `embed` does
+        return forward_func.embed_images(pairs.flatten(0, 1)).reshape(len(pairs), 2, -1)
+    return torch.stack(forward_func.embed(pairs[:, 0].clone(), pairs[:, 1].clone()), 1)
+
+
 def own_copy(argument: Any) -> Any:
     """A tensor that whoever gets it may write on; all else as it is."""
     return argument.clone() if isinstance(argument, Tensor) else argument
@@ -125,23 +141,30 @@ def replayed(
 
 
 def image_gradients(
-    score: Tensor, images: tuple[Tensor, ...], retain_graph: bool = False, look: bool = True
+    score: Tensor,
+    images: tuple[Tensor, ...],
+    weights: Tensor | None = None,
+    retain_graph: bool = False,
+    look: bool = True,
 ) -> tuple[Tensor, ...]:
     """Gradients of the sum of scores to images; zero for one of them that it does not depend on.
 
     Args:
         score: Of any shape.
         images: Leaves that it was computed from.
+        weights: Of the scores in that sum, of their shape; None: 1 each.
         retain_graph: Whether another gradient will be asked for.
-        look: Whether they are looked at; if not, `check_gradients` is for the caller to call.
+        look: Whether they are looked at; if not, `check_gradients` or `check_maps` is for the
+            caller to call.
 
     Raises:
         ValueError: No gradient reaches any of the images, or it is not finite.
     """
     check_differentiable(score)
+    outputs = score.sum() if weights is None else score
     with backward_arithmetic(score.device):
         found = torch.autograd.grad(
-            score.sum(), images, retain_graph=retain_graph, allow_unused=True
+            outputs, images, weights, retain_graph=retain_graph, allow_unused=True
         )
     if all(gradient is None for gradient in found):
         raise ValueError(NO_GRADIENT)
@@ -162,27 +185,34 @@ def check_differentiable(score: Tensor) -> None:
 
 def check_gradients(*gradients: Tensor) -> None:
     """Raise a ValueError for gradients, or products with them, that are not finite."""
-    require_finite(
-        "the gradient of the score holds NaN or infinite values; want images in the range that the "
-        "model was trained for, in single precision",
-        *gradients,
-    )
+    require_finite(NOT_FINITE, *gradients)
 
 
-def warn_of_zero_gradients(*maps: Tensor) -> None:
-    """A warning that says for how many pairs a map of gradients, (N, ...), is zero everywhere."""
+def check_maps(*maps: Tensor) -> None:
+    """Look at each pair's maps of gradients, (N, ...): finite, and not zero everywhere.
+
+    Raises:
+        ValueError: One is not finite.
+
+    Warns:
+        UserWarning: One is zero everywhere; it says of how many pairs.
+    """
     if any(hides_values(mapped) for mapped in maps):
         return
-    zero = torch.stack([~mapped.flatten(1).any(1) for mapped in maps]).any(0)
+    # NaN is the largest of all values.
+    largest = torch.stack([mapped.detach().flatten(1).abs().amax(1) for mapped in maps], 1)
 
-    def warn(counted: list[float]) -> None:
-        if counted[0]:
+    def judge(values: list[float]) -> None:
+        if not all(map(math.isfinite, values)):
+            raise ValueError(NOT_FINITE)
+        pairs = [values[k : k + len(maps)] for k in range(0, len(values), len(maps))]
+        if count := sum(0 in of_pair for of_pair in pairs):
             warnings.warn(
-                f"the gradient is exactly zero everywhere in {counted[0]:.0f} of {len(zero)} "
-                "pairs, so their maps say nothing: the model rounds or is quantised on the way "
-                "from the images, or none of its arguments is of the kind that was asked for. "
+                f"the gradient is exactly zero everywhere in {count} of {len(pairs)} pairs, so "
+                "their maps say nothing: the model rounds or is quantised on the way from the "
+                "images, or none of its arguments is of the kind that was asked for. "
                 f"{NO_GRADIENT_NEEDED}",
                 stacklevel=5,
             )
 
-    look(zero.sum()[None], warn)
+    look(largest.flatten(), judge)
