@@ -168,25 +168,29 @@ def replacing(
         scores = torch.where(known, last[rows], scores)
     # One copy of the images serves all jobs, which come step after step: whenever a row is read for
     # step t, all of its positions up to step t have turned, and none of a later one has.
-    turned = turns.flatten()
+    turned, size = turns.flatten(), turns[0].numel()
+    order = turned.argsort(stable=True)
+    image, place = order // size, order % size
+    # Where all channels of each position are among the numbers of all images, (n H W, C).
+    where = (image * start[0].numel() + place)[:, None] + size * torch.arange(start.shape[1])
     sizes = turned.bincount(minlength=steps + 1).tolist()
-    # The places that turn at each step.
-    turning = torch.split(sent(turned.argsort(stable=True), start.device), sizes)
-    images, reached, size = start.flatten(2).clone(), 0, start[0, 0].numel()
+    turning = torch.split(sent(where, start.device), sizes)  # those that turn at each step
+    images, after = start.clone(memory_format=torch.contiguous_format), end.flatten()
+    numbers, reached = images.view(-1), 0
     wanted, found = (changed & ~known).nonzero(), []
     for jobs in torch.split(wanted, batch_size):
         step, row = jobs.unbind(1)
         batch, filled = images.new_empty(len(jobs), *images.shape[1:]), 0
         for t, count in Counter(step.tolist()).items():
             if t > reached:  # else an earlier batch has turned them
-                image, place = turning[t] // size, turning[t] % size
-                images[image, :, place] = end.flatten(2)[image, :, place]
+                now = turning[t].flatten()
+                numbers.index_copy_(0, now, after.index_select(0, now))
                 reached = t
             these = slice(filled, filled + count)
-            batch[these] = images[sent(row[these], images.device)]
+            torch.index_select(images, 0, sent(row[these], images.device), out=batch[these])
             filled += count
         if len(jobs):
-            found.append(score(batch.reshape(-1, *start.shape[1:]), row + (rows.start or 0)))
+            found.append(score(batch, row + (rows.start or 0)))
 
     def finish() -> Tensor:
         if found:
