@@ -183,7 +183,7 @@ class SensitivityControl(PairMethod, GradientAttribution):  # type: ignore[misc]
             decision_sign(own, threshold).to(gradient) * gradient.abs()
             for own, gradient in zip(scores.detach().unbind(1), gradients, strict=True)
         )
-        check_maps(map_a, map_b)
+        check_maps(torch.stack([map_a, map_b], 1))
         if others is None and hasattr(self.forward_func, "embed"):
             return zeros_at_maximum(pair, (map_a, map_b))
         return map_a, map_b

@@ -202,7 +202,7 @@ class IntegratedArgumentGradient(PairMethod, GradientAttribution):  # type: igno
             reference = self.reference if reference is None else reference
             start = self._start(images, scores >= levels, fit_reference(reference, pair[0]))
             added = self._integrate(images, start, partners, levels)
-            check_maps(*_pairwise(added).unbind(1))
+            check_maps(_pairwise(added))
             sign = decision_sign(scores, levels).to(added)
             values = self._output(added, sign)
             if alike is not None:

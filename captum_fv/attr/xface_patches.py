@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import torch
@@ -19,36 +20,42 @@ Shape = Literal["square", "circle"]
 class PatchGrid:
     """The places of one patch size p, row-major; a patch covers p + 1 pixels each way.
 
-    Only the corners are stored: masks are drawn for the few patches that are asked for.
+    Only where they begin is stored: masks are drawn for the few patches that are asked for.
 
     Args:
         size: p, in pixels.
         shape: "square", or "circle" for the disc that fits into that square.
         image_size: (H, W).
-        corners: Top row and left column of each patch, (n, 2).
+        tops, lefts: Top rows and left columns, each an ascending tensor; every top goes with every
+            left.
     """
 
     size: int
     shape: Shape
     image_size: tuple[int, int]
-    corners: Tensor
+    tops: Tensor
+    lefts: Tensor
 
     def __len__(self) -> int:
-        return len(self.corners)
+        return len(self.tops) * len(self.lefts)
+
+    @cached_property
+    def corners(self) -> Tensor:
+        """Top row and left column of each patch, (n, 2)."""
+        return torch.cartesian_prod(self.tops, self.lefts)
 
     def masks(self, count: int) -> Iterator[Tensor]:
         """All masks in order, `count` at a time: bool (n, H, W), True under the patch."""
-        rows, columns = (
-            torch.arange(length, device=self.corners.device) for length in self.image_size
-        )
         for corners in torch.split(self.corners, count):
-            centres = corners + self.size / 2
-            down = (rows - centres[:, :1]).abs()[:, :, None]
-            across = (columns - centres[:, 1:]).abs()[:, None, :]
+            down, across = (
+                self._offsets(starts, length)
+                for starts, length in zip(corners.unbind(1), self.image_size, strict=True)
+            )
             if self.shape == "circle":
-                yield down**2 + across**2 <= ((self.size + 1) / 2) ** 2
+                squares = (down - self.size / 2) ** 2, (across - self.size / 2) ** 2
+                yield squares[0][:, :, None] + squares[1][:, None] <= ((self.size + 1) / 2) ** 2
             else:
-                yield (down <= self.size / 2) & (across <= self.size / 2)
+                yield self._within(down)[:, :, None] & self._within(across)[:, None]
 
     def cover(self, image: Tensor, fill: Tensor, count: int) -> Iterator[Tensor]:
         """The image (C, H, W) with each patch filled, in order, `count` at a time: (n, C, H, W).
@@ -78,10 +85,25 @@ class PatchGrid:
 
     def spread(self, weights: Tensor) -> Tensor:
         """Sum over patches of weight times mask: (m, n) -> (m, H, W)."""
+        if self.shape == "square":  # whose mask is the product of its rows and of its columns
+            down, across = (
+                self._within(self._offsets(starts, length)).to(weights)
+                for starts, length in zip((self.tops, self.lefts), self.image_size, strict=True)
+            )
+            by_corner = weights.reshape(len(weights), len(down), len(across))
+            return torch.einsum("mij,ih,jw->mhw", by_corner, down, across)
         total = weights.new_zeros(len(weights), *self.image_size)
         for part, masks in zip(torch.split(weights, 64, dim=1), self.masks(64), strict=True):
             total += torch.einsum("mk,khw->mhw", part, masks.to(weights))
         return total
+
+    @staticmethod
+    def _offsets(starts: Tensor, length: int) -> Tensor:
+        """How far so many rows, or columns, are from where each patch begins, (n, length)."""
+        return torch.arange(length, device=starts.device) - starts[:, None]
+
+    def _within(self, offsets: Tensor) -> Tensor:
+        return (offsets >= 0) & (offsets <= self.size)
 
 
 @dataclass(frozen=True)
@@ -149,8 +171,7 @@ class PatchPlan:
                 if self.cover_edges and last % stride:
                     starts = torch.cat([starts, starts.new_full((1,), last)])
                 axes.append(starts)
-            corners = torch.cartesian_prod(*axes)
-            grids.append(PatchGrid(size, self.shape, (height, width), corners))
+            grids.append(PatchGrid(size, self.shape, (height, width), *axes))
         return grids
 
 

@@ -92,11 +92,9 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
                 raise
             # What torch.compile made gives a forward's memory away in its first backward.
             terms = [term for one in sets for term in self._terms(pair, threshold, others, (one,))]
-        if len(terms) == 1:
-            map_a, map_b = (terms[0][:, side].clone() for side in (0, 1))
-        else:
-            map_a, map_b = (terms[0][:, side] - terms[1][:, side] for side in (0, 1))
-        check_maps(map_a, map_b)
+        maps = terms[0] - terms[1] if len(terms) == 2 else terms[0]
+        check_maps(maps)
+        map_a, map_b = (side.contiguous() for side in maps.unbind(1))
         if len(terms) == 1 or others is not None:
             return map_a, map_b
         return zeros_at_maximum(pair, (map_a, map_b))

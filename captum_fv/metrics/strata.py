@@ -67,7 +67,7 @@ def summed_sensitivity(
             leaf = img_a.detach().clone().requires_grad_()
             scores = ask_scores(forward_func, leaf, img_b.detach())
             (gradient,) = image_gradients(scores, (leaf,), look=False)
-            check_maps(gradient)
+            check_maps(gradient[:, None])
         total += gradient.abs().cpu().sum((0, 1), dtype=torch.float64)
     return total
 

@@ -154,7 +154,8 @@ def check_mode(model: nn.Module, name: str = "siamese") -> None:
 
 def check_image_size(backbone: nn.Module, images: Tensor) -> None:
     """Raise a ValueError for images of another size than the backbone says that it takes."""
-    size = contract(backbone).size
+    sizes = (_carried(module, "size") for module in _looked_through(backbone))
+    size = next((own for own in sizes if own is not None), None)
     if size is not None and images.shape[2:] != size:
         name = type(_looked_through(backbone)[-1]).__name__
         raise ValueError(
@@ -263,31 +264,35 @@ def _wrapped(module: nn.Module) -> nn.Module | None:
     if isinstance(module, _WRAPPERS):
         return cast(nn.Module, module.module)
     # torch.compile's and FSDP's names for what they hold; nobody else uses them.
-    held = dict(module.named_children())
-    return held.get("_orig_mod", held.get("_fsdp_wrapped_module"))
+    held = module._modules  # of a TorchScript module it knows `in` and [], and no `get`
+    names = (name for name in ("_orig_mod", "_fsdp_wrapped_module") if name in held)
+    return next((held[name] for name in names), None)
 
 
 def _own_contract(module: nn.Module) -> dict[str, Any]:
     """Whatever of `MayCarry` is a plain attribute of this very module."""
-    plain = vars(module) if _is_loaded(module) else {}
-    own: dict[str, Any] = {}
-    for field in fields(MayCarry):
-        value = plain.get(field.name, getattr(module, field.name, None))
-        if field.name == "patched_cosine_head":
-            fits = isinstance(value, nn.Module)
-        elif field.name == "features":
-            fits = callable(value) and not isinstance(value, nn.Module)
-        elif isinstance(value, Tensor):  # the network's own, unless load_backbone was given it
-            fits = field.name in plain
-        else:
-            fits = value is not None and not callable(value)
-        if fits:
-            own[field.name] = value
-    if isinstance(size := own.pop("size", None), tuple | list):
-        own["size"] = tuple(size)
+    carried = {field.name: _carried(module, field.name) for field in fields(MayCarry)}
+    own = {name: value for name, value in carried.items() if value is not None}
     if "mean" not in own or "std" not in own:  # one alone is something else
         own.pop("mean", None), own.pop("std", None)
     return own
+
+
+def _carried(module: nn.Module, name: str) -> Any:
+    """What this very module has under one of `MayCarry`'s names, as a plain attribute, or None."""
+    plain = vars(module) if _is_loaded(module) else {}
+    value = plain.get(name, getattr(module, name, None))
+    if name == "size":
+        return tuple(value) if isinstance(value, tuple | list) else None
+    if name == "patched_cosine_head":
+        fits = isinstance(value, nn.Module)
+    elif name == "features":
+        fits = callable(value) and not isinstance(value, nn.Module)
+    elif isinstance(value, Tensor):  # the network's own, unless load_backbone was given it
+        fits = name in plain
+    else:
+        fits = not callable(value)
+    return value if fits else None
 
 
 def _is_loaded(module: nn.Module) -> bool:

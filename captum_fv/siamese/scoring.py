@@ -188,8 +188,8 @@ def check_gradients(*gradients: Tensor) -> None:
     require_finite(NOT_FINITE, *gradients)
 
 
-def check_maps(*maps: Tensor) -> None:
-    """Look at each pair's maps of gradients, (N, ...): finite, and not zero everywhere.
+def check_maps(maps: Tensor) -> None:
+    """Look at the k maps of gradients of each pair, (N, k, ...).
 
     Raises:
         ValueError: One is not finite.
@@ -197,21 +197,19 @@ def check_maps(*maps: Tensor) -> None:
     Warns:
         UserWarning: One is zero everywhere; it says of how many pairs.
     """
-    if any(hides_values(mapped) for mapped in maps):
+    if hides_values(maps):
         return
-    # NaN is the largest of all values.
-    largest = torch.stack([mapped.detach().flatten(1).abs().amax(1) for mapped in maps], 1)
+    pairs, each = maps.shape[:2]
+    largest = maps.detach().flatten(2).abs().amax(2)  # NaN is the largest of all values
 
     def judge(values: list[float]) -> None:
         if not all(map(math.isfinite, values)):
             raise ValueError(NOT_FINITE)
-        pairs = [values[k : k + len(maps)] for k in range(0, len(values), len(maps))]
-        if count := sum(0 in of_pair for of_pair in pairs):
+        if zero := sum(0 in values[k : k + each] for k in range(0, len(values), each)):
             warnings.warn(
-                f"the gradient is exactly zero everywhere in {count} of {len(pairs)} pairs, so "
-                "their maps say nothing: the model rounds or is quantised on the way from the "
-                "images, or none of its arguments is of the kind that was asked for. "
-                f"{NO_GRADIENT_NEEDED}",
+                f"the gradient is exactly zero everywhere in {zero} of {pairs} pairs, so their "
+                "maps say nothing: the model rounds or is quantised on the way from the images, or "
+                f"none of its arguments is of the kind that was asked for. {NO_GRADIENT_NEEDED}",
                 stacklevel=5,
             )
 
