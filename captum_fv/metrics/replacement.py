@@ -169,12 +169,12 @@ def replacing(
     # One copy of the images serves all jobs, which come step after step: whenever a row is read for
     # step t, all of its positions up to step t have turned, and none of a later one has.
     turned, size = turns.flatten(), turns[0].numel()
-    order = turned.argsort(stable=True)
-    image, place = order // size, order % size
+    order = sent(turned.argsort(stable=True), start.device)
+    channels = size * torch.arange(start.shape[1], device=start.device)
     # Where all channels of each position are among the numbers of all images, (n H W, C).
-    where = (image * start[0].numel() + place)[:, None] + size * torch.arange(start.shape[1])
+    where = (order // size * start[0].numel() + order % size)[:, None] + channels
     sizes = turned.bincount(minlength=steps + 1).tolist()
-    turning = torch.split(sent(where, start.device), sizes)  # those that turn at each step
+    turning = torch.split(where, sizes)  # those that turn at each step
     images, after = start.clone(memory_format=torch.contiguous_format), end.flatten()
     numbers, reached = images.view(-1), 0
     wanted, found = (changed & ~known).nonzero(), []
