@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from captum_fv.attr import OcclusionPairAttribution
+from captum_fv.metrics import decision_patch_replacement
+from captum_fv.metrics.replacement import ranked_together
 from captum_fv.siamese import batch_size
 from captum_fv.siamese.batch_size import FEW, MOST, doubling_trial, images_at_once
 from tests.support.nets import random_pair, small_siamese
@@ -68,3 +70,30 @@ def test_any_number_gives_the_same_maps() -> None:
     for count in (1, 7, 500):
         maps = xface.attribute(pair, perturbations_per_eval=count)
         torch.testing.assert_close(maps, expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 16, 32, 256, 1024])
+def test_steps_of_pairs_ranked_together_fill_their_batches(batch_size: int) -> None:
+    for count, steps in ((1, 20), (16, 20), (33, 5), (200, 20)):
+        first, *groups = ranked_together(count, steps, batch_size)
+        every = range(count)
+        assert [row for group in (first, *groups) for row in every[group]] == list(every)
+        lengths = {len(every[group]) for group in groups}
+        assert len(lengths) <= 1
+        for length in lengths:
+            assert len(every[first]) <= length
+            assert -length * steps % batch_size < steps  # images that are missing in the last batch
+
+
+def test_dpr_scores_in_batches_of_nearly_one_size() -> None:
+    siamese, (img_a, img_b) = small_siamese(), random_pair(16)
+    original = random_pair(16, seed=3)[0]
+    siamese(img_a, img_b)  # the first call asks the model several times
+    sizes: list[int] = []
+    siamese.backbone.register_forward_hook(lambda _, images, __: sizes.append(len(images[0])))
+    maps, genuine = random_pair(16, seed=5)[0], [True, False] * 8
+    decision_patch_replacement(siamese, (img_a, img_b), original, maps, 0, genuine, batch_size=256)
+    pairs, *batches = sizes
+    assert pairs == 32
+    assert sum(batches) == 16 * 20
+    assert batches == [160, 160]

@@ -120,7 +120,7 @@ def _pairs_at_once(
         return PAIRS
     images = torch.rand(1, 3, *pairs.places.size, device=device)
     found = (images_at_once(m, images, gradients=True, batch_size=None) for m in models.values())
-    return min(found) // 2
+    return min(PAIRS, *(count // 2 for count in found))
 
 
 def _check_text(config: Mapping[str, Any]) -> None:

@@ -38,8 +38,8 @@ class BenchmarkSettings:
         subset: Method's name -> how many pairs it is measured on, spread evenly over the set; for
             slow ones. All pairs if it is not named.
         batch_size: Pairs explained together, and lost if the run is killed. None: as many as the
-            run that is gone on with, else 32, and on CUDA half as many as the images that a trial
-            finds to be fastest; on several GPUs 32.
+            run that is gone on with, else 32; on one GPU no more than half the images that a trial
+            finds to be fastest.
         seed: Of random maps.
         stratified: Also DPR within strata of equal mean sensitivity, which takes a gradient of
             every pair.

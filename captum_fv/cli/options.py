@@ -136,8 +136,8 @@ def add_run_options(parser: ArgumentParser, default_out: str) -> None:
     parser.add_argument(
         "--batch-size",
         type=positive,
-        help=f"pairs explained at once, and lost if the run is killed (default: {PAIRS}, and on "
-        "CUDA what a trial finds to be fastest)",
+        help=f"pairs explained at once, and lost if the run is killed (default: {PAIRS}, or on "
+        "CUDA fewer, if a trial finds that faster)",
     )
     parser.add_argument(
         "--workers",

@@ -26,12 +26,17 @@ ScoreInPlace = Callable[[Tensor, Tensor], Tensor]
 
 
 def ranked_together(count: int, steps: int, batch_size: int) -> list[slice]:
-    """The rows of so many pairs, cut into those whose steps fill a batch.
+    """The rows of so many pairs, cut into groups whose steps fill whole batches.
 
-    While a GPU works on them the next ones are ranked.
+    While a GPU works on one group the next is ranked. Of the first it has to wait for the ranks, so
+    that is the smallest.
+
+    >>> ranked_together(60, steps=20, batch_size=256)
+    [slice(0, 10, None), slice(10, 35, None), slice(35, 60, None)]
     """
-    size = max(FEW, batch_size // steps)
-    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+    batches = -(-FEW * steps // batch_size)  # at least
+    size = batches * batch_size // steps
+    return [slice(max(0, end - size), end) for end in range(count, 0, -size)][::-1]
 
 
 def replacement_steps(
@@ -139,8 +144,9 @@ def replacing(
 ) -> Callable[[], Tensor]:
     """Begin to score the images after each step; what it returns waits for all of them.
 
-    Only images that a step has changed are scored again, at most `batch_size` at a time. Until the
-    scores, (steps + 1, n) float64 on the CPU, are asked for, a GPU works by itself.
+    Only images that a step has changed are scored again, at most `batch_size` at a time, in batches
+    of nearly one size: an image of a small last one would cost a GPU more. Until the scores,
+    (steps + 1, n) float64 on the CPU, are asked for, a GPU works by itself.
 
     Args:
         score: Of images in the place of A.
@@ -178,7 +184,7 @@ def replacing(
     images, after = start.clone(memory_format=torch.contiguous_format), end.flatten()
     numbers, reached = images.view(-1), 0
     wanted, found = (changed & ~known).nonzero(), []
-    for jobs in torch.split(wanted, batch_size):
+    for jobs in torch.tensor_split(wanted, max(1, -(-len(wanted) // batch_size))):
         step, row = jobs.unbind(1)
         batch, filled = images.new_empty(len(jobs), *images.shape[1:]), 0
         for t, count in Counter(step.tolist()).items():
