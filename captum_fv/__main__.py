@@ -23,7 +23,9 @@ def main() -> int:
     if not ignored:
         signal.signal(signal.SIGINT, _stop)
     from captum_fv.cli import main as run
+    from captum_fv.core.allocator import keep_freed_memory
 
+    keep_freed_memory()
     try:
         if not ignored:
             signal.signal(signal.SIGINT, signal.default_int_handler)
