@@ -242,10 +242,10 @@ def as_cosine_threshold(threshold: float | Tensor, values: Tensor) -> Tensor:
     """
     level = as_threshold(threshold, values)
 
-    def judge(values: list[float]) -> None:
+    def judge(levels: list[float]) -> None:
         # A threshold is often an observed score, and a computed cosine may pass 1 by rounding.
-        if max(map(abs, values)) > 1 + 1e-4:
-            raise ValueError(f"threshold: got {values}; want cosines, in [-1, 1]")
+        if max(map(abs, levels)) > 1 + 1e-4:
+            raise ValueError(f"threshold: got {levels}; want cosines, in [-1, 1]")
 
     look(level, judge)
     return level

@@ -94,7 +94,7 @@ class SimilarityArgumentGradient(PairMethod, GradientAttribution):  # type: igno
             terms = [term for one in sets for term in self._terms(pair, threshold, others, (one,))]
         maps = terms[0] - terms[1] if len(terms) == 2 else terms[0]
         check_maps(maps)
-        map_a, map_b = (side.contiguous() for side in maps.unbind(1))
+        map_a, map_b = (side.clone() for side in maps.unbind(1))
         if len(terms) == 1 or others is not None:
             return map_a, map_b
         return zeros_at_maximum(pair, (map_a, map_b))

@@ -34,7 +34,7 @@ def ranked_together(count: int, steps: int, batch_size: int) -> list[slice]:
     >>> ranked_together(60, steps=20, batch_size=256)
     [slice(0, 10, None), slice(10, 35, None), slice(35, 60, None)]
     """
-    batches = -(-FEW * steps // batch_size)  # at least
+    batches = -(-FEW * steps // batch_size)  # for no fewer than these pairs
     size = batches * batch_size // steps
     return [slice(max(0, end - size), end) for end in range(count, 0, -size)][::-1]
 
