@@ -55,18 +55,24 @@ class Ranking:
     @cached_property
     def last(self) -> IntArray:
         """Of each rank, the last one with an equal value, (N, P) from 0 on."""
-        ranks = np.broadcast_to(np.arange(self.rises.shape[1]), self.rises.shape)
+        if self.rises.all():
+            return self._ranks
         ends = np.ones_like(self.rises)
         ends[:, :-1] = self.rises[:, 1:]
         never = self.rises.shape[1]
-        backwards = np.where(ends, ranks, never)[:, ::-1]
+        backwards = np.where(ends, self._ranks, never)[:, ::-1]
         return np.minimum.accumulate(backwards, axis=1)[:, ::-1]
 
     @cached_property
     def first(self) -> IntArray:
         """Of each rank, the first one with an equal value, (N, P) from 0 on."""
-        ranks = np.broadcast_to(np.arange(self.rises.shape[1]), self.rises.shape)
-        return np.maximum.accumulate(np.where(self.rises, ranks, 0), axis=1)
+        if self.rises.all():
+            return self._ranks
+        return np.maximum.accumulate(np.where(self.rises, self._ranks, 0), axis=1)
+
+    @property
+    def _ranks(self) -> IntArray:
+        return np.broadcast_to(np.arange(self.rises.shape[1]), self.rises.shape)
 
     def tied_share(self) -> FloatArray:
         """The share of positions (or cells) whose value another one has too, (N,) in [0, 1].

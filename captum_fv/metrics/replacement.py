@@ -17,7 +17,7 @@ from captum_fv.core.waiting import sent
 from captum_fv.metrics.positions import cell_numbers
 from captum_fv.metrics.ranking import Ranking, rank_maps
 from captum_fv.siamese.batch_size import FEW
-from captum_fv.siamese.model import PartnerView, SiameseCosine
+from captum_fv.siamese.model import SiameseCosine
 from captum_fv.siamese.scoring import ask_scores
 
 ForwardFunc = Callable[[Tensor, Tensor], Tensor]
@@ -115,12 +115,17 @@ def score_and_hold_partners(
     if isinstance(forward_func, SiameseCosine):
         embed_a, partner = forward_func.embed(*pair)
         first = cosine(embed_a, partner)
-        score: ForwardFunc = PartnerView(forward_func)
+
+        def score(images: Tensor, partners: Tensor) -> Tensor:
+            return cosine(forward_func.embed_images(images), partners)
     else:
-        first, partner, score = ask_scores(forward_func, *pair), pair[1], forward_func
+        first, partner = ask_scores(forward_func, *pair), pair[1]
+
+        def score(images: Tensor, partners: Tensor) -> Tensor:
+            return ask_scores(forward_func, images, partners)
 
     def score_in_place(images: Tensor, rows: Tensor) -> Tensor:
-        return ask_scores(score, images, partner[sent(rows, partner.device)])
+        return score(images, partner[sent(rows, partner.device)])
 
     return first.cpu().double(), score_in_place
 
