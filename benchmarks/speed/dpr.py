@@ -18,13 +18,12 @@ from pathlib import Path
 
 import torch
 from share import run, share_of_backbone
-from timing import compare, images_through, seconds
+from timing import best_forwards, compare, images_through
 
 import captum_fv as fv
 from captum_fv.data import generated_pairs, patch_pairs
 
 METHODS = ("xssab", "rnd", "oracle", "difference", "sensitivity", "centre")
-BATCHES = (8, 16, 32, 64)
 THRESHOLD = 0.3
 
 
@@ -45,7 +44,6 @@ def main() -> None:
         print(f"ratio: {many / few:.3f} (bar: 1.10)")
 
 
-@torch.no_grad()
 def print_ratio(siamese: fv.SiameseCosine, pairs: int, rounds: int) -> None:
     """One method's DPR beside bare forwards of as many images in the backbone's best batches."""
     patched_a, original_a, img_b = patch_pairs(generated_pairs(pairs)).tensors(range(pairs))
@@ -61,16 +59,8 @@ def print_ratio(siamese: fv.SiameseCosine, pairs: int, rounds: int) -> None:
 
     needed = images_through(backbone, replace)
     images = torch.rand(needed, *img_b.shape[1:], generator=generator) * 2 - 1
-
-    def bare(batch: int, count: int = needed) -> None:
-        for part in images[:count].split(batch):
-            backbone(part)
-
-    trials = {
-        batch: min(seconds(lambda b=batch: bare(b, 192)) for _ in range(3)) for batch in BATCHES
-    }
-    best = min(BATCHES, key=trials.__getitem__)
-    floor, ours, ratio = compare(lambda: bare(best), replace, rounds)
+    best, bare = best_forwards(backbone, images)
+    floor, ours, ratio = compare(bare, replace, rounds)
     print(f"{needed} bare forwards for {pairs} pairs, {best} at a time: {floor:.2f} s")
     print(f"DPR of one method: {ours:.2f} s; ratio: {ratio:.3f} (bar: 1.12)")
 

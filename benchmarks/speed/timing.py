@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 Work = Callable[[], object]
+
+BATCHES = (8, 16, 32, 64, 128)
 
 
 def seconds(work: Work) -> float:
@@ -23,6 +26,19 @@ def compare(floor: Work, ours: Work, rounds: int) -> tuple[float, float, float]:
     times = np.array([[seconds(floor), seconds(ours)] for _ in range(rounds)])
     medians = np.median(times, axis=0)
     return float(medians[0]), float(medians[1]), float(np.median(times[:, 1] / times[:, 0]))
+
+
+def best_forwards(backbone: nn.Module, images: Tensor) -> tuple[int, Work]:
+    """The batch size of which some of the images cost least, and forwards of all of them in it."""
+
+    @torch.no_grad()
+    def forwards(batch: int, count: int = len(images)) -> None:
+        for part in images[:count].split(batch):
+            backbone(part)
+
+    trials = [[seconds(lambda b=b: forwards(b, 512)) for b in BATCHES] for _ in range(3)]
+    best = BATCHES[int(np.median(trials, axis=0).argmin())]
+    return best, lambda: forwards(best)
 
 
 def images_through(backbone: nn.Module, work: Work) -> int:

@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import argparse
 
-import numpy as np
 import torch
-from timing import compare, seconds
+from timing import best_forwards, compare
 
 from captum_fv.attr.xface import OcclusionPairAttribution
 from captum_fv.data import generated_pairs
 from captum_fv.models import load_backbone
 from captum_fv.siamese import SiameseCosine
-
-BATCHES = (8, 16, 32, 64, 128)
 
 
 def main() -> None:
@@ -38,18 +35,12 @@ def main() -> None:
     images = torch.rand(forwards, 3, 112, 112) * 2 - 1
     options = {"perturbations_per_eval": arguments.batch} if arguments.batch else {}
 
-    @torch.no_grad()
-    def bare(batch: int, count: int = forwards) -> None:
-        for part in images[:count].split(batch):
-            backbone(part)
-
     def sweep() -> None:
         method.attribute_variants(img_a, img_b, **options)
 
     sweep()  # the first one pays for warming up
-    trials = [[seconds(lambda b=b: bare(b, 512)) for b in BATCHES] for _ in range(3)]
-    best = BATCHES[int(np.median(trials, axis=0).argmin())]
-    floor, ours, ratio = compare(lambda: bare(best), sweep, arguments.repeat)
+    best, bare = best_forwards(backbone, images)
+    floor, ours, ratio = compare(bare, sweep, arguments.repeat)
     print(f"{forwards} bare forwards, {best} at a time: {floor:.2f} s; sweep: {ours:.2f} s")
     print(f"ratio: {ratio:.3f} (bar: 1.10)")
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from captum_fv.attr.fills import fill_pixels, resolve_fill
 from captum_fv.core.checks import (
     check_choice,
-    check_image,
+    check_images,
     check_tensor,
     check_values,
 )
@@ -214,7 +214,7 @@ def check_photo(image: Any) -> None:
     check_tensor("image", image, "one photo (C, H, W)")
     if image.ndim != 3:
         raise ValueError(f"image: got shape {tuple(image.shape)}; want one photo (C, H, W)")
-    check_image("image", image[None])
+    check_images(image=image[None])
 
 
 def check_hidden(hidden: Any, image: Tensor) -> None:

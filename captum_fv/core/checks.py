@@ -25,16 +25,6 @@ def check_tensor(name: str, value: Any, want: str) -> None:
         raise TypeError(f"{name}: got {type(value).__name__}; want {want}")
 
 
-def check_image(name: str, image: Any) -> None:
-    """Raise unless these are finite floating point images (N, C, H, W)."""
-    check_form(name, image)
-    _require_finite_pixels(name, image)
-
-
-def _require_finite_pixels(name: str, image: Tensor) -> None:
-    require_finite(f"{name}: holds NaN or infinite values; want finite pixels", image)
-
-
 def check_form(name: str, image: Any) -> None:
     """Raise unless these are floating point images (N, C, H, W), whatever they hold."""
     photo = isinstance(image, str | Path | np.ndarray) or type(image).__module__.startswith("PIL.")
@@ -51,13 +41,13 @@ def check_form(name: str, image: Any) -> None:
 
 
 def check_images(hint: str = "", /, **images: Any) -> None:
-    """Raise unless these are images, by name, alike in shape, type and device; see `check_image`.
+    """Raise unless these are finite floating point images (N, C, H, W), by name, and alike.
 
     The hint says what to do about shapes that differ.
     """
     check_forms(hint, **images)
     for name, image in images.items():
-        _require_finite_pixels(name, image)
+        require_finite(f"{name}: holds NaN or infinite values; want finite pixels", image)
 
 
 def check_forms(hint: str = "", /, **images: Any) -> None:

@@ -116,16 +116,14 @@ def score_and_hold_partners(
         embed_a, partner = forward_func.embed(*pair)
         first = cosine(embed_a, partner)
 
-        def score(images: Tensor, partners: Tensor) -> Tensor:
-            return cosine(forward_func.embed_images(images), partners)
+        def score_in_place(images: Tensor, rows: Tensor) -> Tensor:
+            embeddings = forward_func.embed_images(images)
+            return cosine(embeddings, partner[sent(rows, partner.device)])
     else:
         first, partner = ask_scores(forward_func, *pair), pair[1]
 
-        def score(images: Tensor, partners: Tensor) -> Tensor:
-            return ask_scores(forward_func, images, partners)
-
-    def score_in_place(images: Tensor, rows: Tensor) -> Tensor:
-        return score(images, partner[sent(rows, partner.device)])
+        def score_in_place(images: Tensor, rows: Tensor) -> Tensor:
+            return ask_scores(forward_func, images, partner[sent(rows, partner.device)])
 
     return first.cpu().double(), score_in_place
 
@@ -189,7 +187,8 @@ def replacing(
     images, after = start.clone(memory_format=torch.contiguous_format), end.flatten()
     numbers, reached = images.view(-1), 0
     wanted, found = (changed & ~known).nonzero(), []
-    for jobs in torch.tensor_split(wanted, max(1, -(-len(wanted) // batch_size))):
+    batches = -(-len(wanted) // batch_size)
+    for jobs in torch.tensor_split(wanted, batches) if batches else ():
         step, row = jobs.unbind(1)
         batch, filled = images.new_empty(len(jobs), *images.shape[1:]), 0
         for t, count in Counter(step.tolist()).items():
@@ -200,8 +199,7 @@ def replacing(
             these = slice(filled, filled + count)
             torch.index_select(images, 0, sent(row[these], images.device), out=batch[these])
             filled += count
-        if len(jobs):
-            found.append(score(batch, row + (rows.start or 0)))
+        found.append(score(batch, row + (rows.start or 0)))
 
     def finish() -> Tensor:
         if found:
